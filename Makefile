@@ -1,0 +1,66 @@
+# Everything needs only Python >= 3.11 and pip. Stamps in .venv make a second call start at once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+SOURCES := pyproject.toml constraints.txt
+
+.PHONY: run install test test-slow test-latest lint format bench wheel-check clean help
+
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: $(VENV)/.core            ## the main job: agents compared on two worlds, and rankings of a real log
+	@rm -rf runs/ladder runs/grocery runs/offline
+	$(BIN)/recsim-env run cascade_mdp --env CascadeRec-v0 --episodes $(EPISODES) --replicates $(REPLICATES) --out runs/ladder
+	$(BIN)/recsim-env run cascade_mdp --env CascadeRec-Grocery-v0 --episodes $(EPISODES) --replicates $(REPLICATES) --agents cascading_vi,cascade_ucb,myopic,random --out runs/grocery
+	$(BIN)/recsim-env run offline_ranking --data complete-journey --out runs/offline
+	$(BIN)/recsim-env compare runs/ladder runs/grocery --out runs/compare
+EPISODES ?= 3000
+REPLICATES ?= 10
+
+install: $(VENV)/.dev            ## the package with everything that development needs, in .venv
+
+test: $(VENV)/.dev            ## the whole test suite but the slow tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.dev            ## the slow tests: golden tables at full length (about an hour)
+	$(BIN)/python -m pytest -m slow
+
+test-latest: .venv-latest/.stamp            ## environment tests on the newest Gymnasium
+	.venv-latest/bin/python -m pytest -m "not slow" tests/test_registry.py
+
+lint: $(VENV)/.dev            ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p recsim_env
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev            ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev            ## every figure of benchmarks/, per CPU-second
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+wheel-check: $(VENV)/.dev            ## sdist and wheel, installed and imported in an empty environment
+	bash .ci/wheel-check
+
+clean:            ## remove the environments and all that was built
+	rm -rf .venv .venv-latest build dist *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(VENV)/bin/python $(SOURCES)
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(PIP) -e ".[dev,sb3,notebooks]"
+	@touch $@
+
+.venv-latest/.stamp: $(SOURCES)
+	$(PYTHON) -m venv .venv-latest
+	.venv-latest/bin/pip install --quiet --disable-pip-version-check --upgrade gymnasium pytest -e .
+	@touch $@

@@ -1,0 +1,25 @@
+"""What the package says when it is given something it cannot use."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Bad input: the message names the argument, what was found and what to do, in one line.
+
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that is not in a list, with the nearest one that is.
+
+    Args:
+        kind: what the name stands for, such as `agent`.
+        name: the name that was given.
+        known: the names that exist.
+    """
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return InputError(f"there is no {kind} {name!r}: {hint}known are {', '.join(known)}")

@@ -1,0 +1,161 @@
+"""Luck: counter-based random streams, one per user.
+
+A draw is a pure function of (seed of the user, episode, step, name of the stream, index of the draw),
+computed by Philox 4x32-10. Nothing is advanced, so user i has the same luck alone, in a batch of
+10,000 or on worker 7, streams can be read in any order, and the same user can be shown G slates under
+the same luck (common random numbers).
+
+The counter and key of one Philox block (four 32-bit words out = two draws of 53 bits):
+
+    counter = (index of the block, step, stream, episode)        key = (low, high half of the seed)
+
+so two draws share a block only if all five coordinates agree; `stream` is the CRC-32 of its name.
+
+Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. The
+known-answer vectors of their Random123 library are in `tests/test_luck.py`.
+"""
+
+import math
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit, uint32, uint64
+from scipy.special import ndtri
+
+from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.errors import InputError
+
+_MULTIPLIER_0, _MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
+_WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
+
+
+class Luck:
+    """The luck of B users at one step each.
+
+    Attributes:
+        seed: (B,) uint64, the seed of each user.
+        episode: (B,) int64, which episode of that seed, 0 to 2^32 - 1.
+        step: (B,) int64, which step of that episode, 0 to 2^32 - 1.
+    """
+
+    __slots__ = ("episode", "seed", "step")
+
+    def __init__(self, seed: Array, episode: Ints, step: Ints) -> None:
+        self.seed = seed
+        self.episode = episode
+        self.step = step
+
+    @classmethod
+    def from_seeds(cls, seeds: Sequence[int] | Array) -> "Luck":
+        """The luck of episode 0, step 0 of each seed.
+
+        Args:
+            seeds: (B,) integers from 0 to 2^64 - 1.
+
+        Raises:
+            InputError: a seed is not an integer, or out of range.
+        """
+        seed = np.empty(len(seeds), np.uint64)
+        for i, value in enumerate(seeds):
+            if not isinstance(value, int | np.integer) or isinstance(value, bool):
+                raise InputError(f"seeds[{i}] must be an integer, got {value!r}")
+            if not 0 <= int(value) < 1 << 64:
+                raise InputError(f"seeds[{i}] must be from 0 to 2^64 - 1, got {value}")
+            seed[i] = int(value)
+        return cls(seed, np.zeros(len(seed), np.int64), np.zeros(len(seed), np.int64))
+
+    def __len__(self) -> int:
+        return len(self.seed)
+
+    def at(self, step: int | Ints) -> "Luck":
+        """The same users at another step, one for all or (B,)."""
+        return Luck(self.seed, self.episode, _per_user(step, self.seed))
+
+    def of_episode(self, episode: int | Ints) -> "Luck":
+        """The same users at step 0 of another episode, one for all or (B,)."""
+        return Luck(self.seed, _per_user(episode, self.seed), np.zeros(len(self.seed), np.int64))
+
+    def repeat(self, G: int) -> "Luck":
+        """Each user G times in a row, (B*G,): G slates shown to one user under one luck."""
+        return Luck(self.seed.repeat(G), self.episode.repeat(G), self.step.repeat(G))
+
+    def rows(self, index: Array) -> "Luck":
+        """The luck of some of the users: `index` is any NumPy index of the first axis."""
+        return Luck(self.seed[index], self.episode[index], self.step[index])
+
+    def uniform(self, stream: str, shape: tuple[int, ...] = ()) -> Floats:
+        """Uniform draws in [0, 1), multiples of 2^-53.
+
+        Args:
+            stream: name of the stream, such as `click`.
+            shape: shape of one user's draws.
+
+        Returns:
+            (B, *shape)
+        """
+        draws = fill_uniform(self.seed, self.episode, self.step, stream_number(stream), math.prod(shape))
+        return draws if len(shape) == 1 else draws.reshape(len(self.seed), *shape)
+
+    def normal(self, stream: str, shape: tuple[int, ...] = ()) -> Floats:
+        """Standard normal draws, (B, *shape): the inverse distribution function of `uniform`.
+
+        One uniform makes one normal and the map is monotone, so common random numbers stay coupled.
+        Half a unit (2^-54) is added to the uniform, so that 0 does not become minus infinity.
+        """
+        return np.asarray(ndtri(self.uniform(stream, shape) + 2.0**-54))
+
+
+_STREAM_NUMBERS: dict[str, int] = {}
+
+
+def stream_number(stream: str) -> int:
+    """The 32-bit number of a stream: the CRC-32 of its name."""
+    number = _STREAM_NUMBERS.get(stream)
+    if number is None:
+        number = _STREAM_NUMBERS.setdefault(stream, zlib.crc32(stream.encode()))
+    return number
+
+
+def _per_user(value: int | Ints, seed: Array) -> Ints:
+    if isinstance(value, np.ndarray):
+        return value
+    return np.full(len(seed), value, np.int64)
+
+
+@njit(inline="always")
+def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
+    """Philox 4x32-10: four 32-bit counter words and two key words -> four random 32-bit words."""
+    c0, c1, c2, c3, k0, k1 = uint32(c0), uint32(c1), uint32(c2), uint32(c3), uint32(k0), uint32(k1)
+    for _ in range(10):
+        product_0 = uint64(c0) * uint64(_MULTIPLIER_0)
+        product_1 = uint64(c2) * uint64(_MULTIPLIER_1)
+        c0 = uint32(product_1 >> uint64(32)) ^ c1 ^ k0
+        c1 = uint32(product_1)
+        c2 = uint32(product_0 >> uint64(32)) ^ c3 ^ k1
+        c3 = uint32(product_0)
+        k0 = uint32(k0 + uint32(_WEYL_0))
+        k1 = uint32(k1 + uint32(_WEYL_1))
+    return c0, c1, c2, c3
+
+
+@njit(inline="always")
+def to_uniform(high: int, low: int) -> float:
+    """Two 32-bit words -> a multiple of 2^-53 in [0, 1), as NumPy's `Generator.random` does."""
+    return float(((uint64(high) << uint64(32)) | uint64(low)) >> uint64(11)) * 2.0**-53
+
+
+@njit(cache=True)
+def fill_uniform(seed: Array, episode: Ints, step: Ints, stream: int, n: int) -> Floats:
+    """The first n uniforms of a stream for every user, (B, n)."""
+    B = len(seed)
+    draws = np.empty((B, n))
+    for block in range((n + 1) // 2):
+        for b in range(B):
+            w0, w1, w2, w3 = philox(
+                block, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32)
+            )
+            draws[b, 2 * block] = to_uniform(w0, w1)
+            if 2 * block + 1 < n:
+                draws[b, 2 * block + 1] = to_uniform(w2, w3)
+    return draws
