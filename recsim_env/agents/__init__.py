@@ -1,0 +1,1 @@
+"""Agents: they learn and act from observations and logs only."""

@@ -1,0 +1,42 @@
+"""What every agent does: act on what it sees, learn from what follows."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from recsim_env.arrays import Array, Bools, Floats, Ints
+
+if TYPE_CHECKING:
+    from recsim_env.simulators.luck import Luck
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One step of B rows, as the agent saw it."""
+
+    observation: dict[str, Array]  # (B, ...) before the step
+    slates: Ints  # (B, K) what was shown, -1 in empty slots
+    clicked: Bools  # (B, K)
+    examined: Bools  # (B, K) False in empty slots
+    reward: Floats  # (B,)
+    next_observation: dict[str, Array]  # (B, ...)
+    terminated: Bools  # (B,)
+    truncated: Bools  # (B,)
+
+
+class Agent(Protocol):
+    """B independent learners, one per row, so that one run of B rows is B replicates.
+
+    What row i does depends on its own observations and luck alone, never on the other rows. All that an
+    agent learns is held in attributes that are NumPy arrays: a run saves exactly these to continue later.
+    """
+
+    def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
+        """The slates to show, (B, K) distinct items from the top, -1 in unused trailing slots.
+
+        Args:
+            observation: what the world lets it see, (B, ...) each.
+            luck: the randomness of this step; draw from streams named after the agent.
+        """
+
+    def update(self, transition: Transition) -> None:
+        """Learn from one step; nothing for an agent that does not learn."""

@@ -1,0 +1,1 @@
+"""Agents and recommenders to compare with: random, popular, myopic and optimal."""

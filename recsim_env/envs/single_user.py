@@ -1,0 +1,101 @@
+"""One user in a `gymnasium.Env`: the batch of one of the same world."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.spaces import Dict, MultiDiscrete
+
+from recsim_env.arrays import Array, Ints
+from recsim_env.envs.rendering import RENDER_FPS, Scene, picture, text
+from recsim_env.envs.spaces import WorldSource, make_world, observation_space, slate_space, to_slates
+from recsim_env.errors import InputError
+from recsim_env.simulators.luck import Luck
+
+Observation = dict[str, Any]
+Info = dict[str, Any]
+
+
+class SingleUserEnv(gym.Env[Observation, Array]):
+    """One user of a world; row i of `BatchedEnv` with this env's seed does the same, step for step.
+
+    `reset(seed=s)` begins episode 0 of the luck of seed s, every later `reset()` the next episode, and
+    `reset(options={"episode": e})` episode e. `info` holds, after a step, `clicked` (K,) and `examined`
+    (K,) bool, `best_value` and `slate_value` (the exact expected return of the best slate and of the
+    one shown, the best ones following), whose difference is the regret of this step.
+
+    Args:
+        world: a `World`, or `module:function` that makes one from the parameters.
+        render_mode: `ansi`, `rgb_array` or None.
+        parameters: of the function that makes the world.
+    """
+
+    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": RENDER_FPS}
+    action_space: MultiDiscrete
+    observation_space: Dict
+
+    def __init__(self, world: WorldSource, render_mode: str | None = None, **parameters: Any) -> None:
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise InputError(f"render_mode must be ansi, rgb_array or None, got {render_mode!r}")
+        self.world = make_world(world, parameters)
+        self.render_mode = render_mode
+        self.action_space = slate_space(self.world)
+        self.observation_space = observation_space(self.world)
+        self._shape = (1, self.world.slate_size)
+        self._luck: Luck | None = None
+        self._done = True
+        self._scene: Scene | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, Info]:
+        """Begin an episode; see the class."""
+        if seed is None and self._luck is None:
+            seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
+        super().reset(seed=seed)
+        if seed is not None or self._luck is None:
+            luck = Luck.from_seeds([seed])
+        else:
+            luck = self._luck.of_episode(self._luck.episode + 1)
+        episode = (options or {}).get("episode")
+        self._luck = luck if episode is None else luck.of_episode(episode)
+        self._elapsed = self._luck.step
+        self._state = self.world.begin(self._luck)
+        self._done = False
+        self._scene = Scene(self._state)
+        return self._observation(), {}
+
+    def step(self, action: Array | Ints) -> tuple[Observation, float, bool, bool, Info]:
+        """Show a slate (K,), one number per slot: an item, or N for an empty slot."""
+        if self._done or self._luck is None:
+            raise InputError("the episode is over or has not begun: call reset() first")
+        slates = to_slates(np.asarray(action)[None], self._shape, self.world.num_items)
+        luck = Luck(self._luck.seed, self._luck.episode, self._elapsed)
+        best, shown = self.world.values(self._state, slates)
+        before = self._state
+        self._state, outcome = self.world.respond(before, slates, luck)
+        self._elapsed = self._elapsed + 1
+        terminated = bool(outcome.left[0])
+        truncated = not terminated and int(self._elapsed[0]) >= self.world.horizon
+        self._done = terminated or truncated
+        if self.render_mode is not None:
+            self._scene = Scene(self._state, before, slates, outcome)
+        info = {
+            "clicked": outcome.response.clicked[0],
+            "examined": outcome.response.examined[0],
+            "best_value": best[0],
+            "slate_value": shown[0],
+        }
+        return self._observation(), float(outcome.reward[0]), terminated, truncated, info
+
+    def render(self) -> Any:
+        """The last step: text for `ansi`, an (height, width, 3) uint8 picture for `rgb_array`."""
+        if self.render_mode is None:
+            gym.logger.warn("render() draws nothing without a render_mode: pass render_mode='rgb_array' to gym.make")
+            return None
+        if self._scene is None:
+            raise InputError("there is nothing to draw yet: call reset() first")
+        return text(self.world, self._scene) if self.render_mode == "ansi" else picture(self.world, self._scene)
+
+    def _observation(self) -> Observation:
+        return {name: value[0] for name, value in self.world.observe(self._state).items()}

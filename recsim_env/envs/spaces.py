@@ -1,0 +1,88 @@
+"""Between a world's arrays and Gymnasium's spaces: which world, which actions, which observations."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, cast
+
+import numpy as np
+from gymnasium.spaces import Dict, Discrete, MultiDiscrete
+from numba import njit
+
+from recsim_env.arrays import Array, Ints
+from recsim_env.errors import InputError
+from recsim_env.simulators.worlds.world import World
+
+WorldSource = World | str
+
+
+def make_world(source: WorldSource, parameters: dict[str, Any]) -> World:
+    """The world of an id: built by the function that `module:function` names, or the one given.
+
+    Raises:
+        InputError: the function has no such parameter; or a ready world came with parameters.
+    """
+    if isinstance(source, str):
+        module, function = source.split(":")
+        build: Callable[..., World] = getattr(import_module(module), function)
+        known = build.__code__.co_varnames[: build.__code__.co_argcount + build.__code__.co_kwonlyargcount]
+        for name in parameters:
+            if name not in known:
+                raise InputError(f"{function} has no parameter {name!r}: known are {', '.join(known)}")
+        return build(**parameters)
+    if parameters:
+        raise InputError(f"a ready world takes no parameters, got {', '.join(parameters)}")
+    return source
+
+
+def slate_space(world: World) -> MultiDiscrete:
+    """One number per slot: an item, or N for an empty slot, which the first slot cannot be."""
+    N, K = world.num_items, world.slate_size
+    return MultiDiscrete(np.array([N] + [N + 1] * (K - 1)))
+
+
+def observation_space(world: World) -> Dict:
+    """One number per entry of the observation."""
+    return Dict({name: Discrete(size) for name, size in world.observation_sizes().items()})
+
+
+def to_slates(actions: Array, shape: tuple[int, int], num_items: int) -> Ints:
+    """Actions of `slate_space` -> slates with -1 in empty slots, checked.
+
+    Args:
+        actions: (B, K) integers; N and -1 both stand for an empty slot.
+        shape: the (B, K) that is expected.
+        num_items: N.
+
+    Raises:
+        InputError: wrong shape, not integers, an item outside the catalogue, an empty first slot.
+    """
+    actions = np.asarray(actions)
+    if actions.shape != shape:
+        raise InputError(f"slates must have shape {shape}, got {actions.shape}")
+    if actions.dtype.kind not in "iu":
+        raise InputError(f"slates must hold integers, got {actions.dtype}")
+    slates, bad = _empty_to_minus_one(actions, num_items)
+    if bad >= 0:
+        row, slot = divmod(int(bad), shape[1])
+        item = actions[row, slot]
+        if slot == 0 and item in (-1, num_items):
+            raise InputError(f"slates[{row}, 0] is empty: the first slot must hold an item (0-{num_items - 1})")
+        raise InputError(
+            f"slates[{row}, {slot}] = {item} is not an item: "
+            f"the catalogue has {num_items} items (0-{num_items - 1}); {num_items} leaves the slot empty"
+        )
+    return cast(Ints, slates)
+
+
+@njit(cache=True)
+def _empty_to_minus_one(actions: Array, N: int) -> tuple[Ints, int]:
+    """The slates, and the flat index of a cell that is not allowed, or -1."""
+    B, K = actions.shape
+    slates, bad = np.empty((B, K), np.int64), -1
+    for b in range(B):
+        for k in range(K):
+            item = np.int64(actions[b, k])
+            if item < -1 or item > N or (k == 0 and (item == -1 or item == N)):
+                bad = b * K + k
+            slates[b, k] = -1 if item == N else item
+    return slates, bad

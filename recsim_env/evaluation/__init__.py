@@ -1,0 +1,1 @@
+"""The measuring instruments: functions of arrays, without state."""

@@ -1,0 +1,210 @@
+"""The cascading Markov decision process: a user with a state looks down the slate and clicks once at most.
+
+In state s the item a attracts with probability q(s,a). The user examines the slate from the top, clicks
+the first item that attracts (the cascade), which earns r(s,a), and moves to the next state by
+p(.|s, a); without a click, by p(.|s, no click). An episode is H slates. With
+
+    w_h(s,a) = r(s,a) + sum_s' p(s'|s,a) V_{h+1}(s'),      w_h(s, no click) = sum_s' p(s'|s, no click) V_{h+1}(s')
+    Q_h(s,A) = f(A; q(s,.), w_h(s,.)),      V_h(s) = max_A Q_h(s,A),      V_H = 0      (h = 0 .. H-1)
+
+the optimum is exact, because `best_permutation` maximises f over all lists.
+
+Source: Du, Srikant, Chen, "Cascading Reinforcement Learning", ICLR 2024, section 3.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.errors import InputError
+from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.cascade_kernels import policy_backup, present, respond_rows, values_of_slates
+from recsim_env.simulators.worlds.world import Outcome
+from recsim_env.user_models.clicks import Cascade, Response, best_permutation
+
+CLICKS = Cascade()
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeState:
+    """Where B users are."""
+
+    user_state: Ints  # (B,) s
+    step: Ints  # (B,) h, slates shown so far in this episode
+
+
+@dataclass(frozen=True)
+class CascadeWorld:
+    """A cascading MDP of S states and N items, given by its tables.
+
+    Raises:
+        InputError: a table of the wrong shape, a probability outside [0, 1] or NaN, a transition row
+            that does not sum to 1, a slate size or horizon out of range.
+    """
+
+    attraction: Floats  # (S, N) q, in [0, 1]
+    transition: Floats  # (S, N+1, S) p; column N of the second axis is "no click"
+    reward: Floats  # (S, N) r of a click
+    slate_size: int  # K, 1 to N
+    horizon: int  # H, slates of an episode, 1 or more
+    start: Floats | None = None  # (S,) distribution of the first state; uniform by default
+    item_names: tuple[str, ...] | None = None  # (N,) for pictures
+
+    def __post_init__(self) -> None:
+        check_tables(self)
+
+    @property
+    def num_states(self) -> int:
+        """S."""
+        return self.attraction.shape[0]
+
+    @property
+    def num_items(self) -> int:
+        """N."""
+        return self.attraction.shape[1]
+
+    def begin(self, luck: Luck) -> CascadeState:
+        """Users in a first state drawn from `start`."""
+        u = luck.uniform("start")
+        user_state = np.searchsorted(self._cumulative_start, u, side="right")  # (B,)
+        return CascadeState(user_state, np.zeros(len(u), np.int64))
+
+    def observe(self, state: CascadeState) -> dict[str, Array]:
+        """The user's state and the step: this MDP is fully observed."""
+        return {"state": state.user_state, "step": state.step}
+
+    def observation_sizes(self) -> dict[str, int]:
+        """S states; steps 0 to H, where H is seen once, after the last slate."""
+        return {"state": self.num_states, "step": self.horizon + 1}
+
+    def respond(self, state: CascadeState, slates: Ints, luck: Luck) -> tuple[CascadeState, Outcome]:
+        """Show slates (B, K), -1 in empty slots; an item shown a second time counts as an empty slot."""
+        K = self.slate_size
+        u = luck.uniform("cascade", (K + 1,))  # (B, K+1): all luck first, K for the clicks, one for the move
+        user_state, reward, clicked, examined = respond_rows(
+            self.attraction, self._cumulative_transition, self.reward, state.user_state, slates, u
+        )
+        left = np.zeros(len(reward), np.bool_)  # nobody leaves: the episode ends at the horizon
+        return CascadeState(user_state, state.step + 1), Outcome(reward, left, Response(clicked, examined))
+
+    def expected_reward(self, state: CascadeState, slates: Ints) -> Floats:
+        """(B,) sum_k P(click at k) r(s, A_k)."""
+        attraction, listed = present(self.attraction, state.user_state, slates)
+        reward = self.reward[state.user_state[:, None], np.where(listed, slates, 0)]  # (B, K)
+        return np.asarray((CLICKS.click_prob(attraction) * reward).sum(axis=1))
+
+    def best_slate(self, state: CascadeState) -> Ints:
+        """(B, K) the optimal policy's slate in this state at this step."""
+        return np.asarray(self.optimal_policy[np.minimum(state.step, self.horizon - 1), state.user_state])
+
+    def values(self, state: CascadeState, slates: Ints) -> tuple[Floats, Floats]:
+        """(B,) V_h(s) and (B,) Q_h(s, A)."""
+        best, shown = values_of_slates(
+            self.attraction, self._worth, self.optimal_values(), state.user_state, state.step, slates
+        )
+        return best, shown
+
+    def optimal_values(self) -> Floats:
+        """(H+1, S) V_h(s), by backward induction with `best_permutation`; the last row is 0."""
+        return self._plan[0]
+
+    @property
+    def optimal_policy(self) -> Ints:
+        """(H, S, K) a best list for every step and state, -1 in unused slots."""
+        return self._plan[1]
+
+    def policy_values(self, policy: Ints) -> Floats:
+        """(H+1, S) exact values of any deterministic policy.
+
+        Args:
+            policy: (H, S, K) or (S, K) for one that ignores the step; -1 in empty slots.
+        """
+        policy = np.asarray(policy, np.int64)
+        shape = (self.horizon, self.num_states, self.slate_size)
+        if policy.shape not in (shape, shape[1:]):
+            raise InputError(f"policy must have shape {shape} or {shape[1:]}, got {policy.shape}")
+        if policy.size and not (-1 <= policy.min() and policy.max() < self.num_items):
+            raise InputError(
+                f"policy must hold items 0-{self.num_items - 1} or -1 for an empty slot, "
+                f"got {policy.min()} to {policy.max()}"
+            )
+        policy = np.ascontiguousarray(np.broadcast_to(policy, shape))
+        values: Floats = policy_backup(self.attraction, self.transition, self.reward, policy)
+        return values
+
+    def myopic_policy(self) -> Ints:
+        """(S, K) the list of largest expected reward of this step alone, in every state."""
+        return best_permutation(self.attraction, self.reward, np.zeros(self.num_states), self.slate_size)[0]
+
+    def mean_start_value(self, values: Floats) -> float:
+        """The value of an episode, averaged over the first state, from values (H+1, S)."""
+        return float(values[0] @ self.start_distribution)
+
+    @property
+    def start_distribution(self) -> Floats:
+        """(S,) of the first state."""
+        return np.full(self.num_states, 1.0 / self.num_states) if self.start is None else self.start
+
+    @cached_property
+    def _plan(self) -> tuple[Floats, Ints]:
+        H, S = self.horizon, self.num_states
+        values, policy = np.zeros((H + 1, S)), np.empty((H, S, self.slate_size), np.int64)
+        for h in range(H - 1, -1, -1):
+            worth = self._worth_of(values[h + 1])
+            policy[h], values[h] = best_permutation(
+                self.attraction, worth[:, :-1], worth[:, -1], self.slate_size
+            )
+        return values, policy
+
+    def _worth_of(self, next_values: Floats) -> Floats:
+        worth = self.transition @ next_values  # (S, N+1)
+        worth[:, :-1] += self.reward
+        return worth
+
+    @cached_property
+    def _worth(self) -> Floats:  # (H+1, S, N+1) w_h(s, a); zero after the end
+        worth = [self._worth_of(values) for values in self.optimal_values()[1:]]
+        return np.stack([*worth, np.zeros_like(worth[0])])
+
+    @cached_property
+    def _cumulative_start(self) -> Floats:  # (S-1,): a draw above the last entry means the last state
+        return np.cumsum(self.start_distribution)[:-1]
+
+    @cached_property
+    def _cumulative_transition(self) -> Floats:  # (S, N+1, S-1)
+        return np.ascontiguousarray(np.cumsum(self.transition, axis=2)[:, :, :-1])
+
+
+def check_tables(world: CascadeWorld) -> None:
+    """Refuse tables that are not a cascading MDP; see `CascadeWorld`."""
+    if world.attraction.ndim != 2 or 0 in world.attraction.shape:
+        raise InputError(f"attraction must have shape (S, N), got {world.attraction.shape}")
+    S, N = world.attraction.shape
+    start = world.start_distribution
+    for name, table, shape in (
+        ("transition", world.transition, (S, N + 1, S)),
+        ("reward", world.reward, (S, N)),
+        ("start", start, (S,)),
+    ):
+        if table.shape != shape:
+            raise InputError(f"{name} must have shape {shape}, got {table.shape}")
+    for name, table in (("attraction", world.attraction), ("transition", world.transition), ("start", start)):
+        bad = ~((table >= 0) & (table <= 1))
+        if bad.any():
+            where = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise InputError(f"{name} must be in [0, 1], got {name}{list(where)} = {table[where]}")
+    if not np.isfinite(world.reward).all():
+        raise InputError("reward must be finite")
+    for name, table in (("transition", world.transition), ("start", start)):
+        off = np.abs(table.sum(axis=-1) - 1.0)
+        if off.max() > 1e-9:
+            where = tuple(int(i) for i in np.unravel_index(np.argmax(off), off.shape))
+            raise InputError(f"{name} rows must sum to 1, got {name}{list(where)} with sum {table.sum(axis=-1)[where]}")
+    if not 1 <= world.slate_size <= N:
+        raise InputError(f"slate_size must be from 1 to the number of items, {N}, got {world.slate_size}")
+    if world.horizon < 1:
+        raise InputError(f"horizon must be at least 1, got {world.horizon}")
+    if world.item_names is not None and len(world.item_names) != N:
+        raise InputError(f"item_names must hold {N} names, got {len(world.item_names)}")

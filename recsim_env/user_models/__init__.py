@@ -1,0 +1,1 @@
+"""What one user does, as small pure functions of arrays."""

@@ -1,0 +1,111 @@
+"""The cascade click model: the user looks down the slate and clicks the first attractive item.
+
+With attraction a_k = P(the item in slot k attracts), independent over slots,
+
+    E_1 = 1,    E_{k+1} = E_k (1 - A_k),    C_k = E_k A_k,    A_k ~ Bernoulli(a_k)
+
+where E_k says that slot k is examined and C_k that it is clicked: at most one click, and nothing below
+it is seen. So P(click at k) = a_k prod_{j<k} (1 - a_j).
+
+Source: Craswell, Zoeter, Taylor, Ramsey, "An experimental comparison of click position-bias models",
+WSDM 2008, section 3.4.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from recsim_env.arrays import Bools, Floats, Ints
+from recsim_env.errors import InputError
+from recsim_env.user_models.clicks.response import Response
+
+if TYPE_CHECKING:
+    from recsim_env.simulators.log import Log
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """The cascade over slates of any length; it has no parameters beside the attraction it is given."""
+
+    draws_per_slot = 1
+
+    def sample(self, attraction: Floats, u: Floats) -> Response:
+        """What users do who find these items attractive with these probabilities.
+
+        Args:
+            attraction: (B, K) in [0, 1]; 0 in empty slots, which are passed over.
+            u: (B, 1, K) uniforms; slot k attracts if u < attraction.
+        """
+        clicked, examined = look_down(attraction, u[:, 0])
+        return Response(clicked, examined)
+
+    def click_prob(self, attraction: Floats) -> Floats:
+        """(B, K) P(click at k) = a_k prod_{j<k} (1 - a_j)."""
+        return attraction * self.examine_prob(attraction)
+
+    def examine_prob(self, attraction: Floats) -> Floats:
+        """(B, K) P(slot k is examined) = prod_{j<k} (1 - a_j)."""
+        passed = np.cumprod(1.0 - attraction, axis=1)
+        return np.concatenate([np.ones_like(passed[:, :1]), passed[:, :-1]], axis=1)
+
+    def log_prob(self, attraction: Floats, clicked: Bools) -> Floats:
+        """(B,) exact log-probability of the clicks; minus infinity for two clicks on one slate."""
+        before_click = np.cumsum(clicked, axis=1) == 0
+        with np.errstate(divide="ignore"):
+            passed = np.where(before_click, np.log1p(-attraction), 0.0).sum(axis=1)
+            stopped = np.where(clicked, np.log(attraction), 0.0).sum(axis=1)
+        return np.asarray(np.where(clicked.sum(axis=1) > 1, -np.inf, passed + stopped))
+
+    def fit(self, log: "Log", num_items: int) -> "CascadeFit":
+        """Maximum likelihood attraction of every item: clicks / examinations.
+
+        The slots down to the first click are examined, all of them if there is none; later clicks of
+        the same slate, which the cascade cannot make, are not used, and `coverage` says how rare they are.
+
+        Args:
+            log: slates of any length, -1 in empty slots.
+            num_items: size of the catalogue.
+
+        Raises:
+            InputError: a slate holds an item outside the catalogue.
+        """
+        if (log.slate >= num_items).any():
+            row, slot = np.argwhere(log.slate >= num_items)[0]
+            raise InputError(
+                f"slate[{row}, {slot}] = {log.slate[row, slot]} is not an item: "
+                f"the catalogue has {num_items} items (0-{num_items - 1})"
+            )
+        clicks_above = np.cumsum(log.clicked, axis=1) - log.clicked
+        examined = (clicks_above == 0) & (log.slate >= 0)
+        examinations = np.bincount(log.slate[examined], minlength=num_items)
+        clicks = np.bincount(log.slate[examined & log.clicked], minlength=num_items)
+        with np.errstate(invalid="ignore"):
+            attraction = clicks / examinations
+            std_error = np.sqrt(attraction * (1.0 - attraction) / examinations)
+        coverage = float(np.mean(log.clicked.sum(axis=1) <= 1)) if len(log) else 1.0
+        return CascadeFit(attraction, std_error, examinations, coverage)
+
+
+@dataclass(frozen=True)
+class CascadeFit:
+    """A cascade fitted to a log."""
+
+    attraction: Floats  # (N,), NaN where an item was never examined
+    std_error: Floats  # (N,) of the attraction, sqrt(a (1-a) / examinations)
+    examinations: Ints  # (N,)
+    coverage: float  # share of the slates that a cascade can produce (at most one click)
+
+
+@njit(cache=True)
+def look_down(attraction: Floats, u: Floats) -> tuple[Bools, Bools]:
+    """The compiled loop of `Cascade.sample`, slot by slot so that it runs along the users: u is (B, K)."""
+    B, K = attraction.shape
+    clicked, examined = np.empty((K, B), np.bool_), np.empty((K, B), np.bool_)
+    for k in range(K):
+        for b in range(B):
+            looks = k == 0 or (examined[k - 1, b] and not clicked[k - 1, b])
+            examined[k, b] = looks
+            clicked[k, b] = looks and u[b, k] < attraction[b, k]
+    return clicked.T, examined.T

