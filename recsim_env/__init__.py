@@ -19,6 +19,10 @@ def _environment(id: str, world: str) -> None:
         entry_point="recsim_env.envs.single_user:SingleUserEnv",
         vector_entry_point="recsim_env.envs.batched:BatchedEnv",
         kwargs={"world": f"{_WORLDS}.{world}"},
+        # The environments check every action and the order of calls themselves, and the test suite runs
+        # the checker on every id: without the two wrappers a step is 5 % faster.
+        disable_env_checker=True,
+        order_enforce=False,
     )
 
 

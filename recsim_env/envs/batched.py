@@ -120,7 +120,6 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         if any_over and self.autoreset_mode is AutoresetMode.DISABLED:
             rows = np.flatnonzero(over)
             raise InputError(f"the episode of row {rows[0]} is over: call reset(options={{'reset_mask': rows}})")
-        best, shown = self.world.values(self._state, slates)
         before = self._state
         self._state, outcome = self.world.respond(before, slates, self._luck.at(self._elapsed))
         self._elapsed = self._elapsed + 1
@@ -130,8 +129,8 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         info: Info = {
             "clicked": response.clicked,
             "examined": response.examined,
-            "best_value": best,
-            "slate_value": shown,
+            "best_value": outcome.best_value,
+            "slate_value": outcome.slate_value,
         }
         if any_over:  # NEXT_STEP: these rows were over before this step, which only begins their next episode
             going = ~over

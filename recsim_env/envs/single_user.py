@@ -42,6 +42,8 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         self.action_space = slate_space(self.world)
         self.observation_space = observation_space(self.world)
         self._shape = (1, self.world.slate_size)
+        self._horizon = self.world.horizon
+        self._steps = np.arange(self._horizon)[:, None]  # row h is the step of the luck at step h
         self._luck: Luck | None = None
         self._done = True
         self._scene: Scene | None = None
@@ -59,7 +61,7 @@ class SingleUserEnv(gym.Env[Observation, Array]):
             luck = self._luck.of_episode(self._luck.episode + 1)
         episode = (options or {}).get("episode")
         self._luck = luck if episode is None else luck.of_episode(episode)
-        self._elapsed = self._luck.step
+        self._elapsed = 0
         self._state = self.world.begin(self._luck)
         self._done = False
         self._scene = Scene(self._state)
@@ -70,21 +72,20 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         if self._done or self._luck is None:
             raise InputError("the episode is over or has not begun: call reset() first")
         slates = to_slates(np.asarray(action)[None], self._shape, self.world.num_items)
-        luck = Luck(self._luck.seed, self._luck.episode, self._elapsed)
-        best, shown = self.world.values(self._state, slates)
+        luck = Luck(self._luck.seed, self._luck.episode, self._steps[self._elapsed])
         before = self._state
         self._state, outcome = self.world.respond(before, slates, luck)
-        self._elapsed = self._elapsed + 1
+        self._elapsed += 1
         terminated = bool(outcome.left[0])
-        truncated = not terminated and int(self._elapsed[0]) >= self.world.horizon
+        truncated = not terminated and self._elapsed >= self._horizon
         self._done = terminated or truncated
         if self.render_mode is not None:
             self._scene = Scene(self._state, before, slates, outcome)
         info = {
             "clicked": outcome.response.clicked[0],
             "examined": outcome.response.examined[0],
-            "best_value": best[0],
-            "slate_value": shown[0],
+            "best_value": outcome.best_value[0],
+            "slate_value": outcome.slate_value[0],
         }
         return self._observation(), float(outcome.reward[0]), terminated, truncated, info
 

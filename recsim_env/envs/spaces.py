@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Dict, Discrete, MultiDiscrete
@@ -13,6 +13,7 @@ from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.world import World
 
 WorldSource = World | str
+_INT = np.dtype(np.int64)
 
 
 def make_world(source: WorldSource, parameters: dict[str, Any]) -> World:
@@ -61,9 +62,10 @@ def to_slates(actions: Array, shape: tuple[int, int], num_items: int) -> Ints:
         raise InputError(f"slates must have shape {shape}, got {actions.shape}")
     if actions.dtype.kind not in "iu":
         raise InputError(f"slates must hold integers, got {actions.dtype}")
-    slates, bad = _empty_to_minus_one(actions, num_items)
+    slates = np.empty(shape, _INT)
+    bad = _empty_to_minus_one(actions, num_items, slates)
     if bad >= 0:
-        row, slot = divmod(int(bad), shape[1])
+        row, slot = divmod(bad, shape[1])
         item = actions[row, slot]
         if slot == 0 and item in (-1, num_items):
             raise InputError(f"slates[{row}, 0] is empty: the first slot must hold an item (0-{num_items - 1})")
@@ -71,18 +73,18 @@ def to_slates(actions: Array, shape: tuple[int, int], num_items: int) -> Ints:
             f"slates[{row}, {slot}] = {item} is not an item: "
             f"the catalogue has {num_items} items (0-{num_items - 1}); {num_items} leaves the slot empty"
         )
-    return cast(Ints, slates)
+    return slates
 
 
 @njit(cache=True)
-def _empty_to_minus_one(actions: Array, N: int) -> tuple[Ints, int]:
-    """The slates, and the flat index of a cell that is not allowed, or -1."""
+def _empty_to_minus_one(actions: Array, N: int, slates: Ints) -> int:
+    """Write the slates (B, K); returns the flat index of a cell that is not allowed, or -1."""
     B, K = actions.shape
-    slates, bad = np.empty((B, K), np.int64), -1
+    bad = -1
     for b in range(B):
         for k in range(K):
             item = np.int64(actions[b, k])
             if item < -1 or item > N or (k == 0 and (item == -1 or item == N)):
                 bad = b * K + k
             slates[b, k] = -1 if item == N else item
-    return slates, bad
+    return bad

@@ -1,7 +1,7 @@
 """Luck: counter-based random streams, one per user.
 
 A draw is a pure function of (seed of the user, episode, step, name of the stream, index of the draw),
-computed by Philox 4x32-10. Nothing is advanced, so user i has the same luck alone, in a batch of
+computed by Philox 4x32-10 (`philox.py`). Nothing is advanced, so user i has the same luck alone, in a batch of
 10,000 or on worker 7, streams can be read in any order, and the same user can be shown G slates under
 the same luck (common random numbers).
 
@@ -10,9 +10,6 @@ The counter and key of one Philox block (four 32-bit words out = two draws of 53
     counter = (index of the block, step, stream, episode)        key = (low, high half of the seed)
 
 so two draws share a block only if all five coordinates agree; `stream` is the CRC-32 of its name.
-
-Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. The
-known-answer vectors of their Random123 library are in `tests/test_luck.py`.
 """
 
 import math
@@ -20,15 +17,11 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit, uint32, uint64
 from scipy.special import ndtri
 
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
-
-_MULTIPLIER_0, _MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
-_WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
-
+from recsim_env.simulators.philox import fill_beta, fill_uniform
 
 class Luck:
     """The luck of B users at one step each.
@@ -96,7 +89,10 @@ class Luck:
             which is twice as fast to fill as the other way round and suits loops over slots.
         """
         n = 1 if shape == () else math.prod(shape)
-        draws = fill_uniform(self.seed, self.episode, self.step, stream_number(stream), n)  # (n, B)
+        draws = np.empty((n + n % 2, len(self.seed)))
+        fill_uniform(self.seed, self.episode, self.step, stream_number(stream), draws)
+        if n % 2:
+            draws = draws[:n]  # (n, B)
         if len(shape) == 0:
             return draws[0]
         if len(shape) == 1:
@@ -110,6 +106,31 @@ class Luck:
         Half a unit (2^-54) is added to the uniform, so that 0 does not become minus infinity.
         """
         return np.asarray(ndtri(self.uniform(stream, shape) + 2.0**-54))
+
+    def beta(self, stream: str, a: Floats, b: Floats) -> Floats:
+        """Beta(a, b) draws, one per entry.
+
+        The entries of one user are drawn one after the other, by rejection, from a generator that the
+        stream's first block seeds: the draws of a user depend on that user's luck, a and b alone.
+
+        Args:
+            stream: name of the stream.
+            a: (B, N) at least 1.
+            b: (B, N) at least 1.
+
+        Returns:
+            (B, N) in [0, 1].
+
+        Raises:
+            InputError: a or b is below 1, where this method (Marsaglia and Tsang) does not hold.
+        """
+        if a.shape != b.shape or a.shape[:1] != self.seed.shape or a.ndim != 2:
+            raise InputError(f"a and b must have shape ({len(self)}, N), got {a.shape} and {b.shape}")
+        if a.size and not (a.min() >= 1.0 and b.min() >= 1.0):
+            raise InputError(f"a and b must be at least 1, got {min(a.min(), b.min())}")
+        draws = np.empty(a.shape)
+        fill_beta(self.seed, self.episode, self.step, stream_number(stream), a, b, draws)
+        return draws
 
 
 _STREAM_NUMBERS: dict[str, int] = {}
@@ -127,38 +148,3 @@ def _per_user(value: int | Ints, seed: Array) -> Ints:
     if isinstance(value, np.ndarray):
         return value
     return np.full(len(seed), value, np.int64)
-
-
-@njit(inline="always")
-def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
-    """Philox 4x32-10: four 32-bit counter words and two key words -> four random 32-bit words."""
-    c0, c1, c2, c3, k0, k1 = uint32(c0), uint32(c1), uint32(c2), uint32(c3), uint32(k0), uint32(k1)
-    for _ in range(10):
-        product_0 = uint64(c0) * uint64(_MULTIPLIER_0)
-        product_1 = uint64(c2) * uint64(_MULTIPLIER_1)
-        c0 = uint32(product_1 >> uint64(32)) ^ c1 ^ k0
-        c1 = uint32(product_1)
-        c2 = uint32(product_0 >> uint64(32)) ^ c3 ^ k1
-        c3 = uint32(product_0)
-        k0 = uint32(k0 + uint32(_WEYL_0))
-        k1 = uint32(k1 + uint32(_WEYL_1))
-    return c0, c1, c2, c3
-
-
-@njit(inline="always")
-def to_uniform(high: int, low: int) -> float:
-    """Two 32-bit words -> a multiple of 2^-53 in [0, 1), as NumPy's `Generator.random` does."""
-    return float(((uint64(high) << uint64(32)) | uint64(low)) >> uint64(11)) * 2.0**-53
-
-
-@njit(cache=True)
-def fill_uniform(seed: Array, episode: Ints, step: Ints, stream: int, n: int) -> Floats:
-    """The first n uniforms of a stream for every user, (n, B)."""
-    B = len(seed)
-    draws = np.empty((n + n % 2, B))
-    for block in range((n + 1) // 2):
-        for b in range(B):
-            w0, w1, w2, w3 = philox(block, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32))
-            draws[2 * block, b] = to_uniform(w0, w1)
-            draws[2 * block + 1, b] = to_uniform(w2, w3)
-    return draws[:n]

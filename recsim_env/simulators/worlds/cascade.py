@@ -14,21 +14,23 @@ Source: Du, Srikant, Chen, "Cascading Reinforcement Learning", ICLR 2024, sectio
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
-from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.luck import Luck, stream_number
 from recsim_env.simulators.worlds.cascade_kernels import policy_backup, present, respond_rows, values_of_slates
 from recsim_env.simulators.worlds.world import Outcome
 from recsim_env.user_models.clicks import Cascade, Response, best_permutation
 
 CLICKS = Cascade()
+STREAM = stream_number("cascade")
+INT, BOOL = np.dtype(np.int64), np.dtype(np.bool_)  # dtype objects: a third off each allocation of a small array
 
 
-@dataclass(frozen=True, slots=True)
-class CascadeState:
+class CascadeState(NamedTuple):
     """Where B users are."""
 
     user_state: Ints  # (B,) s
@@ -81,13 +83,27 @@ class CascadeWorld:
 
     def respond(self, state: CascadeState, slates: Ints, luck: Luck) -> tuple[CascadeState, Outcome]:
         """Show slates (B, K), -1 in empty slots; an item shown a second time counts as an empty slot."""
-        K = self.slate_size
-        u = luck.uniform("cascade", (K + 1,))  # (B, K+1): all luck first, K for the clicks, one for the move
-        user_state, reward, clicked, examined = respond_rows(
-            self.attraction, self._cumulative_transition, self.reward, state.user_state, slates, u
+        B, K = slates.shape
+        after = CascadeState(np.empty(B, INT), np.empty(B, INT))
+        response = Response(np.empty((K, B), BOOL).T, np.empty((K, B), BOOL).T)  # slot by slot in memory
+        reward, best, value = np.empty(B), np.empty(B), np.empty(B)
+        respond_rows(
+            *self._tables,
+            state.user_state,
+            state.step,
+            slates,
+            luck.seed,
+            luck.episode,
+            luck.step,
+            STREAM,
+            *after,
+            reward,
+            *response,
+            best,
+            value,
         )
-        left = np.zeros(len(reward), np.bool_)  # nobody leaves: the episode ends at the horizon
-        return CascadeState(user_state, state.step + 1), Outcome(reward, left, Response(clicked, examined))
+        left = np.zeros(B, BOOL)  # nobody leaves: the episode ends at the horizon
+        return after, Outcome(reward, left, response, best, value)
 
     def expected_reward(self, state: CascadeState, slates: Ints) -> Floats:
         """(B,) sum_k P(click at k) r(s, A_k)."""
@@ -101,10 +117,12 @@ class CascadeWorld:
 
     def values(self, state: CascadeState, slates: Ints) -> tuple[Floats, Floats]:
         """(B,) V_h(s) and (B,) Q_h(s, A)."""
-        best, shown = values_of_slates(
-            self.attraction, self._worth, self.optimal_values(), state.user_state, state.step, slates
+        best, value = np.empty(len(slates)), np.empty(len(slates))
+        shown, _ = present(self.attraction, state.user_state, slates)
+        values_of_slates(
+            self._worth, self.optimal_values(), shown, state.user_state, state.step, slates, best, value
         )
-        return best, shown
+        return best, value
 
     def optimal_values(self) -> Floats:
         """(H+1, S) V_h(s), by backward induction with `best_permutation`; the last row is 0."""
@@ -162,6 +180,10 @@ class CascadeWorld:
         worth = self.transition @ next_values  # (S, N+1)
         worth[:, :-1] += self.reward
         return worth
+
+    @cached_property
+    def _tables(self) -> tuple[Floats, ...]:
+        return self.attraction, self._cumulative_transition, self.reward, self._worth, self.optimal_values()
 
     @cached_property
     def _worth(self) -> Floats:  # (H+1, S, N+1) w_h(s, a); zero after the end

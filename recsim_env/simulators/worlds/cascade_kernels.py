@@ -1,54 +1,52 @@
 """The compiled loops of the cascade world.
 
-A step is three of them in a row: `present` (what the user sees), `look_down` (the click model) and
-`move` (reward and next state). Each has a plain NumPy twin in `tests/twins.py`, to which it is equal.
+A step, `respond_rows`, is a few of them in a row: the luck, `present` (what the user sees), `look_down`
+(the click model), `move` (reward and next state) and `values_of_slates` (what regret is made of). Each has a plain NumPy twin in `tests/twins.py`, to which it is equal.
 """
 
 import numpy as np
 from numba import njit
 
-from recsim_env.arrays import Bools, Floats, Ints
+from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.simulators.philox import fill_uniform
 from recsim_env.user_models.clicks.cascade import look_down
-
-
-@njit(inline="always")
-def is_new(slate: Ints, k: int, N: int) -> bool:
-    """Slot k holds an item, and for the first time on this slate.
-
-    The environments have checked the slate; a world called directly must not read past its tables.
-    """
-    if slate[k] >= N:
-        raise IndexError("a slate holds an item outside the catalogue")
-    if slate[k] < 0:
-        return False
-    for j in range(k):
-        if slate[j] == slate[k]:
-            return False
-    return True
 
 
 @njit(cache=True)
 def present(attraction: Floats, user_state: Ints, slates: Ints) -> tuple[Floats, Bools]:
-    """What the users see: q(s, A_k), 0 in empty slots (B, K), and which slots hold an item (B, K)."""
+    """What the users see: q(s, A_k), 0 in empty slots (B, K), and which slots hold an item (B, K).
+
+    The environments have checked the slates; a world called directly must not read past its tables.
+    """
     B, K = slates.shape
+    if slates.size > 0 and slates.max() >= attraction.shape[1]:
+        raise IndexError("a slate holds an item outside the catalogue")
     shown, listed = np.empty((K, B)), np.empty((K, B), np.bool_)
-    for b in range(B):
-        q, slate = attraction[user_state[b]], slates[b]
-        for k in range(K):
-            new = is_new(slate, k, len(q))
+    for k in range(K):
+        for b in range(B):
+            a = slates[b, k]
+            new = a >= 0
+            for j in range(k):
+                new &= slates[b, j] != a
             listed[k, b] = new
-            shown[k, b] = q[slate[k]] if new else 0.0
+            shown[k, b] = attraction[user_state[b], max(a, 0)] * new
     return shown.T, listed.T
 
 
 @njit(cache=True)
 def move(
-    cumulative: Floats, reward: Floats, user_state: Ints, slates: Ints, clicked: Bools, u: Floats
-) -> tuple[Ints, Floats]:
-    """The next state (B,), by inversion of the distribution function, and the reward of the click (B,)."""
+    cumulative: Floats,
+    reward: Floats,
+    user_state: Ints,
+    slates: Ints,
+    clicked: Bools,
+    u: Floats,
+    moved: Ints,
+    earned: Floats,
+) -> None:
+    """Write the next state, by inversion of the distribution function, and the reward of the click, (B,)."""
     B, K = slates.shape
     N = reward.shape[1]
-    moved, earned = np.empty(B, np.int64), np.empty(B)
     for b in range(B):
         s, item = user_state[b], N
         earned[b] = 0.0
@@ -61,37 +59,76 @@ def move(
         for j in range(len(steps)):
             below += u[b] >= steps[j]
         moved[b] = below
-    return moved, earned
+
 
 @njit(cache=True)
 def respond_rows(
-    attraction: Floats, cumulative: Floats, reward: Floats, user_state: Ints, slates: Ints, u: Floats
-) -> tuple[Ints, Floats, Bools, Bools]:
-    """A whole step in one compiled call: next state, reward, clicked (B, K), examined (B, K); u is (B, K+1)."""
+    # the world
+    attraction: Floats,
+    cumulative: Floats,
+    reward: Floats,
+    worth: Floats,
+    optimal: Floats,
+    # the users, what they are shown and their luck
+    user_state: Ints,
+    step: Ints,
+    slates: Ints,
+    seed: Array,
+    episode: Ints,
+    luck_step: Ints,
+    stream: int,
+    # what is written
+    next_state: Ints,
+    next_step: Ints,
+    earned: Floats,
+    clicked: Bools,
+    examined: Bools,
+    best_value: Floats,
+    slate_value: Floats,
+) -> None:
+    """A whole step in one compiled call.
+
+    The results are written into arrays of the caller because an array returned by compiled code costs
+    half a microsecond, which is felt in the batch of one.
+    """
+    B, K = slates.shape
+    u = np.empty((K + 1 + (K + 1) % 2, B))
+    fill_uniform(seed, episode, luck_step, stream, u)  # all luck first: K draws for the clicks, one for the move
     shown, listed = present(attraction, user_state, slates)
-    clicked, examined = look_down(shown, u)
-    moved, earned = move(cumulative, reward, user_state, slates, clicked, u[:, slates.shape[1]])
-    return moved, earned, clicked, examined & listed
+    look_down(shown, u.T, clicked, examined)
+    for k in range(K):
+        for b in range(B):
+            examined[b, k] &= listed[b, k]
+    move(cumulative, reward, user_state, slates, clicked, u[K], next_state, earned)
+    next_step[:] = step + 1
+    values_of_slates(worth, optimal, shown, user_state, step, slates, best_value, slate_value)
 
 
 @njit(cache=True)
 def values_of_slates(
-    attraction: Floats, worth: Floats, optimal: Floats, user_state: Ints, step: Ints, slates: Ints
-) -> tuple[Floats, Floats]:
-    """V_h(s) and f(A; q(s,.), w_h(s,.)) of every row, (B,) both, with worth (H+1, S, N+1)."""
+    worth: Floats,
+    optimal: Floats,
+    shown: Floats,
+    user_state: Ints,
+    step: Ints,
+    slates: Ints,
+    best_value: Floats,
+    slate_value: Floats,
+) -> None:
+    """Write V_h(s) and f(A; q(s,.), w_h(s,.)) of every row, (B,) both.
+
+    Args: worth (H+1, S, N+1) w_h(s, a), optimal (H+1, S), shown (B, K) the attractions of `present`.
+    """
     B, K = slates.shape
-    best, shown = np.empty(B), np.empty(B)
     for b in range(B):
-        h, s, slate = min(step[b], len(optimal) - 1), user_state[b], slates[b]
+        h, s = min(step[b], len(optimal) - 1), user_state[b]
+        w = worth[h, s]
         value, reach = 0.0, 1.0
         for k in range(K):
-            if is_new(slate, k, attraction.shape[1]):
-                q = attraction[s, slate[k]]
-                value += reach * q * worth[h, s, slate[k]]
-                reach *= 1.0 - q
-        shown[b] = value + reach * worth[h, s, -1]
-        best[b] = optimal[h, s]
-    return best, shown
+            value += reach * shown[b, k] * w[max(slates[b, k], 0)]  # an empty slot is never clicked: shown = 0
+            reach *= 1.0 - shown[b, k]
+        slate_value[b] = value + reach * w[len(w) - 1]
+        best_value[b] = optimal[h, s]
 
 
 @njit(cache=True)
@@ -104,9 +141,9 @@ def policy_backup(attraction: Floats, transition: Floats, reward: Floats, policy
             value, reach = 0.0, 1.0
             for k in range(K + 1):
                 last = k == K
-                if not last and not is_new(policy[h, s], k, reward.shape[1]):
-                    continue
                 a = -1 if last else policy[h, s, k]
+                if not last and (a < 0 or (policy[h, s, :k] == a).any()):
+                    continue
                 worth = 0.0 if last else reward[s, a]
                 for t in range(S):
                     worth += transition[s, a, t] * values[h + 1, t]

@@ -5,8 +5,7 @@ from the `Luck` it is handed, so the same state, slates and luck give the same o
 be shown to one user in one state under one luck (`repeat_rows` and `Luck.repeat`).
 """
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,17 +14,18 @@ from recsim_env.simulators.luck import Luck
 from recsim_env.user_models.clicks import Response
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one step did to B users."""
 
     reward: Floats  # (B,)
     left: Bools  # (B,) the user has gone: the episode terminates
     response: Response  # (B, K)
+    best_value: Floats  # (B,) and
+    slate_value: Floats  # (B,) what regret is made of: see `World.values`, before the step
 
 
 class World(Protocol):
-    """Users and items; `State` is a frozen dataclass of arrays with one row per user."""
+    """Users and items; a state is a named tuple of arrays with one row per user."""
 
     @property
     def num_items(self) -> int: ...  # N
@@ -64,18 +64,15 @@ class World(Protocol):
         """
 
 
-State = TypeVar("State")
+State = TypeVar("State", bound=tuple[Array, ...])
 
 
 def repeat_rows(state: State, G: int) -> State:
     """Every user G times in a row, to show G slates to the same user in the same state."""
-    return replace(state, **{f.name: getattr(state, f.name).repeat(G, axis=0) for f in fields(state)})  # type: ignore[type-var, arg-type]
+    return type(state)(*(column.repeat(G, axis=0) for column in state))
 
 
 def choose_rows(mask: Bools, one: State, other: State) -> State:
     """Row by row, `one` where mask (B,) holds, else `other`."""
-    chosen = {}
-    for f in fields(one):  # type: ignore[arg-type]
-        left, right = getattr(one, f.name), getattr(other, f.name)
-        chosen[f.name] = np.where(mask.reshape(-1, *[1] * (left.ndim - 1)), left, right)
-    return replace(one, **chosen)  # type: ignore[type-var]
+    pairs = zip(one, other, strict=True)
+    return type(one)(*(np.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))

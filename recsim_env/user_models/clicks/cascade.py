@@ -38,8 +38,10 @@ class Cascade:
             attraction: (B, K) in [0, 1]; 0 in empty slots, which are passed over.
             u: (B, 1, K) uniforms; slot k attracts if u < attraction.
         """
-        clicked, examined = look_down(attraction, u[:, 0])
-        return Response(clicked, examined)
+        B, K = attraction.shape
+        response = Response(np.empty((K, B), np.bool_).T, np.empty((K, B), np.bool_).T)
+        look_down(attraction, u[:, 0], *response)
+        return response
 
     def click_prob(self, attraction: Floats) -> Floats:
         """(B, K) P(click at k) = a_k prod_{j<k} (1 - a_j)."""
@@ -99,13 +101,14 @@ class CascadeFit:
 
 
 @njit(cache=True)
-def look_down(attraction: Floats, u: Floats) -> tuple[Bools, Bools]:
-    """The compiled loop of `Cascade.sample`, slot by slot so that it runs along the users: u is (B, K)."""
+def look_down(attraction: Floats, u: Floats, clicked: Bools, examined: Bools) -> None:
+    """The compiled loop of `Cascade.sample`: writes clicked and examined (B, K), with u (B, K).
+
+    Slot by slot, so that the inner loop runs along the users and has no branches.
+    """
     B, K = attraction.shape
-    clicked, examined = np.empty((K, B), np.bool_), np.empty((K, B), np.bool_)
     for k in range(K):
         for b in range(B):
-            looks = k == 0 or (examined[k - 1, b] and not clicked[k - 1, b])
-            examined[k, b] = looks
-            clicked[k, b] = looks and u[b, k] < attraction[b, k]
-    return clicked.T, examined.T
+            looks = k == 0 or (examined[b, k - 1] and not clicked[b, k - 1])
+            examined[b, k] = looks
+            clicked[b, k] = looks and u[b, k] < attraction[b, k]

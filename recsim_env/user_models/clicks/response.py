@@ -1,12 +1,11 @@
 """What a user did with a slate."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from recsim_env.arrays import Bools
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """Which slots were looked at and which were clicked; a clicked slot was looked at."""
 
     clicked: Bools  # (B, K)

@@ -1,0 +1,104 @@
+"""CascadeKL-UCB: upper confidence bounds from the Kullback-Leibler divergence of Bernoulli variables.
+
+In round t, with T_e examinations and mean m_e = W_e / T_e of item e,
+
+    U_t(e) = max { u in [m_e, 1] :  T_e KL(m_e || u) <= log t + 3 log log t },      KL(m || u) =
+             m log(m/u) + (1-m) log((1-m)/(1-u)),
+
+1 for an item never examined; log log t is taken as 0 while log t < 1. The list is the K items of
+largest U_t, in descending order. Regret is at most the sum over items e outside the best K of
+(1 + eps) Delta (1 + log(1/Delta)) / KL(w_e || w_K) (log n + 3 log log n) + a constant.
+
+U_t is found by Newton's method from the bound of the previous round, which it has left by little:
+T KL(m || u) is convex and rises in u, so from the right of the root every step stays on the right of
+it, and from the left the first step crosses over. Two or three steps are usual.
+
+As CascadeUCB1, the learner is myopic, and sees unseen items first rather than observing each for free.
+
+Source: Kveton, Szepesvari, Wen, Ashkan, "Cascading bandits: learning to rank in the cascade model",
+ICML 2015, Algorithm 1 with the index of Garivier and Cappe, COLT 2011.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from recsim_env.agents.agent import Transition
+from recsim_env.agents.bandits.cascade_counts import CascadeCounts, highest
+from recsim_env.arrays import Array, Floats, Ints
+
+if TYPE_CHECKING:
+    from recsim_env.simulators.luck import Luck
+
+TOLERANCE = 1e-10  # of U_t: Newton's method stops at a step shorter than this
+MOST = 1.0 - 1e-12  # the largest u that is tried: the divergence is infinite at 1
+
+
+class CascadeKLUCB:
+    """One CascadeKL-UCB learner per row; arguments as in `CascadeUCB`."""
+
+    def __init__(self, num_replicates: int, num_states: int, num_items: int, slate_size: int) -> None:
+        self.slate_size = slate_size
+        self.counts = CascadeCounts(num_replicates, num_states, num_items)
+        self.bounds = np.full((num_replicates, num_states, num_items), MOST)  # U of the last round
+        self.ties = np.zeros((num_replicates, num_items))
+
+    def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
+        """The K items of largest index, (B, K)."""
+        if not self.ties.any():
+            self.ties = 1e-9 * luck.uniform("cascade_kl_ucb/ties", self.ties.shape[1:]).copy()
+        counts = self.counts
+        index = kl_upper_bounds(
+            counts.clicks, counts.examinations, counts.rounds, observation["state"], self.bounds, self.ties
+        )
+        slates: Ints = highest(index, self.slate_size)
+        return slates
+
+    def update(self, transition: Transition) -> None:
+        """Count what was examined and clicked."""
+        self.counts.update(transition)
+
+
+@njit(cache=True)
+def kl_upper_bounds(
+    clicks: Floats, examinations: Floats, rounds: Floats, state: Ints, bounds: Floats, ties: Floats
+) -> Floats:
+    """U_t(e) + ties of every row, (B, N); `bounds` (B, S, N) are brought up to date."""
+    B, N = ties.shape
+    index = np.empty((B, N))
+    for b in range(B):
+        s = state[b]
+        log_t = np.log(rounds[b, s] + 1.0)
+        budget = log_t + 3.0 * np.log(max(log_t, 1.0))
+        for e in range(N):
+            T = examinations[b, s, e]
+            if T == 0.0 or clicks[b, s, e] == T:
+                bounds[b, s, e] = MOST
+                index[b, e] = 1.0 + ties[b, e]
+                continue
+            u = _largest(clicks[b, s, e] / T, budget / T, bounds[b, s, e])
+            bounds[b, s, e] = u
+            index[b, e] = u + ties[b, e]
+    return index
+
+
+@njit(inline="always")
+def _largest(m: float, budget: float, u: float) -> float:
+    """The largest u >= m with KL(m || u) <= budget, m < 1, by Newton's method from u."""
+    entropy = (m * np.log(m) if m > 0.0 else 0.0) + (1.0 - m) * np.log(1.0 - m)
+    if u <= m:  # the mean has risen above the last bound: start from Pinsker's, which is on the right
+        u = min(m + np.sqrt(0.5 * budget) + 1e-9, MOST)
+    for _ in range(50):
+        excess = entropy - m * np.log(u) - (1.0 - m) * np.log(1.0 - u) - budget
+        step = excess * u * (1.0 - u) / (u - m)
+        new = u - step
+        if new >= 1.0:
+            new = 0.5 * (u + 1.0)
+        if new <= m:
+            new = 0.5 * (u + m)
+        new = min(new, MOST)
+        if abs(new - u) < TOLERANCE:
+            return new
+        u = new
+    return u
