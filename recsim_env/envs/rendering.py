@@ -1,17 +1,72 @@
-"""stub to be replaced."""
+"""What `render()` shows: the last step as text (`ansi`) or as a picture (`rgb_array`).
+
+`text` and `picture` dispatch on the type of the world, so a new kind of world brings its own drawing:
+
+    @picture.register
+    def _(world: MyWorld, scene: Scene, row: int = 0) -> Array: ...
+
+The drawings are imported when the first frame is asked for: who does not render does not load matplotlib.
+"""
+
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
+
 from recsim_env.arrays import Array, Ints
+from recsim_env.errors import InputError
+from recsim_env.simulators.worlds.cascade import CascadeWorld
 from recsim_env.simulators.worlds.world import Outcome, World
-RENDER_FPS = 2
+
+RENDER_FPS = 2  # slow enough to read a slate
+
+
 @dataclass(frozen=True)
 class Scene:
     """A step to draw: where the users are, and how they came there (None after a reset)."""
+
     state: Any
     before: Any = None
     slates: Ints | None = None  # (B, K)
     outcome: Outcome | None = None
+
+
+@singledispatch
 def text(world: World, scene: Scene, row: int = 0) -> str:
-    return ""
+    """The step of one row as a few lines of plain text.
+
+    Raises:
+        InputError: nobody has said how to draw this kind of world.
+    """
+    raise _no_drawing(world, "text")
+
+
+@singledispatch
 def picture(world: World, scene: Scene, row: int = 0) -> Array:
-    raise RuntimeError
+    """The step of one row as an (height, width, 3) uint8 picture.
+
+    Raises:
+        InputError: nobody has said how to draw this kind of world.
+    """
+    raise _no_drawing(world, "picture")
+
+
+@text.register
+def _(world: CascadeWorld, scene: Scene, row: int = 0) -> str:
+    from recsim_env.envs.cascade_scene import cascade_scene, cascade_text
+
+    return cascade_text(cascade_scene(world, scene, row))
+
+
+@picture.register
+def _(world: CascadeWorld, scene: Scene, row: int = 0) -> Array:
+    from recsim_env.envs.cascade_drawing import cascade_picture
+    from recsim_env.envs.cascade_scene import cascade_scene
+
+    return cascade_picture(cascade_scene(world, scene, row))
+
+
+def _no_drawing(world: World, function: str) -> InputError:
+    return InputError(
+        f"there is no {function} of a {type(world).__name__}: use render_mode=None, "
+        f"or add one with recsim_env.envs.rendering.{function}.register"
+    )

@@ -1,0 +1,149 @@
+"""One step of one user of a cascade world: the facts that both drawings show, and the drawing in text."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recsim_env.simulators.worlds.cascade import CascadeWorld
+
+if TYPE_CHECKING:
+    from recsim_env.envs.rendering import Scene
+
+WIDEST_LINE_OF_STATES = 60  # of the text; with more states a line of one character each is no picture
+
+
+@dataclass(frozen=True)
+class Card:
+    """One slot: what stood there and what the user did with it."""
+
+    name: str  # of the item; of an empty slot, why it is empty
+    fate: str  # "clicked", "passed over", "not seen" or "empty"
+    attraction: float  # q(s, item), 0 in an empty slot
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The slate of a step and what became of it."""
+
+    cards: tuple[Card, ...]  # K, top first
+    best: tuple[Card, ...]  # K: the optimal slate of the same state and step
+    state_before: int
+    reward: float
+    best_value: float  # V_h(s)
+    slate_value: float  # Q_h(s, A)
+
+    @property
+    def regret(self) -> float:
+        """Of this step."""
+        return self.best_value - self.slate_value
+
+    @property
+    def clicked(self) -> int | None:
+        """The slot of the click."""
+        return next((k for k, card in enumerate(self.cards) if card.fate == "clicked"), None)
+
+    @property
+    def sentence(self) -> str:
+        """What happened, in words."""
+        seen = sum(card.fate in ("clicked", "passed over") for card in self.cards)
+        looked = f"looked at {seen} item{'s' * (seen != 1)}"
+        k = self.clicked
+        if k is None:
+            return f"The user {looked} and clicked none."
+        return f"The user {looked} and clicked {self.cards[k].name}."
+
+
+@dataclass(frozen=True)
+class CascadeScene:
+    """Where one user is, and the step that led there."""
+
+    step: int  # slates shown so far in this episode
+    horizon: int
+    state: int
+    num_states: int
+    shown: Shown | None  # None at the beginning of an episode
+
+
+def cascade_scene(world: CascadeWorld, scene: "Scene", row: int) -> CascadeScene:
+    """The facts of one row."""
+    step = int(scene.state.step[row])
+    return CascadeScene(
+        step=step,
+        horizon=world.horizon,
+        state=int(scene.state.user_state[row]),
+        num_states=world.num_states,
+        # a vector environment may have stepped other rows while this one began its next episode
+        shown=None if step == 0 or scene.slates is None else _shown(world, scene, row),
+    )
+
+
+def _shown(world: CascadeWorld, scene: "Scene", row: int) -> Shown:
+    assert scene.slates is not None
+    assert scene.outcome is not None
+    one = slice(row, row + 1)
+    before = type(scene.before)(*(column[one] for column in scene.before))
+    s = int(before.user_state[0])
+    response = scene.outcome.response
+    cards, seen_before = [], set()
+    for k, item in enumerate(scene.slates[row].tolist()):
+        name = item_name(world, item)
+        if item < 0 or item in seen_before:
+            cards.append(Card("empty" if item < 0 else f"{name} again: counts as empty", "empty", 0.0))
+            continue
+        seen_before.add(item)
+        examined = "passed over" if response.examined[row, k] else "not seen"
+        fate = "clicked" if response.clicked[row, k] else examined
+        cards.append(Card(name, fate, float(world.attraction[s, item])))
+    best = [
+        Card(item_name(world, a), "", float(world.attraction[s, a]))
+        if a >= 0
+        else Card("empty", "empty", 0.0)
+        for a in world.best_slate(before)[0].tolist()
+    ]
+    return Shown(
+        tuple(cards),
+        tuple(best),
+        s,
+        float(scene.outcome.reward[row]),
+        float(scene.outcome.best_value[row]),
+        float(scene.outcome.slate_value[row]),
+    )
+
+
+def item_name(world: CascadeWorld, item: int) -> str:
+    """The item's name if the world has names, else its number."""
+    return f"item {item}" if world.item_names is None else world.item_names[item]
+
+
+def cascade_text(scene: CascadeScene) -> str:
+    """A few lines of plain text.
+
+    step 7 of 20   state 3 -> 4   reward 1   regret 0.132 = 9.310 (best slate) - 9.178 (this slate)
+    states ···○●·····
+    1  item 7   ████······ 0.41  passed over
+    2  item 2   ███······· 0.35  clicked
+    3  item 11  ██········ 0.24  not seen
+    best slate: item 9, item 7, item 11
+    """
+    head = f"step {scene.step} of {scene.horizon}   state "
+    states = ["·"] * scene.num_states
+    shown = scene.shown
+    if shown is not None:
+        states[shown.state_before] = "○"
+    states[scene.state] = "●"  # written last: one mark when the user stays
+    track = ["states " + "".join(states)] if scene.num_states <= WIDEST_LINE_OF_STATES else []
+    if shown is None:
+        return "\n".join([f"{head}{scene.state}   no slate shown yet", *track])
+    head += (
+        f"{shown.state_before} -> {scene.state}   reward {shown.reward:.4g}   regret {shown.regret:.3f} = "
+        f"{shown.best_value:.3f} (best slate) - {shown.slate_value:.3f} (this slate)"
+    )
+    digits = len(str(len(shown.cards)))
+    width = max(len(card.name) for card in shown.cards)
+    lines = []
+    for k, card in enumerate(shown.cards, start=1):
+        line = f"{k:{digits}}  {card.name:{width}}"
+        if card.fate != "empty":
+            line += f"  {'█' * round(10 * card.attraction):·<10} {card.attraction:.2f}  {card.fate}"
+        lines.append(line.rstrip())
+    best = "best slate: " + ", ".join(card.name for card in shown.best if card.fate != "empty")
+    return "\n".join([head, *track, *lines, best])

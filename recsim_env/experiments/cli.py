@@ -1,0 +1,154 @@
+"""The command `recsim-env`: list and describe environments, run and compare experiments."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from recsim_env import __version__
+from recsim_env.errors import InputError, unknown_name
+from recsim_env.experiments.settings import add_options, from_options, from_run
+
+
+def experiments() -> dict[str, ModuleType]:
+    """The experiments by name; imported only when one is asked for, so that `--help` is quick."""
+    from recsim_env.experiments.suite import cascade_bandit, cascade_mdp, offline_ranking
+
+    return {module.NAME: module for module in (cascade_mdp, cascade_bandit, offline_ranking)}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0, or 2 for bad input."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = parser(arguments).parse_args(arguments)
+        options.do(options)
+    except InputError as error:
+        return _complain(str(error))
+    except OSError as error:  # a disk that is full, a file that may not be read
+        place = f" ({error.filename})" if error.filename else ""
+        return _complain(f"{error.strerror or error}{place}: free some room or permit it, then --resume")
+    except KeyboardInterrupt:
+        return _complain("interrupted: continue with --resume", 130)
+    return 0
+
+
+def _complain(message: str, code: int = 2) -> int:
+    sys.stderr.write("recsim-env: " + " ".join(message.split()) + "\n")
+    return code
+
+
+def parser(arguments: Sequence[str]) -> Parser:
+    """The whole command; the options of an experiment are built only for `run`."""
+    command = Parser(
+        prog="recsim-env",
+        description="Simulated users, agents that face them, and measurements that can be trusted.",
+        epilog="Begin with: recsim-env run cascade_mdp --episodes 2000 --replicates 10 --out runs/first",
+    )
+    command.add_argument("--version", action="version", version=f"recsim-env {__version__}")
+    verbs = command.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    verb = verbs.add_parser("list", help="the environments, agents and experiments there are")
+    verb.set_defaults(do=_list)
+
+    verb = verbs.add_parser("describe", help="the page of an environment, with its live spaces")
+    verb.add_argument("id", metavar="ID", help="such as CascadeRec-v0")
+    verb.set_defaults(do=_describe)
+
+    verb = verbs.add_parser(
+        "run",
+        help="run an experiment, or go on with one",
+        description="Run an experiment: recsim-env run EXPERIMENT --help lists its options.",
+    )
+    verb.add_argument("--resume", dest="resume_dir", metavar="DIR", help="go on with the run in this directory")
+    verb.set_defaults(do=_resume)
+    if "run" in arguments[:1]:
+        names = verb.add_subparsers(title="experiments", metavar="EXPERIMENT", parser_class=Parser)
+        for name, module in experiments().items():
+            first_line, _, rest = (module.__doc__ or "").partition("\n")
+            experiment = names.add_parser(name, help=first_line, description=f"{first_line}\n{rest}")
+            experiment.formatter_class = _Help
+            add_options(experiment, module.Settings)
+            experiment.add_argument(
+                "--out",
+                type=Path,
+                metavar="DIR",
+                help="directory for results.csv, figure.png, run.json and TensorBoard events "
+                "(default: runs/EXPERIMENT-DATE-TIME)",
+            )
+            experiment.add_argument("--resume", action="store_true", help="go on with the run in --out")
+            experiment.set_defaults(do=_run, experiment=module)
+
+    verb = verbs.add_parser("compare", help="draw several runs together")
+    verb.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directories of finished runs")
+    verb.add_argument(
+        "--out", type=Path, default=Path("runs/compare"), metavar="PATH", help="directory, or a .png (default: runs/compare)"
+    )
+    verb.set_defaults(do=_compare)
+    return command
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Keeps the paragraphs of a description."""
+
+
+def _list(_: argparse.Namespace) -> None:
+    from recsim_env.envs.describe import registered_ids, summary
+    from recsim_env.experiments.agents import AGENTS
+
+    sys.stdout.write("environments (recsim-env describe ID):\n")
+    for env_id in registered_ids():
+        sys.stdout.write(f"  {env_id:26}{summary(env_id)}\n")
+    sys.stdout.write("experiments (recsim-env run EXPERIMENT --help):\n")
+    for name, module in experiments().items():
+        sys.stdout.write(f"  {name:26}{(module.__doc__ or '').splitlines()[0]}\n")
+    sys.stdout.write(f"agents (--agents a,b,c):\n  {', '.join(AGENTS)}\n")
+
+
+def _describe(options: argparse.Namespace) -> None:
+    from recsim_env.envs.describe import describe
+
+    sys.stdout.write(describe(options.id) + "\n")
+
+
+def _run(options: argparse.Namespace) -> None:
+    module = options.experiment
+    if options.out is None and options.resume:
+        raise InputError("--resume needs the directory of the run: give it as --out DIR")
+    out = options.out or Path("runs") / f"{module.NAME}-{time.strftime('%Y%m%d-%H%M%S')}"
+    module.run(from_options(module.Settings, options), out, options.resume)
+
+
+def _resume(options: argparse.Namespace) -> None:
+    from recsim_env.experiments.run_directory import read_run
+
+    if options.resume_dir is None:
+        known = ", ".join(experiments())
+        raise InputError(f"run needs the name of an experiment ({known}), or --resume DIR")
+    directory = Path(options.resume_dir)
+    document = read_run(directory)
+    if document["experiment"] not in experiments():
+        raise unknown_name("experiment", document["experiment"], experiments())
+    module = experiments()[document["experiment"]]
+    module.run(from_run(module.Settings, document["settings"]), directory, True)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from recsim_env.experiments.compare import compare
+
+    compare(options.directories, experiments(), options.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

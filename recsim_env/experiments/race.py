@@ -1,0 +1,79 @@
+"""Several agents on one environment, one after the other: results, picture, table."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from recsim_env.agents.agent import Agent
+from recsim_env.envs.batched import BatchedEnv
+from recsim_env.evaluation.intervals import Estimate, mean_estimate
+from recsim_env.experiments import figure
+from recsim_env.experiments.results import Results
+from recsim_env.experiments.run import Race, play
+from recsim_env.experiments.run_directory import RunDirectory
+from recsim_env.experiments.tensorboard import write_events
+
+
+def race_agents(
+    agents: dict[str, Callable[[], Agent]],
+    env: BatchedEnv,
+    race: Race,
+    directory: RunDirectory,
+    draw: Callable[[Any, Results], None],
+    optimum: str,
+    optimum_per_step: float,
+) -> Results:
+    """Let every agent play, then write and print what came of it; a finished run is only printed.
+
+    Args:
+        agents: by name, made when their turn comes.
+        env: as many rows as replicates, autoreset mode DISABLED.
+        race: how long, and from which seed.
+        directory: of the run.
+        draw: draws the results on axes.
+        optimum: a line for the table that says what the optimum is.
+        optimum_per_step: reward of the best policy at one step of the race.
+    """
+    if directory.finished:
+        results = Results.read(directory.results)
+    else:
+        results = Results()
+        for name, make in agents.items():
+            with tqdm(total=race.last, desc=name, unit="round" if race.count_rounds else "episode") as bar:
+                curves = play(name, make(), env, race, directory, bar)
+            results.curves[name] = dict(curves)
+            write_events(directory.path / "tensorboard", name, results.curves[name])
+            results.write(directory.results)
+        picture, (axes,) = figure.new_figure(1)
+        draw(axes, results)
+        figure.save(picture, directory.path / "figure.png")
+        shutil.rmtree(directory.path / "checkpoints")
+    print_table(results, optimum, optimum_per_step, "round" if race.count_rounds else "episode")
+    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
+    return results
+
+
+def print_table(results: Results, optimum: str, optimum_per_step: float, unit: str) -> None:
+    """Regret and reward at the last step, mean and standard error over replicates, the best first."""
+    rows = []
+    for agent, curves in results.curves.items():
+        last = int(curves["regret"].steps[-1])
+        regret = mean_estimate(curves["regret"].values[-1])
+        rows.append((float(regret.value), agent, regret, mean_estimate(curves["reward"].values[-1] / last)))
+    width = max(len(row[1]) for row in rows)
+    sys.stdout.write(f"\n{'agent':{width}}  regret after {last:,} {unit}s   reward per {unit}   of the optimum\n")
+    for regret_value, agent, regret, reward in sorted(rows, key=lambda row: row[0]):
+        share = 1.0 - regret_value / last / optimum_per_step
+        sys.stdout.write(f"{agent:{width}}  {_show(regret):>24}   {_show(reward, 4):>16}   {share:>8.1%}\n")
+    replicates = next(iter(results.curves.values()))["regret"].values.shape[1]
+    sys.stdout.write(f"{optimum}; mean +- standard error of {replicates} replicates\n")
+
+
+def _show(estimate: Estimate, digits: int = 1) -> str:
+    error = float(estimate.std_error)
+    shown = f"{float(estimate.value):,.{digits}f}"
+    return shown if np.isnan(error) else f"{shown} +- {error:.{digits}f}"

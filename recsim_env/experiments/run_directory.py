@@ -1,0 +1,117 @@
+"""The directory of a run: what was asked (`run.json`), and whether it can go on."""
+
+import json
+import platform
+import shlex
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from recsim_env.errors import InputError
+from recsim_env.experiments.files import write_atomically
+
+REPORTED = ("recsim-env", "gymnasium", "numpy", "numba", "scipy")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Where a run writes: `run.json`, `results.csv`, `figure.png`, `tensorboard/`, and `checkpoints/`
+    until it has finished.
+    """
+
+    path: Path
+
+    @property
+    def results(self) -> Path:
+        """The file of results."""
+        return self.path / "results.csv"
+
+    @property
+    def finished(self) -> bool:
+        """The results are there and nothing is left to go on with."""
+        return self.results.exists() and not (self.path / "checkpoints").exists()
+
+    def checkpoint(self, agent: str) -> Path:
+        """Where an agent's state is kept between the start and the end of a run."""
+        return self.path / "checkpoints" / f"{agent}.npz"
+
+
+def open_run(path: Path, experiment: str, settings: dict[str, Any], resume: bool) -> RunDirectory:
+    """Make the directory of a new run, or find that of an old one to go on with.
+
+    Raises:
+        InputError: there is a run already and `resume` was not asked for, or it is another run; or the
+            path is a file.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file: --out needs a directory")
+    asked = {"experiment": experiment, "settings": settings}
+    if (path / "run.json").exists():
+        found = read_run(path)
+        if not resume:
+            raise InputError(f"{path} already holds a run of {found['experiment']}: add --resume, or choose another --out")
+        for name in ("experiment", "settings"):
+            if found[name] != asked[name]:
+                raise InputError(f"{path} holds another run: {_difference(found, asked)}; choose another --out")
+        for half_written in path.rglob(".*-*"):  # what a killed run was writing
+            if half_written.is_file():
+                half_written.unlink()
+        return RunDirectory(path)
+    if path.exists() and any(path.iterdir()) and not resume:
+        raise InputError(f"{path} is not empty and holds no run: choose another --out")
+    path.mkdir(parents=True, exist_ok=True)
+    document = {
+        **asked,
+        "command": shlex.join(["recsim-env", *sys.argv[1:]]),
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+    write_json(path / "run.json", document)
+    return RunDirectory(path)
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """What `run.json` says.
+
+    Raises:
+        InputError: it is missing or not what `open_run` writes.
+    """
+    file = path / "run.json"
+    if not file.is_file():
+        raise InputError(f"{path} holds no run: {file} does not exist")
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file} is not JSON: {error}") from None
+    if not isinstance(document, dict) or not {"experiment", "settings"} <= document.keys():
+        raise InputError(f"{file} must name an experiment and its settings")
+    return document
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    text = json.dumps(document, indent=2) + "\n"
+    write_atomically(path, lambda temporary: _write_text(temporary, text))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _difference(found: dict[str, Any], asked: dict[str, Any]) -> str:
+    if found["experiment"] != asked["experiment"]:
+        return f"experiment is {found['experiment']} there, {asked['experiment']} was asked for"
+    names = found["settings"].keys() | asked["settings"].keys()
+    name = min(n for n in names if found["settings"].get(n) != asked["settings"].get(n))
+    return f"{name} is {found['settings'].get(name)!r} there, {asked['settings'].get(name)!r} was asked for"
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in REPORTED:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # run from a source tree that was not installed
+            versions[package] = "not installed"
+    return versions

@@ -1,0 +1,58 @@
+"""Settings of an experiment: a frozen dataclass whose fields are the options of the command line."""
+
+import argparse
+from dataclasses import MISSING, asdict, field, fields
+from typing import Any, TypeVar
+
+from recsim_env.errors import InputError
+
+Settings = TypeVar("Settings")
+
+
+def option(default: Any, help: str) -> Any:
+    """A field with its line of `--help`."""
+    return field(default=default, metadata={"help": help})
+
+
+def add_options(parser: argparse.ArgumentParser, settings: type) -> None:
+    """One option for every field: `num_items` becomes `--num-items`."""
+    for f in fields(settings):
+        default = None if f.default is MISSING else f.default
+        parser.add_argument(
+            f"--{f.name.replace('_', '-')}",
+            dest=f.name,
+            type=type(default),
+            default=default,
+            metavar={int: "N", float: "X"}.get(type(default), "TEXT"),
+            help=f"{f.metadata['help']} (default: {default if default != '' else 'none'})",
+        )
+
+
+def from_options(settings: type[Settings], options: argparse.Namespace) -> Settings:
+    """The settings that the options say."""
+    return settings(**{f.name: getattr(options, f.name) for f in fields(settings)})  # type: ignore[arg-type]
+
+
+def from_run(settings: type[Settings], saved: dict[str, Any]) -> Settings:
+    """The settings of an old run, from its `run.json`.
+
+    Raises:
+        InputError: the run was made with settings that this version does not have.
+    """
+    known = {f.name for f in fields(settings)}  # type: ignore[arg-type]
+    if saved.keys() != known:
+        odd = sorted(saved.keys() ^ known)
+        raise InputError(f"run.json has other settings than this version ({', '.join(odd)}): start a new run")
+    return settings(**saved)
+
+
+def as_json(settings: Any) -> dict[str, Any]:
+    """The settings as `run.json` holds them."""
+    return asdict(settings)
+
+
+def positive(**values: int | float) -> None:
+    """Refuse a setting that is not above 0."""
+    for name, value in values.items():
+        if not value > 0:
+            raise InputError(f"{name} must be positive, got {value}")

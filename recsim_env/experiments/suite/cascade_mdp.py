@@ -1,0 +1,105 @@
+"""Which agent learns fastest on a user whose state changes with every click?
+
+Every agent faces `replicates` independent users of a cascading world for `episodes` episodes; the curve
+is its cumulative pseudo-regret against the exact optimum of the world.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.vector import AutoresetMode
+
+from recsim_env.envs.describe import registered_ids
+from recsim_env.errors import InputError, unknown_name
+from recsim_env.experiments import figure
+from recsim_env.experiments.agents import AGENTS, Task, agent_names
+from recsim_env.experiments.race import race_agents
+from recsim_env.experiments.results import Results
+from recsim_env.experiments.run import Race
+from recsim_env.experiments.run_directory import open_run
+from recsim_env.experiments.settings import as_json, option, positive
+from recsim_env.simulators.worlds.cascade import CascadeWorld
+
+NAME = "cascade_mdp"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of the command line."""
+
+    env: str = option("CascadeRec-v0", "id of a cascading world; `recsim-env list` names them")
+    world: str = option("", "parameters of the world, such as num_states=5,horizon=10; see describe ID")
+    episodes: int = option(10000, "episodes that every replicate plays")
+    replicates: int = option(20, "independent users, and learners, of every agent")
+    agents: str = option(
+        "cascading_vi,adapt_vi,cascade_ucb,myopic,random", f"agents to compare, of {', '.join(AGENTS)}"
+    )
+    bonus_scale: float = option(0.1, "multiplies the planners' confidence bonuses; 1.0 is the theory")
+    epsilon: float = option(0.1, "what cascading_bpi stops at, as a share of the horizon")
+    seed: int = option(0, "seed of replicate 0; replicate i has seed + i")
+
+
+def run(settings: Settings, out: Path, resume: bool) -> Results:
+    """Run the experiment, or what is left of it, in the directory `out`."""
+    names = agent_names(settings.agents)
+    positive(episodes=settings.episodes, replicates=settings.replicates, epsilon=settings.epsilon)
+    positive(bonus_scale=settings.bonus_scale)
+    if settings.seed < 0:
+        raise InputError(f"seed must be 0 or more, got {settings.seed}")
+    if settings.env not in registered_ids():
+        raise unknown_name("environment", settings.env, registered_ids())
+    env = gym.make_vec(
+        settings.env,
+        num_envs=settings.replicates,
+        autoreset_mode=AutoresetMode.DISABLED,
+        **world_parameters(settings.world),
+    ).unwrapped
+    world = env.world  # type: ignore[attr-defined]
+    if not isinstance(world, CascadeWorld):
+        raise InputError(f"{NAME} needs a cascading world, and {settings.env} is none")
+    task = Task(world, settings.replicates, settings.episodes, settings.bonus_scale, settings.epsilon)
+    agents = {name: partial(AGENTS[name], task) for name in names}
+    best = world.mean_start_value(world.optimal_values())
+    return race_agents(
+        agents,
+        env,  # type: ignore[arg-type]
+        Race(settings.episodes, count_rounds=False, seed=settings.seed),
+        open_run(out, NAME, as_json(settings), resume),
+        partial(draw, settings=settings),
+        f"the optimum of {settings.env} earns {best:.4f} an episode, and its regret is 0",
+        best,
+    )
+
+
+def title(settings: Settings) -> str:
+    """What the run is about, for a picture; runs with one title are comparable."""
+    return settings.env + (f" ({settings.world})" if settings.world else "")
+
+
+def draw(axes: Any, results: Results, settings: Settings, label: str = "", style: int = 0) -> None:
+    """Regret against episodes."""
+    figure.draw_curves(axes, results, "regret", label, style)
+    axes.set(title=title(settings), xlabel="episode", ylabel="cumulative regret")
+
+
+def world_parameters(text: str) -> dict[str, Any]:
+    """`num_states=5,path=ml-100k` -> a dictionary; numbers become numbers.
+
+    Raises:
+        InputError: a part without a name or a value.
+    """
+    parameters: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"world must be name=value,name=value, got {part!r}")
+        for number in (int, float):
+            try:
+                parameters[name] = number(value)
+                break
+            except ValueError:
+                parameters[name] = value
+    return parameters

@@ -1,0 +1,144 @@
+"""How well do recommenders rank what users of a real log took next?
+
+Every recommender learns from the log without each user's last event and ranks the full catalogue for
+every user. What is held out, and whether items a user had before may be recommended again, must fit the
+log: people buy the same groceries again, and watch a film once. With `auto`, a log in which more than
+1 % of the rows repeat a (user, item) pair holds out the last basket (all events at the last time) and
+masks nothing; another log holds out the last item and masks the history.
+
+The order of events with equal times says nothing, and files tend to sort it by item: ties are shuffled
+by `seed`, and their share is reported.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from recsim_env.agents.baselines.popularity_recommender import PopularityRecommender
+from recsim_env.agents.recommender import Recommender, recommend
+from recsim_env.agents.sequential.markov import MarkovRecommender
+from recsim_env.arrays import Floats
+from recsim_env.errors import InputError, unknown_name
+from recsim_env.evaluation.intervals import Estimate, mean_estimate
+from recsim_env.evaluation.ranking import hit_rate, mrr, ndcg, recall
+from recsim_env.experiments import figure
+from recsim_env.experiments.results import Curve, Results
+from recsim_env.experiments.run_directory import open_run
+from recsim_env.experiments.settings import as_json, option, positive
+from recsim_env.experiments.tensorboard import write_events
+from recsim_env.simulators.datasets import read_interactions
+from recsim_env.simulators.log import Log
+from recsim_env.simulators.splits import leave_last_basket_out, leave_one_out, shuffle_ties
+
+NAME = "offline_ranking"
+REPEATS = 0.01  # share of rows that repeat a (user, item) pair, above which a log is one of repeat consumption
+METRICS = {"ndcg": ndcg, "hit_rate": hit_rate, "recall": recall, "mrr": mrr}
+RECOMMENDERS = {
+    "popularity": lambda num_items: PopularityRecommender(num_items=num_items),
+    "markov1": lambda num_items: MarkovRecommender(order=1, num_items=num_items),
+    "markov2": lambda num_items: MarkovRecommender(order=2, num_items=num_items),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of the command line."""
+
+    data: str = option("complete-journey", "the shipped log, or a directory with an interactions.parquet")
+    recommenders: str = option("popularity,markov1,markov2", f"of {', '.join(RECOMMENDERS)}")
+    k: int = option(10, "length of the list that is scored")
+    hold_out: str = option("auto", "last_item, last_basket, or auto: by whether users repeat themselves")
+    mask_history: str = option("auto", "yes, no, or auto: whether items had before are left out of the list")
+    seed: int = option(0, "of the order of events at equal times")
+
+
+def run(settings: Settings, out: Path, resume: bool) -> Results:
+    """Run the experiment in the directory `out`; it is short, and a run that was killed begins anew."""
+    names = [name.strip() for name in settings.recommenders.split(",") if name.strip()]
+    for name in names:
+        if name not in RECOMMENDERS:
+            raise unknown_name("recommender", name, RECOMMENDERS)
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"recommenders must name each once, got {settings.recommenders!r}")
+    positive(k=settings.k)
+    for name, value, choices in (
+        ("hold_out", settings.hold_out, ("auto", "last_item", "last_basket")),
+        ("mask_history", settings.mask_history, ("auto", "yes", "no")),
+    ):
+        if value not in choices:
+            raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    data = read_interactions(settings.data)
+    directory = open_run(out, NAME, as_json(settings), resume)
+    repeats = repeated_share(data.log) > REPEATS
+    whole_basket = settings.hold_out == "last_basket" or (settings.hold_out == "auto" and repeats)
+    mask = settings.mask_history == "yes" or (settings.mask_history == "auto" and not repeats)
+    log = shuffle_ties(data.log, settings.seed)
+    held_out = leave_last_basket_out(log) if whole_basket else leave_one_out(log)
+    sys.stdout.write(
+        f"{data.name}: {len(log):,} events of {data.num_users:,} users and {data.num_items:,} items; held out "
+        f"{'the last basket' if whole_basket else 'the last item'} of {len(held_out.user):,} users "
+        f"({held_out.tied_share:.0%} tied in time with the one before), full ranking, "
+        f"history {'masked' if mask else 'not masked'}\n"
+    )
+    results = Results()
+    for name in tqdm(names, unit="recommender"):
+        recommender: Recommender = RECOMMENDERS[name](data.num_items)
+        recommender.fit(held_out.train)
+        ranked = recommend(recommender, held_out.history, settings.k, mask_history=mask)
+        results.curves[name] = scores(ranked, held_out.relevant, settings.k)
+        write_events(directory.path / "tensorboard", name, results.curves[name])
+    results.write(directory.results)
+    picture, (axes,) = figure.new_figure(1)
+    draw(axes, results, settings)
+    figure.save(picture, directory.path / "figure.png")
+    print_table(results, settings.k)
+    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
+    return results
+
+
+def repeated_share(log: Log) -> float:
+    """Share of the rows whose (user, item) pair stood in the log before, at another time or the same."""
+    pairs = np.stack([log.user, log.slate[:, 0]])
+    return 1.0 - np.unique(pairs, axis=1).shape[1] / max(len(log), 1)
+
+
+def scores(ranked: Any, relevant: Any, k: int) -> dict[str, Curve]:
+    """Mean and standard error over users of every metric, as curves of one step, k."""
+    curves: dict[str, Curve] = {}
+    for name, metric in METRICS.items():
+        per_user: Floats = metric(ranked, relevant, k)
+        estimate = mean_estimate(per_user[~np.isnan(per_user)])
+        for suffix, value in (("", estimate.value), ("_std_error", estimate.std_error)):
+            curves[f"{name}@{k}{suffix}"] = Curve(np.array([k]), np.array([[float(value)]]))
+    return curves
+
+
+def print_table(results: Results, k: int) -> None:
+    """A row for every recommender, with standard errors over users."""
+    names = [f"{name}@{k}" for name in METRICS]
+    width = max(len(name) for name in results.curves)
+    sys.stdout.write("\n" + " " * width + "".join(f"{name:>20}" for name in names) + "\n")
+    for recommender, curves in results.curves.items():
+        cells = []
+        for name in names:
+            value, error = (float(curves[n].values[0, 0]) for n in (name, f"{name}_std_error"))
+            cells.append(f"{value:.4f} +- {Estimate(value, error).std_error:.4f}")
+        sys.stdout.write(f"{recommender:{width}}" + "".join(f"{cell:>20}" for cell in cells) + "\n")
+    sys.stdout.write("a perfect ranking scores 1; mean +- standard error over users\n")
+
+
+def title(settings: Settings) -> str:
+    """What the run is about, for a picture."""
+    return f"next purchases of {Path(settings.data).name}, full ranking"
+
+
+def draw(axes: Any, results: Results, settings: Settings, label: str = "", style: int = 0) -> None:
+    """Bars of every metric."""
+    figure.draw_bars(axes, results, [f"{name}@{settings.k}" for name in METRICS])
+    axes.set(title=title(settings), ylabel="mean over users, 95 % interval")
+
+
