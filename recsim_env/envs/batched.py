@@ -78,6 +78,9 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         self._shape = (num_envs, self.world.slate_size)
         self._luck: Luck | None = None
         self._done: Bools = np.ones(num_envs, np.bool_)
+        self._elapsed: Ints = np.zeros(num_envs, np.int64)
+        self._state: Any = None  # of the world
+        self._scene: Scene | None = None
 
     def reset(
         self,
@@ -89,7 +92,9 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         options = options or {}
         mask: Bools = options.get("reset_mask", np.ones(self.num_envs, np.bool_))
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
-            raise InputError(f"reset_mask must be bool of shape ({self.num_envs},), got {mask.dtype} {mask.shape}")
+            raise InputError(
+                f"reset_mask must be bool of shape ({self.num_envs},), got {mask.dtype} {mask.shape}"
+            )
         if self._luck is None and not mask.all():
             raise InputError("the first reset must be of every row")
         seeds = self._new_seeds(seed)
@@ -110,7 +115,9 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         self._begin(mask, luck)
         return self._observation(), {}
 
-    def step(self, actions: Array) -> tuple[Observation, Floats, Bools, Bools, Info]:
+    def step(  # type: ignore[override]  # Gymnasium gives one type to rewards and flags
+        self, actions: Array
+    ) -> tuple[Observation, Floats, Bools, Bools, Info]:
         """Show slates (B, K), one number per slot: an item, or N for an empty slot."""
         slates = to_slates(actions, self._shape, self.world.num_items)
         if self._luck is None:
@@ -119,7 +126,9 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         any_over = bool(over.any())
         if any_over and self.autoreset_mode is AutoresetMode.DISABLED:
             rows = np.flatnonzero(over)
-            raise InputError(f"the episode of row {rows[0]} is over: call reset(options={{'reset_mask': rows}})")
+            raise InputError(
+                f"the episode of row {rows[0]} is over: call reset(options={{'reset_mask': rows}})"
+            )
         before = self._state
         self._state, outcome = self.world.respond(before, slates, self._luck.at(self._elapsed))
         self._elapsed = self._elapsed + 1
@@ -142,7 +151,12 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._done.any():
             final = {"final_obs": self._observation(), "final_info": info}
             self._begin(self._done, self._next_episodes(self._done))
-            info = {**info, **final, "_final_obs": terminated | truncated, "_final_info": terminated | truncated}
+            info = {
+                **info,
+                **final,
+                "_final_obs": terminated | truncated,
+                "_final_info": terminated | truncated,
+            }
         return self._observation(), reward, terminated, truncated, info
 
     def render(self) -> tuple[Any, ...] | None:
@@ -179,4 +193,4 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
             self._elapsed = np.where(mask, 0, self._elapsed)
         self._done = self._done & ~mask
         self._luck = luck
-        self._scene: Scene | None = None
+        self._scene = None

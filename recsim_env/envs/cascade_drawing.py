@@ -5,9 +5,11 @@ of the same state for comparison, and the ladder of states with the move from be
 two slates stands what each is worth; the difference is the regret of the step.
 """
 
+from math import hypot
+
 from recsim_env.arrays import Array
 from recsim_env.envs.cascade_scene import Card, CascadeScene, Shown
-from recsim_env.envs.sheet import Sheet
+from recsim_env.envs.sheet import Align, Sheet
 
 WIDTH, HEIGHT = 720, 480
 MARGIN, TOP, BOTTOM = 24.0, 112.0, 392.0  # the cards and the ladder stand between TOP and BOTTOM
@@ -48,7 +50,7 @@ def _draw_slates(sheet: Sheet, shown: Shown) -> float:
     """Both slates, slot beside slot; returns where they end."""
     K = len(shown.cards)
     pitch = min(84.0, (BOTTOM - TOP) / K)
-    height = pitch - (8.0 if K <= 6 else 4.0)
+    height = pitch - min(8.0, pitch / 7)
     two_lines = height >= 44.0
     _heading(sheet, CARDS, "slate shown")
     if not two_lines:
@@ -84,25 +86,21 @@ def _draw_card(sheet: Sheet, k: int, card: Card, y: float, height: float, two_li
     if card.fate == "empty":
         sheet.text(left, middle, card.name, color=ink, width=CARDS_END - left - 12)
         return
+    end, clicked = CARDS_END - 12, card.fate == "clicked"
     if two_lines:
-        sheet.text(left, middle - 10, card.name, size=10.5, bold=True, color=ink, width=205)
-        at, length, number = (left, middle + 8), 104.0, f"attraction {card.attraction:.2f}"
+        apart = _apart(height)
+        sheet.text(left, middle - apart, card.name, size=10.5, bold=True, color=ink, width=end - left)
+        bar_left, length, line = left, 104.0, middle + apart
+        number = f"attraction {card.attraction:.2f}"
     else:
-        sheet.text(left, middle, card.name, bold=True, color=ink, width=124)
-        at, length, number = (BARS, middle - 4), 56.0, f"{card.attraction:.2f}"
-    sheet.box(at, (length, 8), fill="white", edge=PALE, line=0.8)
-    sheet.box(at, (length * card.attraction, 8), fill=bar)
-    sheet.text(at[0] + length + 8, at[1] + 4, number, size=8, color=ink)
-    clicked = card.fate == "clicked"
-    sheet.text(
-        CARDS_END - 12,
-        middle,
-        card.fate,
-        size=8.5,
-        bold=clicked,
-        align="right",
-        color=edge if clicked else ink,
-    )
+        size = min(9.0, height / 2)
+        sheet.text(left, middle, card.name, size=size, bold=True, color=ink, width=BARS - left - 8)
+        bar_left, length, line = BARS, 46.0, middle
+        number = f"{card.attraction:.2f}"
+    sheet.box((bar_left, line - 4), (length, 8), fill="white", edge=PALE, line=0.8)
+    sheet.box((bar_left, line - 4), (length * card.attraction, 8), fill=bar)
+    sheet.text(bar_left + length + 8, line, number, size=8, color=ink)
+    sheet.text(end, line, card.fate, size=8.5, bold=clicked, align="right", color=edge if clicked else ink)
 
 
 def _draw_best(sheet: Sheet, best: Card, y: float, height: float, two_lines: bool) -> None:
@@ -111,11 +109,20 @@ def _draw_best(sheet: Sheet, best: Card, y: float, height: float, two_lines: boo
     if best.fate == "empty":
         sheet.text(BEST + 10, middle, "empty", size=8.5, color=GREY)
     elif two_lines:
-        sheet.text(BEST + 10, middle - 9, best.name, size=8.5, color=INK, width=BEST_END - BEST - 10)
-        sheet.text(BEST + 10, middle + 9, f"attraction {best.attraction:.2f}", size=8, color=GREY)
+        sheet.text(
+            BEST + 10, middle - _apart(height), best.name, size=8.5, color=INK, width=BEST_END - BEST - 10
+        )
+        sheet.text(
+            BEST + 10, middle + _apart(height), f"attraction {best.attraction:.2f}", size=8, color=GREY
+        )
     else:
         sheet.text(BEST + 10, middle, best.name, size=8.5, color=INK, width=BEST_END - BEST - 44)
         sheet.text(BEST_END, middle, f"{best.attraction:.2f}", size=8, align="right", color=GREY)
+
+
+def _apart(height: float) -> float:
+    """Of the two lines of a card, from its middle."""
+    return min(12.0, height / 4.8)
 
 
 def _draw_gaze(sheet: Sheet, shown: Shown, pitch: float, height: float) -> None:
@@ -143,19 +150,15 @@ def _draw_eye(sheet: Sheet, x: float, y: float) -> None:
     sheet.disc((x, y), 3.2, fill=BLUE)
 
 
-def _draw_worth(sheet: Sheet, shown: Shown) -> None:
-    y = BOTTOM + 20
+def _draw_worth(sheet: Sheet, shown: Shown, foot: float) -> None:
+    """Under the slates, which end at `foot`, what each is worth, and the difference."""
+    y = foot + 18
     sheet.text(CARDS, y, "expected return", size=8.5, color=GREY)
     sheet.text(CARDS_END - 12, y, f"{shown.slate_value:.3f}", align="right", bold=True, color=INK)
     sheet.text(BEST + 10, y, f"{shown.best_value:.3f}", bold=True, color=INK)
-    regret = max(shown.regret, 0.0)  # rounding may leave -1e-16
-    sheet.text(CARDS, y + 34, f"regret of this step {regret:.3f}", size=12, bold=True, color=INK)
-    note = (
-        "the difference: this slate now, the best ones after"
-        if regret > 5e-4
-        else "as good as the best slate"
-    )
-    sheet.text(CARDS, y + 54, note, size=8.5, color=GREY)
+    sheet.text(CARDS, y + 34, f"regret of this step {shown.regret:.3f}", size=12, bold=True, color=INK)
+    note = "what is lost by showing this slate now, if the best ones follow"
+    sheet.text(CARDS, y + 55, note, size=8.5, color=GREY)
 
 
 def _draw_ladder(sheet: Sheet, scene: CascadeScene) -> None:
@@ -166,22 +169,26 @@ def _draw_ladder(sheet: Sheet, scene: CascadeScene) -> None:
     def height_of(state: int) -> float:
         return foot - (state + 0.5) * pitch
 
-    _heading(sheet, LADDER_END, "user state", align="right")
+    _heading(sheet, (LADDER + LADDER_END) / 2, "user state", align="center")
     for rail in (LADDER, LADDER_END):
         sheet.line([(rail, TOP), (rail, foot)], color=PALE, width=2.0)
     if pitch >= 5.0:
         for s in range(S):
             sheet.line([(LADDER, height_of(s)), (LADDER_END, height_of(s))], color=PALE, width=1.2)
     before = scene.state if scene.shown is None else scene.shown.state_before
-    _label_rungs(sheet, S, pitch, foot, {before, scene.state})
-    left, right = LADDER + 20, LADDER_END - 20
+    every = next(n for n in (1, 2, 5, 10, 20, 50, 100, 1000, 10_000, 10**9) if n * pitch >= 13.0)
+    for s in range(0, S, every):
+        if abs(s - before) * pitch >= 12.0:  # not on top of the bold one
+            sheet.text(LADDER - 8, height_of(s), str(s), size=8, align="right", color=GREY)
+    sheet.text(LADDER - 8, height_of(before), str(before), size=9, bold=True, align="right", color=INK)
+    left, right = LADDER + 18, LADDER_END - 18
     if scene.shown is None:
-        sheet.disc(((left + right) / 2, height_of(scene.state)), 6, fill=BLUE)
+        sheet.disc(((left + right) / 2, height_of(before)), 6, fill=BLUE)
         return
+    sheet.text(LADDER_END + 8, height_of(scene.state), str(scene.state), size=9, bold=True, color=BLUE)
     start, end = (left, height_of(before)), (right, height_of(scene.state))
-    distance = ((end[0] - start[0]) ** 2 + (end[1] - start[1]) ** 2) ** 0.5
-    stop = 8.0 / distance  # the tip touches the disc
-    tip = end[0] - stop * (end[0] - start[0]), end[1] - stop * (end[1] - start[1])
+    rest = 7.0 / hypot(end[0] - start[0], end[1] - start[1])  # the tip touches the disc
+    tip = end[0] - rest * (end[0] - start[0]), end[1] - rest * (end[1] - start[1])
     sheet.arrow(start, tip, color=INK)
     sheet.disc(start, 5.5, fill="white", edge=INK, line=1.6)
     sheet.disc(end, 6, fill=BLUE)
@@ -189,23 +196,5 @@ def _draw_ladder(sheet: Sheet, scene: CascadeScene) -> None:
     sheet.text(right, foot + 12, "after", size=8, align="center", color=GREY)
 
 
-def _label_rungs(sheet: Sheet, S: int, pitch: float, foot: float, marked: set[int]) -> None:
-    """The numbers of the states, as many as there is room for; the marked ones in bold."""
-    every = next(n for n in (1, 2, 5, 10, 20, 50, 100, 1000, 10_000, 10**9) if n * pitch >= 13.0)
-    for s in sorted(marked | set(range(0, S, every))):
-        near = any(s != m and abs(s - m) * pitch < 12.0 for m in marked)
-        if s in marked or not near:
-            y = foot - (s + 0.5) * pitch
-            sheet.text(
-                LADDER - 8,
-                y,
-                str(s),
-                size=8,
-                align="right",
-                bold=s in marked,
-                color=INK if s in marked else GREY,
-            )
-
-
-def _heading(sheet: Sheet, x: float, words: str, align: str = "left") -> None:
-    sheet.text(x, TOP - 17, words, size=9, align=align, color=GREY)
+def _heading(sheet: Sheet, x: float, words: str, align: Align = "left") -> None:
+    sheet.text(x, TOP - 17, words, align=align, color=GREY)

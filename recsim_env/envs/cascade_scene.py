@@ -16,7 +16,7 @@ class Card:
     """One slot: what stood there and what the user did with it."""
 
     name: str  # of the item; of an empty slot, why it is empty
-    fate: str  # "clicked", "passed over", "not seen" or "empty"
+    fate: str  # "clicked", "passed over", "not seen", "empty"; "best" in the best slate
     attraction: float  # q(s, item), 0 in an empty slot
 
 
@@ -33,8 +33,8 @@ class Shown:
 
     @property
     def regret(self) -> float:
-        """Of this step."""
-        return self.best_value - self.slate_value
+        """Of this step; rounding may leave -1e-16 of a zero."""
+        return max(self.best_value - self.slate_value, 0.0)
 
     @property
     def clicked(self) -> int | None:
@@ -83,18 +83,19 @@ def _shown(world: CascadeWorld, scene: "Scene", row: int) -> Shown:
     before = type(scene.before)(*(column[one] for column in scene.before))
     s = int(before.user_state[0])
     response = scene.outcome.response
-    cards, seen_before = [], set()
-    for k, item in enumerate(scene.slates[row].tolist()):
-        name = item_name(world, item)
-        if item < 0 or item in seen_before:
-            cards.append(Card("empty" if item < 0 else f"{name} again: counts as empty", "empty", 0.0))
-            continue
-        seen_before.add(item)
-        examined = "passed over" if response.examined[row, k] else "not seen"
-        fate = "clicked" if response.clicked[row, k] else examined
-        cards.append(Card(name, fate, float(world.attraction[s, item])))
+    items = scene.slates[row].tolist()
+    cards = []
+    for k, item in enumerate(items):
+        if item < 0:
+            cards.append(Card("empty", "empty", 0.0))
+        elif item in items[:k]:
+            cards.append(Card(f"repeats slot {items.index(item) + 1}: counts as empty", "empty", 0.0))
+        else:
+            looked = "passed over" if response.examined[row, k] else "not seen"
+            fate = "clicked" if response.clicked[row, k] else looked
+            cards.append(Card(item_name(world, item), fate, float(world.attraction[s, item])))
     best = [
-        Card(item_name(world, a), "", float(world.attraction[s, a]))
+        Card(item_name(world, a), "best", float(world.attraction[s, a]))
         if a >= 0
         else Card("empty", "empty", 0.0)
         for a in world.best_slate(before)[0].tolist()
@@ -111,7 +112,7 @@ def _shown(world: CascadeWorld, scene: "Scene", row: int) -> Shown:
 
 def item_name(world: CascadeWorld, item: int) -> str:
     """The item's name if the world has names, else its number."""
-    return f"item {item}" if world.item_names is None else world.item_names[item]
+    return world.item_names[item] if world.item_names is not None else f"item {item}"
 
 
 def cascade_text(scene: CascadeScene) -> str:

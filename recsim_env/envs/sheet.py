@@ -6,11 +6,12 @@ is given explicitly, so a frame looks the same everywhere.
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
@@ -48,16 +49,15 @@ class Sheet:
         width: float | None = None,
     ) -> None:
         """One line, centred on y; cut with an ellipsis when wider than `width` pixels."""
-        font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
         if width is not None:
-            words = self._cut(words, font, width)
+            words = _cut(words, size, bold, width)
         self._add(
             Text(
                 x,
                 y,
                 words,
                 color=color,
-                fontproperties=font,
+                fontproperties=_font(size, bold),
                 horizontalalignment=align,
                 verticalalignment="center_baseline",
                 usetex=False,
@@ -131,14 +131,22 @@ class Sheet:
         artist.set_zorder(len(self._figure.get_children()))  # later strokes cover earlier ones
         self._figure.add_artist(artist)
 
-    def _cut(self, words: str, font: FontProperties, width: float) -> str:
-        """The words, or as many of their letters as fit with an ellipsis, found by bisection."""
-        renderer = self._canvas.get_renderer()  # type: ignore[no-untyped-call]
 
-        def wide(part: str) -> bool:
-            return bool(renderer.get_text_width_height_descent(part, font, False)[0] > width)
+@cache
+def _font(size: float, bold: bool) -> FontProperties:
+    return FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
 
-        if not wide(words):
-            return words
-        letters = bisect_left(range(1, len(words)), True, key=lambda n: wide(words[:n] + "…"))
-        return words[:letters].rstrip() + "…"
+
+@lru_cache(maxsize=4096)  # the same few names come back frame after frame
+def _cut(words: str, size: float, bold: bool, width: float) -> str:
+    """The words, or as many of their letters as fit with an ellipsis, found by bisection."""
+    renderer = RendererAgg(1, 1, DPI)  # type: ignore[no-untyped-call]
+
+    def wide(part: str) -> bool:
+        pixels = renderer.get_text_width_height_descent(part, _font(size, bold), False)[0]  # type: ignore[no-untyped-call]
+        return bool(pixels > width)
+
+    if not wide(words):
+        return words
+    letters = bisect_left(range(len(words)), True, key=lambda n: wide(words[: n + 1] + "…"))
+    return words[:letters].rstrip() + "…"

@@ -1,6 +1,6 @@
 """One user in a `gymnasium.Env`: the batch of one of the same world."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -30,7 +30,7 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         parameters: of the function that makes the world.
     """
 
-    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": RENDER_FPS}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": RENDER_FPS}
     action_space: MultiDiscrete
     observation_space: Dict
 
@@ -55,9 +55,9 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         if seed is None and self._luck is None:
             seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
         super().reset(seed=seed)
-        if seed is not None or self._luck is None:
+        if seed is not None:
             luck = Luck.from_seeds([seed])
-        else:
+        elif self._luck is not None:
             luck = self._luck.of_episode(self._luck.episode + 1)
         episode = (options or {}).get("episode")
         self._luck = luck if episode is None else luck.of_episode(episode)
@@ -92,11 +92,15 @@ class SingleUserEnv(gym.Env[Observation, Array]):
     def render(self) -> Any:
         """The last step: text for `ansi`, an (height, width, 3) uint8 picture for `rgb_array`."""
         if self.render_mode is None:
-            gym.logger.warn("render() draws nothing without a render_mode: pass render_mode='rgb_array' to gym.make")
+            gym.logger.warn(
+                "render() draws nothing without a render_mode: pass render_mode='rgb_array' to gym.make"
+            )
             return None
         if self._scene is None:
             raise InputError("there is nothing to draw yet: call reset() first")
-        return text(self.world, self._scene) if self.render_mode == "ansi" else picture(self.world, self._scene)
+        return (
+            text(self.world, self._scene) if self.render_mode == "ansi" else picture(self.world, self._scene)
+        )
 
     def _observation(self) -> Observation:
         return {name: value[0] for name, value in self.world.observe(self._state).items()}

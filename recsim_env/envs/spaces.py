@@ -68,7 +68,9 @@ def to_slates(actions: Array, shape: tuple[int, int], num_items: int) -> Ints:
         row, slot = divmod(bad, shape[1])
         item = actions[row, slot]
         if slot == 0 and item in (-1, num_items):
-            raise InputError(f"slates[{row}, 0] is empty: the first slot must hold an item (0-{num_items - 1})")
+            raise InputError(
+                f"slates[{row}, 0] is empty: the first slot must hold an item (0-{num_items - 1})"
+            )
         raise InputError(
             f"slates[{row}, {slot}] = {item} is not an item: "
             f"the catalogue has {num_items} items (0-{num_items - 1}); {num_items} leaves the slot empty"

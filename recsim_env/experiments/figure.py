@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, which colour-blind readers can tell apart; an agent keeps its colour in every picture.
 COLOURS = {
     "cascading_vi": "#0072B2",
-    "cascading_vi_doubling": "#56B4E9",
+    "cascading_vi_doubling": "#009E73",
     "cascading_vi_bonus": "#56B4E9",
     "cascading_vi_oracle": "#000000",
     "cascading_bpi": "#009E73",
     "adapt_vi": "#CC79A7",
     "cascade_ucb": "#E69F00",
     "cascade_kl_ucb": "#009E73",
-    "cascade_ts": "#0072B2",
+    "cascade_ts": "#56B4E9",
     "ts_cascade": "#CC79A7",
     "myopic": "#D55E00",
     "popularity": "#F0E442",

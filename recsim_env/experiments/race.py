@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from recsim_env.experiments.tensorboard import write_events
 
 
 def race_agents(
-    agents: dict[str, Callable[[], Agent]],
+    agents: Mapping[str, Callable[[], Agent]],
     env: BatchedEnv,
     race: Race,
     directory: RunDirectory,

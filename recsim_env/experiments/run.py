@@ -6,6 +6,7 @@ curve is smooth; its expectation is the regret of the definition, sum_k V*(s_1) 
 the policy (the performance-difference lemma).
 """
 
+import os
 import time
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from recsim_env.experiments.results import Curve, log_steps
 from recsim_env.experiments.run_directory import RunDirectory
 from recsim_env.simulators.luck import Luck
 
-CHECKPOINT_SECONDS = 2.0
+CHECKPOINT_SECONDS = float(os.environ.get("RECSIM_ENV_CHECKPOINT_SECONDS", "2"))  # between two saves
 AGENT_LUCK = 1 << 63  # added to the seed of a replicate: the agent's luck is not that of its user
 
 

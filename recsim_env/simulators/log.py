@@ -47,8 +47,8 @@ class Log:
             if column is not None and column.shape != shape:
                 raise InputError(f"{name} must have shape {shape}, got {column.shape}")
         _refuse("time", ~np.isfinite(self.time), self.time, "is not finite")
-        _refuse("slate", (self.slate < -1).any(axis=1), self.slate, "holds an id below -1")
-        _refuse("clicked", (self.clicked & (self.slate < 0)).any(axis=1), self.clicked, "clicks an empty slot")
+        _refuse("slate", np.any(self.slate < -1, axis=1), self.slate, "holds an id below -1")
+        _refuse("clicked", np.any(self.clicked & (self.slate < 0), axis=1), self.clicked, "clicks an empty slot")
         same_user = np.diff(self.user) == 0
         backwards = (np.diff(self.user) < 0) | (same_user & (np.diff(self.time) < 0))
         _refuse("time", np.append(False, backwards), self.time, "comes after a later row: sort by user, then time")
@@ -75,7 +75,7 @@ class Log:
         return len(self.user)
 
 
-def _refuse(name: str, bad: Bools, column: Array, complaint: str) -> None:
+def _refuse(name: str, bad: Array, column: Array, complaint: str) -> None:
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(f"{name}[{row}] = {column[row]} {complaint}")

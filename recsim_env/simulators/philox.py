@@ -10,6 +10,7 @@ known-answer vectors of their Random123 library are in `tests/test_luck.py`.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit, uint32, uint64
@@ -21,7 +22,7 @@ _WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
 
 
 @njit(inline="always")
-def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
+def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:
     """Philox 4x32-10: four 32-bit counter words and two key words -> four random 32-bit words."""
     c0, c1, c2, c3, k0, k1 = uint32(c0), uint32(c1), uint32(c2), uint32(c3), uint32(k0), uint32(k1)
     for _ in range(10):
@@ -37,7 +38,7 @@ def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, i
 
 
 @njit(inline="always")
-def to_uniform(high: int, low: int) -> float:
+def to_uniform(high: Any, low: Any) -> float:
     """Two 32-bit words -> a multiple of 2^-53 in [0, 1), as NumPy's `Generator.random` does."""
     return float(((uint64(high) << uint64(32)) | uint64(low)) >> uint64(11)) * 2.0**-53
 

@@ -111,11 +111,20 @@ def _plan(
 ) -> None:
     _, H, S = policy.shape
     L = visits.shape[2]
+    r_up, r_low = np.empty((S, L)), np.empty((S, L))
     for b in range(len(rows)):
         if not rows[b]:
             continue
+        for s in range(S):
+            if untried[b, s] == L:
+                for a in range(L):
+                    n = visits[b, s, a]
+                    r = total_reward[b, s, a] / n
+                    b_r = attraction_bonus(VARIANCE, r, n, width, 1.0)
+                    r_up[s, a], r_low[s, a] = r + b_r, r - b_r
         for h in range(H - 1, -1, -1):
             V_up, V_low = upper[b, h + 1], lower[b, h + 1]
+            most, spread, gap_most = V_up.max(), V_up.max() - V_up.min(), (V_up - V_low).max()
             for s in range(S):
                 if untried[b, s] < L:  # its upper value is the cap, which no other list can pass
                     policy[b, h, s] = untried[b, s]
@@ -124,11 +133,15 @@ def _plan(
                 best, best_up, best_low = 0, -1.0, 0.0
                 for a in range(L):
                     n = visits[b, s, a]
-                    r = total_reward[b, s, a] / n
+                    # at most this, whatever the successors: most lists need no closer look
+                    most_b_w = worth_bonus(
+                        VARIANCE, 0.0, 0.25 * spread * spread, gap_most * gap_most, 0.0, n, width, 1.0, H, S
+                    )
+                    if r_up[s, a] + most + most_b_w <= best_up:
+                        continue
                     mean, square, gap, low = moments(successors[b, s, a], n, V_up, V_low)
-                    b_r = attraction_bonus(VARIANCE, r, n, width, 1.0)
                     b_w = worth_bonus(VARIANCE, mean, square, gap, low, n, width, 1.0, H, S)
-                    if r + b_r + mean + b_w > best_up:
-                        best, best_up, best_low = a, r + b_r + mean + b_w, r - b_r + low - b_w
+                    if r_up[s, a] + mean + b_w > best_up:
+                        best, best_up, best_low = a, r_up[s, a] + mean + b_w, r_low[s, a] + low - b_w
                 policy[b, h, s] = best
                 upper[b, h, s], lower[b, h, s] = min(best_up, H - h), max(best_low, 0.0)

@@ -100,7 +100,8 @@ def plan(
                     w_up[a], w_low[a] = r + mean + width, max(r + low - width, 0.0)
                 A = policy[b, h, s]
                 if len(lists) == 0:
-                    value = best_row(q_up[s], w_up[:N], w_up[N], A, order, F, take)
+                    no_click = float(w_up[N])
+                    value = best_row(q_up[s], w_up[:N], no_click, A, order, F, take)
                 else:
                     value = best_of_lists(q_up[s], w_up, lists, A)
                 upper[b, h, s] = min(value, H - h)

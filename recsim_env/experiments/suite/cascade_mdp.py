@@ -57,7 +57,7 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         autoreset_mode=AutoresetMode.DISABLED,
         **world_parameters(settings.world),
     ).unwrapped
-    world = env.world  # type: ignore[attr-defined]
+    world = env.world
     if not isinstance(world, CascadeWorld):
         raise InputError(f"{NAME} needs a cascading world, and {settings.env} is none")
     task = Task(world, settings.replicates, settings.episodes, settings.bonus_scale, settings.epsilon)
@@ -65,7 +65,7 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     best = world.mean_start_value(world.optimal_values())
     return race_agents(
         agents,
-        env,  # type: ignore[arg-type]
+        env,
         Race(settings.episodes, count_rounds=False, seed=settings.seed),
         open_run(out, NAME, as_json(settings), resume),
         partial(draw, settings=settings),

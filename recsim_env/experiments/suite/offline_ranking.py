@@ -11,6 +11,7 @@ by `seed`, and their share is reported.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from recsim_env.simulators.splits import leave_last_basket_out, leave_one_out, s
 NAME = "offline_ranking"
 REPEATS = 0.01  # share of rows that repeat a (user, item) pair, above which a log is one of repeat consumption
 METRICS = {"ndcg": ndcg, "hit_rate": hit_rate, "recall": recall, "mrr": mrr}
-RECOMMENDERS = {
+RECOMMENDERS: dict[str, Callable[[int], Recommender]] = {
     "popularity": lambda num_items: PopularityRecommender(num_items=num_items),
     "markov1": lambda num_items: MarkovRecommender(order=1, num_items=num_items),
     "markov2": lambda num_items: MarkovRecommender(order=2, num_items=num_items),
@@ -86,8 +87,7 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     )
     results = Results()
     for name in tqdm(names, unit="recommender"):
-        recommender: Recommender = RECOMMENDERS[name](data.num_items)
-        recommender.fit(held_out.train)
+        recommender = RECOMMENDERS[name](data.num_items).fit(held_out.train)
         ranked = recommend(recommender, held_out.history, settings.k, mask_history=mask)
         results.curves[name] = scores(ranked, held_out.relevant, settings.k)
         write_events(directory.path / "tensorboard", name, results.curves[name])

@@ -182,7 +182,7 @@ class CascadeWorld:
         return worth
 
     @cached_property
-    def _tables(self) -> tuple[Floats, ...]:
+    def _tables(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         return self.attraction, self._cumulative_transition, self.reward, self._worth, self.optimal_values()
 
     @cached_property

@@ -71,15 +71,19 @@ def symmetric_polynomials(x: Floats, K: int) -> Floats:
 
 def main() -> None:
     """Print the figures of a world's docstring."""
+    from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
     from recsim_env.simulators.worlds.grocery import grocery
     from recsim_env.simulators.worlds.movielens import movielens
 
     parser = argparse.ArgumentParser(
         description="Exact values of optimal, myopic, constant and random policies."
     )
-    parser.add_argument("world", choices=["grocery", "movielens"])
+    parser.add_argument("world", choices=["ladder", "grocery", "movielens"])
     parser.add_argument("path", nargs="?", help="directory of the MovieLens data set")
     arguments = parser.parse_args()
+    if arguments.world == "ladder":
+        _show("default", engagement_ladder())
+        return
     if arguments.world == "grocery":
         for horizon in (1, 10, 50):
             _show(f"horizon={horizon}", grocery(horizon=horizon))

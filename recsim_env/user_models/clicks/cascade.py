@@ -79,7 +79,7 @@ class Cascade:
                 f"slate[{row}, {slot}] = {log.slate[row, slot]} is not an item: "
                 f"the catalogue has {num_items} items (0-{num_items - 1})"
             )
-        clicks_above = np.cumsum(log.clicked, axis=1) - log.clicked
+        clicks_above: Ints = np.cumsum(log.clicked, axis=1) - log.clicked
         examined = (clicks_above == 0) & (log.slate >= 0)
         examinations = np.bincount(log.slate[examined], minlength=num_items)
         clicks = np.bincount(log.slate[examined & log.clicked], minlength=num_items)

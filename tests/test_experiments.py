@@ -1,0 +1,356 @@
+"""Runs: what they write, that a killed one goes on to the same bytes, and what bad input says."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from recsim_env.errors import InputError
+from recsim_env.experiments import checkpoint
+from recsim_env.experiments.agents import AGENTS, Task
+from recsim_env.experiments.cli import main
+from recsim_env.experiments.results import Results, log_steps
+from recsim_env.experiments.suite.cascade_mdp import world_parameters
+from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
+
+COMMAND = [sys.executable, "-m", "recsim_env.experiments.cli"]
+SMALL = ["--world", "num_states=3,num_items=5,slate_size=2,horizon=4", "--replicates", "3", "--seed", "1"]
+
+
+def run(*arguments):
+    assert main(["run", *map(str, arguments)]) == 0
+
+
+def refused(capsys, *arguments):
+    """The one line that a bad command prints; exit code 2, no traceback."""
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as stop:  # argparse
+        code = stop.code
+    shown = capsys.readouterr().err
+    lines = [line for line in shown.splitlines() if "it/s" not in line and line.strip()]
+    assert code == 2
+    assert len(lines) == 1, shown
+    return lines[0]
+
+
+def test_a_run_writes_everything(tmp_path, capsys):
+    run("cascade_mdp", *SMALL, "--episodes", 150, "--agents", ",".join(AGENTS), "--out", tmp_path / "r")
+    out = capsys.readouterr().out
+    assert "the optimum of CascadeRec-v0 earns" in out
+    assert all(name in out for name in AGENTS)
+    names = {p.name for p in (tmp_path / "r").iterdir()}
+    assert names == {"run.json", "results.csv", "figure.png", "tensorboard"}
+    header, *rows = (tmp_path / "r" / "results.csv").read_text().splitlines()
+    assert header == "agent,replicate,step,metric,value"
+    cells = [row.split(",") for row in rows]
+    assert {c[0] for c in cells} == set(AGENTS)
+    assert {c[3] for c in cells} == {"regret", "reward"}
+    assert max(int(c[2]) for c in cells) == 150
+    assert {int(c[1]) for c in cells} == {0, 1, 2}
+    results = Results.read(tmp_path / "r" / "results.csv")
+    for curves in results.curves.values():
+        assert (np.diff(curves["regret"].values, axis=0) >= -1e-9).all()  # pseudo-regret never falls
+    np.testing.assert_allclose(results.curves["optimal"]["regret"].values, 0.0, atol=1e-9)
+    document = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert document["experiment"] == "cascade_mdp"
+    assert document["settings"]["episodes"] == 150
+    assert {"python", "numpy", "gymnasium", "recsim-env"} <= document["versions"].keys()
+    assert (tmp_path / "r" / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_regret_agrees_with_exact_policy_values(tmp_path):
+    """Two ways to the same number: summed differences, and episodes x (V* - V^pi)."""
+    run(
+        "cascade_mdp",
+        *SMALL[:2],
+        "--replicates",
+        60,
+        "--episodes",
+        400,
+        "--agents",
+        "myopic",
+        "--out",
+        tmp_path / "r",
+    )
+    world = engagement_ladder(3, 5, 2, 4)
+    gap = world.mean_start_value(world.optimal_values() - world.policy_values(world.myopic_policy()))
+    last = Results.read(tmp_path / "r" / "results.csv").curves["myopic"]["regret"].values[-1] / 400
+    assert abs(last.mean() - gap) < 5 * last.std() / np.sqrt(60)
+
+
+def test_tensorboard_events_can_be_read(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run("cascade_mdp", *SMALL, "--episodes", 40, "--agents", "random", "--out", tmp_path / "r")
+    events = EventAccumulator(str(tmp_path / "r/tensorboard/random"), size_guidance={"tensors": 0}).Reload()
+    tags = events.Tags()
+    assert {"regret", "reward"} <= {*tags["tensors"], *tags["scalars"]}
+    steps = [event.step for event in events.Tensors("regret")]
+    assert steps == list(log_steps(40))
+
+
+def test_replicates_do_not_depend_on_their_number(tmp_path):
+    """Replicate i is seed + i, alone or among others."""
+    common = [*SMALL[:2], "--episodes", 60, "--agents", "cascading_vi,cascade_ts,random"]
+    run("cascade_mdp", *common, "--replicates", 4, "--seed", 5, "--out", tmp_path / "four")
+    run("cascade_mdp", *common, "--replicates", 1, "--seed", 7, "--out", tmp_path / "one")
+    four, one = (Results.read(tmp_path / d / "results.csv") for d in ("four", "one"))
+    for agent in four.curves:
+        for metric in ("regret", "reward"):
+            np.testing.assert_array_equal(
+                four.curves[agent][metric].values[:, 2], one.curves[agent][metric].values[:, 0]
+            )
+
+
+@pytest.mark.parametrize("experiment", ["cascade_mdp", "cascade_bandit"])
+def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, experiment):
+    options = {
+        "cascade_mdp": [
+            *SMALL,
+            "--episodes",
+            "4000",
+            "--agents",
+            "cascading_vi,cascade_kl_ucb,cascade_ts,adapt_vi",
+        ],
+        "cascade_bandit": ["--rounds", "12500", "--replicates", "30"],
+    }[experiment]
+    run(experiment, *options, "--out", tmp_path / "whole")
+    environment = {**os.environ, "RECSIM_ENV_CHECKPOINT_SECONDS": "0.05"}
+    cut = tmp_path / "cut"
+    finished = False
+    for attempt in range(30):
+        resume = [] if attempt == 0 else ["--resume"]
+        process = subprocess.Popen(
+            [*COMMAND, "run", experiment, *options, "--out", str(cut), *resume],
+            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            process.wait(timeout=1.6 + 0.25 * attempt)
+            finished = True
+            break
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    assert finished
+    assert attempt > 0, "the run was never killed: make it longer"
+    assert process.returncode == 0
+    assert (cut / "results.csv").read_bytes() == (tmp_path / "whole" / "results.csv").read_bytes()
+    assert {p.name for p in cut.iterdir()} == {"run.json", "results.csv", "figure.png", "tensorboard"}
+    before = (cut / "results.csv").stat().st_mtime_ns
+    assert main(["run", "--resume", str(cut)]) == 0  # a finished run is only shown
+    assert (cut / "results.csv").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_every_agent_survives_its_checkpoint(tmp_path, name):
+    """All an agent learns is in the arrays that a checkpoint keeps."""
+    from recsim_env.agents.agent import Transition
+    from recsim_env.simulators.luck import Luck
+
+    world = engagement_ladder(3, 5, 2, 4)
+    task = Task(world, 2, 100, 0.1)
+
+    def play(agent, episodes):
+        shown = []
+        for e in episodes:
+            luck = Luck.from_seeds([1, 2]).of_episode(e)
+            mine = Luck.from_seeds([11, 12]).of_episode(e)
+            state = world.begin(luck)
+            for h in range(world.horizon):
+                observation = world.observe(state)
+                slates = agent.act(observation, mine.at(h))
+                shown.append(slates)
+                state, o = world.respond(state, slates, luck.at(h))
+                agent.update(
+                    Transition(
+                        observation, slates, *o.response, o.reward, world.observe(state), o.left, o.left
+                    )
+                )
+        return np.array(shown)
+
+    unbroken, first, second = (AGENTS[name](task) for _ in range(3))
+    whole = play(unbroken, range(20))
+    play(first, range(12))
+    checkpoint.save(tmp_path / "c" / "agent.npz", first, {"position": np.array([12])})
+    assert checkpoint.load(tmp_path / "c" / "agent.npz", second)["position"] == 12
+    np.testing.assert_array_equal(play(second, range(12, 20)), whole[12 * world.horizon :])
+
+
+def test_offline_ranking_on_the_shipped_log(tmp_path, capsys):
+    run("offline_ranking", "--out", tmp_path / "r")
+    out = capsys.readouterr().out
+    assert "held out the last basket" in out
+    assert "history not masked" in out
+    results = Results.read(tmp_path / "r" / "results.csv")
+    assert list(results.curves) == ["popularity", "markov1", "markov2"]
+    ndcg = {name: curves["ndcg@10"].values[0, 0] for name, curves in results.curves.items()}
+    assert all(0.14 < value < 0.18 for value in ndcg.values())  # the figures of the README
+    assert (tmp_path / "r" / "figure.png").exists()
+
+
+def test_compare(tmp_path):
+    for seed in (1, 2):
+        run(
+            "cascade_mdp",
+            *SMALL[:4],
+            "--seed",
+            seed,
+            "--episodes",
+            30,
+            "--agents",
+            "random,myopic",
+            "--out",
+            tmp_path / f"s{seed}",
+        )
+    run(
+        "cascade_bandit", "--rounds", 50, "--replicates", 2, "--agents", "cascade_ts", "--out", tmp_path / "b"
+    )
+    assert (
+        main(["compare", *(str(tmp_path / d) for d in ("s1", "s2", "b")), "--out", str(tmp_path / "c.png")])
+        == 0
+    )
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["compare", str(tmp_path / "b"), "--out", str(tmp_path / "folder")]) == 0
+    assert (tmp_path / "folder" / "figure.png").exists()
+
+
+def test_list_and_describe(capsys):
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert "CascadeRec-v0" in shown
+    assert "offline_ranking" in shown
+    assert "cascading_vi" in shown
+    assert main(["describe", "CascadeRec-v0"]) == 0
+    assert "MultiDiscrete" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("experiment", ["cascade_mdp", "cascade_bandit", "offline_ranking"])
+def test_help_explains_every_option(capsys, experiment):
+    with pytest.raises(SystemExit) as stop:
+        main(["run", experiment, "--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert "default:" in shown
+    assert "--seed" in shown
+    assert "--resume" in shown
+
+
+def test_bad_commands(tmp_path, capsys):
+    mdp = ["run", "cascade_mdp", "--out", tmp_path / "x"]
+    cases = [
+        ([*mdp, "--agents", "cascadng_vi"], "did you mean cascading_vi?"),
+        ([*mdp, "--agents", ""], "agents must name at least one agent"),
+        ([*mdp, "--agents", "random,random"], "agents names random twice"),
+        ([*mdp, "--env", "CascadeRec-v1"], "did you mean CascadeRec-v0?"),
+        ([*mdp, "--env", "CascadeRec-MovieLens-v0"], "path"),
+        ([*mdp, "--episodes", "0"], "episodes must be positive, got 0"),
+        ([*mdp, "--episodes", "many"], "invalid int value: 'many'"),
+        ([*mdp, "--replicates", "-1"], "replicates must be positive"),
+        ([*mdp, "--bonus-scale", "nan"], "bonus_scale must be positive, got nan"),
+        ([*mdp, "--seed", "-1"], "seed must be 0 or more"),
+        ([*mdp, "--world", "num_states"], "world must be name=value"),
+        ([*mdp, "--world", "num_sates=3"], "engagement_ladder has no parameter 'num_sates'"),
+        ([*mdp, "--world", "horizon=0"], "horizon must be at least 1"),
+        ([*mdp, "--no-such-option"], "unrecognized arguments: --no-such-option"),
+        (["run", "cascade_mpd"], "cascade_mdp"),
+        (["run"], "run needs the name of an experiment"),
+        (["run", "--resume", tmp_path / "nowhere"], "holds no run"),
+        (["run", "cascade_mdp", "--resume"], "--resume needs the directory"),
+        (
+            ["run", "cascade_bandit", "--gap", "0.5", "--out", tmp_path / "x"],
+            "gap must be in (0, attraction]",
+        ),
+        (["run", "offline_ranking", "--data", tmp_path, "--out", tmp_path / "x"], "interactions.parquet"),
+        (
+            ["run", "offline_ranking", "--data", "complete-jurney", "--out", tmp_path / "x"],
+            "complete-journey",
+        ),
+        (
+            ["run", "offline_ranking", "--recommenders", "markov3", "--out", tmp_path / "x"],
+            "did you mean markov",
+        ),
+        (["run", "offline_ranking", "--hold-out", "all", "--out", tmp_path / "x"], "hold_out must be one of"),
+        (["compare", tmp_path / "nowhere"], "holds no run"),
+        (["describe", "CascadeRec-v7"], "did you mean CascadeRec-v0?"),
+        (["dance"], "invalid choice: 'dance'"),
+    ]
+    for arguments, message in cases:
+        assert message in refused(capsys, *arguments), arguments
+        assert not (tmp_path / "x").exists(), f"{arguments} left something behind"
+
+
+def test_directories_that_hold_something_else(tmp_path, capsys):
+    out = ["--out", tmp_path / "r"]
+    run("cascade_mdp", *SMALL, "--episodes", 20, "--agents", "random", *out)
+    capsys.readouterr()
+    again = ["run", "cascade_mdp", *SMALL, "--episodes", 20, "--agents", "random", *out]
+    assert "already holds a run of cascade_mdp" in refused(capsys, *again)
+    other = ["run", "cascade_mdp", *SMALL, "--episodes", 21, "--agents", "random", *out, "--resume"]
+    assert "episodes is 20 there, 21 was asked for" in refused(capsys, *other)
+    other = ["run", "cascade_bandit", *out, "--resume"]
+    assert "experiment is cascade_mdp there" in refused(capsys, *other)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "diary.txt").write_text("mine")
+    assert "is not empty and holds no run" in refused(
+        capsys, "run", "cascade_bandit", "--out", tmp_path / "notes"
+    )
+    (tmp_path / "file").write_text("mine")
+    assert "is a file" in refused(capsys, "run", "cascade_bandit", "--out", tmp_path / "file")
+
+
+def test_broken_files(tmp_path, capsys):
+    run("cascade_mdp", *SMALL, "--episodes", 20, "--agents", "random", "--out", tmp_path / "r")
+    capsys.readouterr()
+    results = tmp_path / "r" / "results.csv"
+    lines = results.read_text().splitlines(keepends=True)
+    results.write_text("".join([*lines[:5], "random,0,many,regret,1.0\n"]))
+    assert "results.csv, row 6 is not a result" in refused(capsys, "compare", tmp_path / "r")
+    results.write_text("a,b\n")
+    assert "must begin with the columns" in refused(capsys, "compare", tmp_path / "r")
+    (tmp_path / "r" / "run.json").write_text("{")
+    assert "run.json is not JSON" in refused(capsys, "run", "--resume", tmp_path / "r")
+    bad = tmp_path / "bad.npz"
+    bad.write_bytes(b"not a zip file")
+    with pytest.raises(InputError, match="is not a checkpoint"):
+        checkpoint.load(bad, AGENTS["cascade_ucb"](Task(engagement_ladder(3, 5, 2, 4), 2, 100, 0.1)))
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path):
+    """A limit on the size of files stands for the full disk: writing fails with an OSError likewise."""
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+    out = tmp_path / "r"
+    done = subprocess.run(
+        [*COMMAND, "run", "cascade_bandit", "--rounds", "3000", "--replicates", "20", "--out", str(out)],
+        preexec_fn=limit, capture_output=True, text=True, check=False,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "File too large" in done.stderr.splitlines()[-1]
+    assert not list(out.rglob(".*-*")), "a temporary file was left"
+    assert not (out / "results.csv").exists()
+
+
+def test_log_steps():
+    assert list(log_steps(1)) == [1]
+    steps = log_steps(100_000)
+    assert steps[0] == 1
+    assert steps[-1] == 100_000
+    assert (np.diff(steps) > 0).all()
+    assert len(steps) < 120
+    assert log_steps(6001)[-1] == 6001
+
+
+def test_world_parameters():
+    assert world_parameters("num_states=5,gap=0.5,path=here") == {"num_states": 5, "gap": 0.5, "path": "here"}
+    assert world_parameters("") == {}

@@ -1,0 +1,327 @@
+"""The contract of every registered environment: a new id is tested by being registered."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+
+import recsim_env  # noqa: F401
+from recsim_env.errors import InputError
+from recsim_env.simulators.luck import Luck
+
+MOVIELENS = Path(__file__).parents[2] / "shared" / "data" / "ml-100k"
+IDS = sorted(i for i, spec in gym.registry.items() if "recsim_env" in str(spec.entry_point))
+
+
+def parameters(env_id):
+    """What an id cannot be made without; skips where it is not on this machine."""
+    if env_id == "CascadeRec-MovieLens-v0":
+        if not MOVIELENS.exists():
+            pytest.skip("MovieLens is not shipped, and ../shared/data/ml-100k is not here")
+        return {"path": str(MOVIELENS)}
+    return {}
+
+
+@pytest.fixture(params=IDS)
+def env_id(request):
+    return request.param
+
+
+def make(env_id, **kwargs):
+    return gym.make(env_id, **parameters(env_id), **kwargs)
+
+
+def make_vec(env_id, num_envs, **kwargs):
+    return gym.make_vec(env_id, num_envs=num_envs, **parameters(env_id), **kwargs)
+
+
+def rows_equal(single, batch, i):
+    assert single.keys() == batch.keys()
+    return all(np.array_equal(single[name], batch[name][i]) for name in single)
+
+
+def test_ids_are_there():
+    assert {"CascadeRec-v0", "CascadeBandit-v0", "CascadeRec-Grocery-v0", "CascadeRec-MovieLens-v0"} <= set(
+        IDS
+    )
+
+
+def test_gymnasium_checker(env_id):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(make(env_id, render_mode="rgb_array").unwrapped)
+
+
+def test_stable_baselines_checker(env_id):
+    checker = pytest.importorskip("stable_baselines3.common.env_checker", reason="needs the sb3 extra")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # the warning names the recommended Dict of Box spaces; a Dict of Discrete is what SB3 one-hot encodes
+        checker.check_env(make(env_id).unwrapped, skip_render_check=True)
+
+
+def test_two_copies_do_the_same(env_id):
+    one, other = make(env_id), make(env_id)
+    one.action_space.seed(1)
+    (a, _), (b, _) = one.reset(seed=11), other.reset(seed=11)
+    assert a == b
+    for _ in range(50):
+        action = one.action_space.sample()
+        left, right = one.step(action), other.step(action)
+        assert left[:4] == right[:4]
+        assert all(np.array_equal(left[4][name], right[4][name]) for name in left[4])
+        if left[2] or left[3]:
+            assert one.reset()[0] == other.reset()[0]
+
+
+@pytest.mark.parametrize("num_envs", [1, 2, 7])
+def test_row_of_a_batch_is_the_single_environment(env_id, num_envs):
+    """Step for step, across episodes, whatever the batch size."""
+    batch = make_vec(env_id, num_envs, max_episode_steps=9)
+    singles = [make(env_id, max_episode_steps=9) for _ in range(num_envs)]
+    batch.action_space.seed(3)
+    observation, _ = batch.reset(seed=100)
+    over = [False] * num_envs
+    for i, env in enumerate(singles):
+        assert rows_equal(env.reset(seed=100 + i)[0], observation, i)
+    for _ in range(45):
+        actions = batch.action_space.sample()
+        observation, reward, terminated, truncated, info = batch.step(actions)
+        for i, env in enumerate(singles):
+            if over[i]:  # NEXT_STEP: this step only began the next episode
+                assert rows_equal(env.reset()[0], observation, i)
+                assert reward[i] == 0
+                assert not (terminated[i] or truncated[i] or info["clicked"][i].any())
+                assert info["best_value"][i] == info["slate_value"][i] == 0
+                over[i] = False
+                continue
+            alone = env.step(actions[i])
+            assert rows_equal(alone[0], observation, i)
+            assert alone[1:4] == (reward[i], terminated[i], truncated[i])
+            assert rows_equal(alone[4], info, i)
+            over[i] = bool(terminated[i] or truncated[i])
+
+
+def test_a_later_batch_row_is_the_same_user(env_id):
+    """The user of seed 42 does the same as row 0 of 1 and as row 3 of 5."""
+    alone, among = make_vec(env_id, 1), make_vec(env_id, 5)
+    alone.reset(seed=42)
+    among.reset(seed=[7, 7, 99, 42, 5])
+    among.action_space.seed(0)
+    for _ in range(30):
+        actions = among.action_space.sample()
+        a, b = alone.step(actions[3:4]), among.step(actions)
+        assert rows_equal({k: v[0] for k, v in a[0].items()}, b[0], 3)
+        assert a[1][0] == b[1][3]
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_episode_lengths_in_every_autoreset_mode(env_id, mode):
+    env = make_vec(env_id, 3, max_episode_steps=2, autoreset_mode=mode)
+    assert env.metadata["autoreset_mode"] is mode
+    env.action_space.seed(0)
+    first, _ = env.reset(seed=0)
+    lengths, length, fresh = [], np.zeros(3, int), [first]
+    over = np.zeros(3, bool)
+    for _ in range(20):
+        if mode is AutoresetMode.DISABLED and over.any():
+            observation, _ = env.reset(options={"reset_mask": over})
+            fresh.append(observation)
+        resets = over.copy() if mode is AutoresetMode.NEXT_STEP else np.zeros(3, bool)
+        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        assert env.observation_space.contains(observation)
+        if resets.any():
+            assert (reward[resets] == 0).all()
+            fresh.append(observation)
+        length = np.where(resets, 0, length + 1)
+        over = terminated | truncated
+        if over.any():
+            lengths.extend(length[over])
+            if mode is AutoresetMode.SAME_STEP:
+                assert (info["final_obs"]["step"][over] == 2).all()
+                assert info["_final_obs"].tolist() == over.tolist()
+                assert (info["final_info"]["best_value"][over] > 0).all()
+                fresh.append(observation)
+            if mode is not AutoresetMode.NEXT_STEP:
+                length = np.where(over, 0, length)
+    assert set(lengths) == {2}
+    assert all((observation["step"] == 0).all() for observation in fresh)
+    # the same episodes begin in the same states in every mode
+    starts = [env.world.observe(env.world.begin(Luck.from_seeds([0, 1, 2]).of_episode(e))) for e in range(3)]
+    for begun, start in zip(fresh, starts, strict=False):
+        assert np.array_equal(begun["state"], start["state"])
+
+
+def test_disabled_autoreset_refuses_a_step_too_many(env_id):
+    env = make_vec(env_id, 2, max_episode_steps=1, autoreset_mode=AutoresetMode.DISABLED)
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    with pytest.raises(InputError, match="the episode of row 0 is over"):
+        env.step(env.action_space.sample())
+
+
+def test_an_episode_can_be_jumped_to(env_id):
+    env, other = make(env_id), make(env_id)
+    env.reset(seed=5)
+    for _ in range(3):
+        observation, _ = env.reset()
+    assert observation == other.reset(seed=5, options={"episode": 3})[0]
+    action = env.action_space.sample()
+    assert env.step(action)[:4] == other.step(action)[:4]
+
+
+def test_pickle(env_id):
+    env = make(env_id)
+    env.reset(seed=1)
+    copy = pickle.loads(pickle.dumps(env))
+    action = env.action_space.sample()
+    assert env.step(action)[:4] == copy.step(action)[:4]
+    batch = make_vec(env_id, 3)
+    batch.reset(seed=1)
+    batch_copy = pickle.loads(pickle.dumps(batch))
+    actions = batch.action_space.sample()
+    assert np.array_equal(batch.step(actions)[1], batch_copy.step(actions)[1])
+
+
+def test_expected_reward_is_the_mean_of_many_steps(env_id):
+    world = make(env_id).unwrapped.world
+    env = make_vec(env_id, 1)
+    env.action_space.seed(4)
+    env.reset(seed=0)
+    n = 60_000
+    luck = Luck.from_seeds(np.arange(n, dtype=np.uint64))
+    for trial in range(3):
+        row = world.begin(Luck.from_seeds([trial]))
+        slates = env.action_space.sample()
+        slates[slates == world.num_items] = -1
+        state = type(row)(*(column.repeat(n, axis=0) for column in row))
+        _, outcome = world.respond(state, slates.repeat(n, axis=0), luck)
+        error = outcome.reward.std() / np.sqrt(n)
+        assert abs(outcome.reward.mean() - world.expected_reward(row, slates)[0]) < 5 * error + 1e-12
+
+
+def test_the_best_slate_has_the_best_value(env_id):
+    """No sampled slate passes the optimum, and the best slate attains it."""
+    env = make_vec(env_id, 64)
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    world = env.unwrapped.world
+    state = world.begin(Luck.from_seeds(np.arange(64)))
+    best, shown = world.values(state, world.best_slate(state))
+    np.testing.assert_allclose(shown, best, atol=1e-9)
+    for _ in range(50):
+        actions = env.action_space.sample()
+        _, _, _, _, info = env.step(actions)
+        assert (info["slate_value"] <= info["best_value"] + 1e-9).all()
+
+
+def test_time_limit_truncates(env_id):
+    env = make(env_id)
+    env.reset(seed=0)
+    for _ in range(env.unwrapped.world.horizon - 1):
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        assert not terminated
+        assert not truncated
+    assert env.step(env.action_space.sample())[2:4] == (False, True)
+    with pytest.raises(InputError, match="call reset"):
+        env.step(env.action_space.sample())
+
+
+def test_info_tells_what_the_cascade_did(env_id):
+    env = make_vec(env_id, 256)
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    actions = env.action_space.sample()
+    _, reward, _, _, info = env.step(actions)
+    clicked, examined = info["clicked"], info["examined"]
+    assert (clicked.sum(axis=1) <= 1).all()
+    assert not (clicked & ~examined).any()
+    assert not examined[actions == env.world.num_items].any()  # an empty slot is not examined
+    assert ((reward > 0) <= clicked.any(axis=1)).all()
+
+
+BAD = [
+    (lambda a, N: a[:, :-1], "slates must have shape"),
+    (lambda a, N: a.astype(float), "slates must hold integers, got float64"),
+    (
+        lambda a, N: np.where(np.arange(a.shape[1]) == 1, N + 1, a),
+        r"slates\[0, 1\] = .* is not an item: the catalogue",
+    ),
+    (lambda a, N: np.where(np.arange(a.shape[1]) == 1, -2, a), r"slates\[0, 1\] = -2 is not an item"),
+    (lambda a, N: np.where(np.arange(a.shape[1]) == 0, N, a), "the first slot must hold an item"),
+    (lambda a, N: np.where(np.arange(a.shape[1]) == 0, -1, a), "the first slot must hold an item"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), BAD)
+def test_bad_slates(env_id, spoil, message):
+    env = make_vec(env_id, 1)
+    env.reset(seed=0)
+    N, K = env.world.num_items, env.world.slate_size
+    with pytest.raises(InputError, match=message):
+        env.step(spoil(np.zeros((1, K), np.int64), N))
+    single = make(env_id)
+    single.reset(seed=0)
+    with pytest.raises(InputError, match=message):
+        single.step(spoil(np.zeros((1, K), np.int64), N)[0])
+
+
+def test_bad_arguments():
+    with pytest.raises(InputError, match="engagement_ladder has no parameter 'num_states_'"):
+        gym.make("CascadeRec-v0", num_states_=3)
+    with pytest.raises(InputError, match="num_states must be at least 2, got 1"):
+        gym.make("CascadeRec-v0", num_states=1)
+    with pytest.raises(InputError, match=r"gap must be in \(0, attraction\]"):
+        gym.make("CascadeBandit-v0", gap=0.5)
+    with pytest.raises(InputError, match="path"):
+        gym.make("CascadeRec-MovieLens-v0")
+    env = gym.make("CascadeRec-v0")
+    with pytest.raises(InputError, match="call reset"):
+        env.step(np.zeros(3, np.int64))
+    with pytest.raises(InputError, match="seeds"):
+        env.reset(seed=1 << 65)
+    with pytest.raises(InputError, match="seed must be one integer or 3 of them, got 2"):
+        gym.make_vec("CascadeRec-v0", num_envs=3).reset(seed=[1, 2])
+
+
+GOLDEN = json.loads((Path(__file__).parent / "golden_rewards.json").read_text())
+
+
+def test_golden_rewards(env_id):
+    """An id's dynamics never change: a change means a new version."""
+    if env_id not in GOLDEN:
+        pytest.skip("its rewards depend on a file that is not shipped")
+    assert rewards(env_id) == GOLDEN[env_id]
+
+
+def rewards(env_id):
+    env = make_vec(env_id, 40)
+    env.reset(seed=2026)
+    N, K = env.world.num_items, env.world.slate_size
+    slates = (np.arange(40)[:, None] + np.arange(K)) % N
+    return [float(env.step(slates)[1].sum()) for _ in range(10)]
+
+
+def test_import_is_light():
+    code = "import sys, recsim_env; print([m for m in ('torch','ray','pandas','matplotlib','numba','scipy') if m in sys.modules])"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert shown.stdout.strip() == "[]"
+
+
+def test_namespaced_id_needs_no_import():
+    code = "import gymnasium; gymnasium.make('recsim_env:CascadeRec-v0').reset(seed=0); print('made')"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert shown.stdout.strip() == "made"
