@@ -12,12 +12,13 @@ help:            ## this list
 
 run: $(VENV)/.core            ## the main job: agents compared on two worlds, and rankings of a real log
 	@rm -rf runs/ladder runs/grocery runs/offline
-	$(BIN)/recsim-env run cascade_mdp --env CascadeRec-v0 --episodes $(EPISODES) --replicates $(REPLICATES) --out runs/ladder
-	$(BIN)/recsim-env run cascade_mdp --env CascadeRec-Grocery-v0 --episodes $(EPISODES) --replicates $(REPLICATES) --agents cascading_vi,cascade_ucb,myopic,random --out runs/grocery
+	$(BIN)/recsim-env run cascade_mdp --env CascadeRec-v0 $(SIZE) --out runs/ladder
+	$(BIN)/recsim-env run cascade_mdp --env CascadeRec-Grocery-v0 $(SIZE) --out runs/grocery
 	$(BIN)/recsim-env run offline_ranking --data complete-journey --out runs/offline
-	$(BIN)/recsim-env compare runs/ladder runs/grocery --out runs/compare
-EPISODES ?= 3000
+	$(BIN)/recsim-env compare runs/ladder runs/grocery runs/offline --out runs/figure.png
+EPISODES ?= 4000
 REPLICATES ?= 10
+SIZE = --episodes $(EPISODES) --replicates $(REPLICATES) --agents cascading_vi,cascade_ts,cascade_ucb,myopic,random
 
 install: $(VENV)/.dev            ## the package with everything that development needs, in .venv
 
@@ -28,6 +29,7 @@ test-slow: $(VENV)/.dev            ## the slow tests: golden tables at full leng
 	$(BIN)/python -m pytest -m slow
 
 test-latest: .venv-latest/.stamp            ## environment tests on the newest Gymnasium
+	.venv-latest/bin/python -c "import gymnasium; print('gymnasium', gymnasium.__version__)"
 	.venv-latest/bin/python -m pytest -m "not slow" tests/test_registry.py
 
 lint: $(VENV)/.dev            ## ruff, mypy, import contracts
@@ -50,6 +52,7 @@ clean:            ## remove the environments and all that was built
 	rm -rf .venv .venv-latest build dist *.egg-info
 
 $(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("recsim-env needs Python 3.11 or newer, got " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: $(VENV)/bin/python $(SOURCES)
@@ -62,5 +65,5 @@ $(VENV)/.dev: $(VENV)/.core
 
 .venv-latest/.stamp: $(SOURCES)
 	$(PYTHON) -m venv .venv-latest
-	.venv-latest/bin/pip install --quiet --disable-pip-version-check --upgrade gymnasium pytest -e .
+	.venv-latest/bin/pip install --quiet --disable-pip-version-check --upgrade pytest -e .
 	@touch $@
