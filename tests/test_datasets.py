@@ -137,9 +137,7 @@ def test_the_values_in_the_docstring_of_movielens() -> None:
     path = _real("ml-100k")
     for num_items in (10, 25):
         world = movielens(path, num_items=num_items)
-        _same_as_docstring(
-            movielens.__doc__, f"{num_items}    as is", world, ("optimal", "myopic", "random")
-        )
+        _same_as_docstring(movielens.__doc__, f"{num_items}    as is", world, ("optimal", "myopic", "random"))
         dimmed = replace(world, attraction=0.2 * world.attraction)
         _same_as_docstring(
             movielens.__doc__, f"{num_items}    times 0.2", dimmed, ("optimal", "myopic", "random")

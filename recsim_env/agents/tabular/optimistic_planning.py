@@ -17,8 +17,9 @@ An item without counts has b_q = 1, b_w = H. The bonuses, with L the confidence 
                b_w = min( 4 sqrt(Var_p^(V_up) L/n) + 15 H^2 L'/n + (2/H) p^ (V_up-V_low), H )
                with L + log(8e(n+1)) for L and L + S log(8e(n+1)) for L'
 
-Two things are ours and only make the bounds tighter: V_up is cut at H - h, the steps that are left, not
-at H, and each bracket of V_low is cut at 0.
+Three things are ours. V_up is cut at H - h, the steps that are left, not at H, and each bracket of V_low is
+cut at 0: both only make the bounds tighter. And where no item is worth more than no click, but one must be
+shown, optimism takes q_low for q_up: there the value falls in q, and q_up would not be an upper bound.
 
 Source: Du, Srikant, Chen, "Cascading Reinforcement Learning", ICLR 2024: VARIANCE is Algorithm 2, RANGE
 the comparison "CascadingVI-Bonus", BEST Algorithm 3. The structure is the paper's; the constants (2, 5,
@@ -104,6 +105,8 @@ def plan(
                     value = best_row(q_up[s], w_up[:N], no_click, A, order, F, take)
                 else:
                     value = best_of_lists(q_up[s], w_up, lists, A)
+                if w_up[A[0]] <= w_up[N]:
+                    value = best_reluctant(q_low[s], w_up, A)
                 upper[b, h, s] = min(value, H - h)
                 lower[b, h, s] = value_from_below(q_up[s], q_low[s], w_low, A)
 
@@ -175,6 +178,19 @@ def best_of_lists(q: Floats, w: Floats, lists: Ints, slate: Ints) -> float:
         if value > best_value:
             best, best_value = i, value
     slate[:] = lists[best]
+    return best_value
+
+
+@njit(cache=True)
+def best_reluctant(q_low: Floats, w: Floats, slate: Ints) -> float:
+    """Write the best single item where no click is worth more than none: the least attractive is hoped for."""
+    best, best_value = 0, -np.inf
+    for a in range(len(q_low)):
+        value = q_low[a] * w[a] + (1.0 - q_low[a]) * w[len(w) - 1]
+        if value > best_value:
+            best, best_value = a, value
+    slate[:] = -1
+    slate[0] = best
     return best_value
 
 
