@@ -9,9 +9,13 @@ In round t, with T_e examinations and mean m_e = W_e / T_e of item e,
 largest U_t, in descending order. Regret is at most the sum over items e outside the best K of
 (1 + eps) Delta (1 + log(1/Delta)) / KL(w_e || w_K) (log n + 3 log log n) + a constant.
 
-U_t is found by Newton's method from the bound of the previous round, which it has left by little:
-T KL(m || u) is convex and rises in u, so from the right of the root every step stays on the right of
-it, and from the left the first step crosses over. Two or three steps are usual.
+U_t is found by Newton's method in x = -log(1 - u), in which the divergence is convex, and close to a line
+where u is near 1:
+
+    g(x) = T KL(m || u) - budget,      g'(x) = T (u - m) / u.
+
+It starts from the x of the previous round, which the root has left by little; from the right of the root
+every step stays on the right of it, and from the left the first step crosses over. Two or three are usual.
 
 As CascadeUCB1, the learner is myopic, and sees unseen items first rather than observing each for free.
 
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
 
 TOLERANCE = 1e-10  # of U_t: Newton's method stops at a step shorter than this
-MOST = 1.0 - 1e-12  # the largest u that is tried: the divergence is infinite at 1
+FARTHEST = 30.0  # the largest x that is tried, u = 1 - 1e-13: the divergence is infinite at u = 1
 
 
 class CascadeKLUCB:
@@ -41,7 +45,7 @@ class CascadeKLUCB:
     def __init__(self, num_replicates: int, num_states: int, num_items: int, slate_size: int) -> None:
         self.slate_size = slate_size
         self.counts = CascadeCounts(num_replicates, num_states, num_items)
-        self.bounds = np.full((num_replicates, num_states, num_items), MOST)  # U of the last round
+        self.bounds = np.full((num_replicates, num_states, num_items), FARTHEST)  # x of the last round
         self.ties = np.zeros((num_replicates, num_items))
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
@@ -74,31 +78,30 @@ def kl_upper_bounds(
         for e in range(N):
             T = examinations[b, s, e]
             if T == 0.0 or clicks[b, s, e] == T:
-                bounds[b, s, e] = MOST
+                bounds[b, s, e] = FARTHEST
                 index[b, e] = 1.0 + ties[b, e]
                 continue
-            u = _largest(clicks[b, s, e] / T, budget / T, bounds[b, s, e])
-            bounds[b, s, e] = u
-            index[b, e] = u + ties[b, e]
+            x = _root(clicks[b, s, e] / T, budget / T, bounds[b, s, e])
+            bounds[b, s, e] = x
+            index[b, e] = 1.0 - np.exp(-x) + ties[b, e]
     return index
 
 
 @njit(inline="always")
-def _largest(m: float, budget: float, u: float) -> float:
-    """The largest u >= m with KL(m || u) <= budget, m < 1, by Newton's method from u."""
-    entropy = (m * np.log(m) if m > 0.0 else 0.0) + (1.0 - m) * np.log(1.0 - m)
-    if u <= m:  # the mean has risen above the last bound: start from Pinsker's, which is on the right
-        u = min(m + np.sqrt(0.5 * budget) + 1e-9, MOST)
-    for _ in range(50):
-        excess = entropy - m * np.log(u) - (1.0 - m) * np.log(1.0 - u) - budget
-        step = excess * u * (1.0 - u) / (u - m)
-        new = u - step
-        if new >= 1.0:
-            new = 0.5 * (u + 1.0)
-        if new <= m:
-            new = 0.5 * (u + m)
-        new = min(new, MOST)
-        if abs(new - u) < TOLERANCE:
+def _root(m: float, budget: float, x: float) -> float:
+    """x = -log(1 - u) of the largest u >= m with KL(m || u) <= budget, for m < 1, by Newton's method from x."""
+    if m == 0.0:
+        return min(budget, FARTHEST)
+    entropy = m * np.log(m) + (1.0 - m) * np.log(1.0 - m)
+    if 1.0 - np.exp(-x) <= m:  # the mean has risen above the last bound: start on the right instead
+        x = FARTHEST
+    for _ in range(60):
+        u = 1.0 - np.exp(-x)
+        step = (entropy - m * np.log(u) + (1.0 - m) * x - budget) * u / (u - m)
+        new = min(x - step, FARTHEST)
+        if 1.0 - np.exp(-new) <= m:  # rounding, close to the minimum
+            return x
+        if abs(new - x) * np.exp(-new) < TOLERANCE:  # in u, of which x is minus the log of what lacks to 1
             return new
-        u = new
-    return u
+        x = new
+    return x
