@@ -60,13 +60,14 @@ def fill_beta(
 ) -> None:
     """Write Beta(a, b) draws (B, N): X / (X + Y) of Gamma(a) X and Gamma(b) Y, with a, b >= 1."""
     B, N = a.shape
-    state = np.empty(1, np.uint64)
+    state, spare = np.empty(1, np.uint64), np.empty(1)
     for i in range(B):
         w0, w1, _, _ = philox(0, step[i], stream, episode[i], seed[i], seed[i] >> uint64(32))
         state[0] = (uint64(w0) << uint64(32)) | uint64(w1)
+        spare[0] = np.nan
         for n in range(N):
-            x = _gamma(a[i, n], state)
-            y = _gamma(b[i, n], state)
+            x = _gamma(a[i, n], state, spare)
+            y = _gamma(b[i, n], state, spare)
             draws[i, n] = x / (x + y)
 
 
@@ -82,18 +83,28 @@ def _next_uniform(state: Array) -> float:
 
 
 @njit(inline="always")
-def _gamma(shape: float, state: Array) -> float:
+def _next_normal(state: Array, spare: Floats) -> float:
+    """A standard normal by Marsaglia's polar method, which makes two: `spare` keeps the other, or nan."""
+    if not math.isnan(spare[0]):
+        normal = spare[0]
+        spare[0] = np.nan
+        return normal
+    while True:
+        p, q = 2.0 * _next_uniform(state) - 1.0, 2.0 * _next_uniform(state) - 1.0
+        r = p * p + q * q
+        if 0.0 < r < 1.0:
+            scale = math.sqrt(-2.0 * math.log(r) / r)
+            spare[0] = q * scale
+            return p * scale
+
+
+@njit(inline="always")
+def _gamma(shape: float, state: Array, spare: Floats) -> float:
     """Gamma(shape, 1) for shape >= 1 (Marsaglia and Tsang, ACM TOMS 26, 2000)."""
     d = shape - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
     while True:
-        # a standard normal by Marsaglia's polar method, of whose two the second is not kept
-        while True:
-            p, q = 2.0 * _next_uniform(state) - 1.0, 2.0 * _next_uniform(state) - 1.0
-            r = p * p + q * q
-            if 0.0 < r < 1.0:
-                break
-        x = p * math.sqrt(-2.0 * math.log(r) / r)
+        x = _next_normal(state, spare)
         v = 1.0 + c * x
         if v <= 0.0:
             continue

@@ -101,7 +101,7 @@ def _root(m: float, budget: float, x: float) -> float:
         new = min(x - step, FARTHEST)
         if 1.0 - np.exp(-new) <= m:  # rounding, close to the minimum
             return x
-        if abs(new - x) * np.exp(-new) < TOLERANCE:  # in u, of which x is minus the log of what lacks to 1
+        if abs(new - x) * max(1.0 - u, np.exp(-new)) < TOLERANCE:  # in u, of which x is minus the log of what lacks to 1
             return new
         x = new
     return x
