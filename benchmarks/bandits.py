@@ -1,4 +1,4 @@
-"""Cascading bandits in lock-step: rounds of one replicate per CPU-second. About 30 s: python benchmarks/bandits.py
+"""Cascading bandits in lock-step: rounds of a replicate per CPU-second. 30 s: python benchmarks/bandits.py
 
 A round is acting, the world's step and the update, for 1,000 replicates at once, L = 16 items, lists of 4.
 Limit: the world's step alone.

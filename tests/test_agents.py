@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from driving import drive
 
-from recsim_env.experiments.agents import AGENTS, Task, agent_names
 from recsim_env.errors import InputError
+from recsim_env.experiments.agents import AGENTS, Task, agent_names
 from recsim_env.simulators.worlds.cascade_bandit import cascade_bandit
 from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
 

@@ -1,4 +1,4 @@
-"""The cascading MDP: the compiled step equals the plain one, plans equal enumeration, means equal formulas."""
+"""The cascading MDP: the compiled step is the plain one, plans equal enumeration, means equal formulas."""
 
 from dataclasses import replace
 

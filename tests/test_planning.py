@@ -153,7 +153,7 @@ def optimism_holds(bonus_scale, B, episodes):
 
 
 def test_optimism_is_never_violated():
-    """At the theory's scale the bounds rest at their cap for long; at a tenth they are close to V*, and hold."""
+    """At the theory's scale the bounds rest at their cap for long; at a tenth they come close, and hold."""
     optimism_holds(1.0, B=50, episodes=1500)
     first, last = optimism_holds(0.1, B=50, episodes=1500)
     optimum = LADDER.optimal_values()[0]
@@ -188,7 +188,7 @@ def test_planning_beats_the_myopic_bandit_and_atomic_lists():
 
 @pytest.mark.slow
 def test_regret_on_the_ladder_at_full_length():
-    """cumulative regret at 1,000 / 2,500 / 5,000 / 10,000 episodes; reference: one run of another implementation."""
+    """At 1,000, 2,500, 5,000 and 10,000 episodes; the reference is one run of another implementation."""
     B, E = 20, 10_000
     reference = {
         "vi": ([155, 222, 279, 321], CascadingVI(B, 5, 6, 2, 5, E, 0.1)),

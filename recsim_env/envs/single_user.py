@@ -1,6 +1,6 @@
 """One user in a `gymnasium.Env`: the batch of one of the same world."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -30,7 +30,10 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         parameters: of the function that makes the world.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": RENDER_FPS}
+    metadata = {  # noqa: RUF012 - declared so by gymnasium.Env
+        "render_modes": ["ansi", "rgb_array"],
+        "render_fps": RENDER_FPS,
+    }
     action_space: MultiDiscrete
     observation_space: Dict
 

@@ -48,7 +48,9 @@ def load(path: Path, agent: object) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a checkpoint ({error}): delete it to start this agent anew") from None
+        raise InputError(
+            f"{path} is not a checkpoint ({error}): delete it to start this agent anew"
+        ) from None
     places = arrays_of(agent)
     if {f"agent/{name}" for name in places} != {name for name in arrays if name.startswith("agent/")}:
         raise InputError(f"{path} belongs to another agent: delete it to start this agent anew")

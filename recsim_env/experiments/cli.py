@@ -71,7 +71,9 @@ def parser(arguments: Sequence[str]) -> Parser:
         help="run an experiment, or go on with one",
         description="Run an experiment: recsim-env run EXPERIMENT --help lists its options.",
     )
-    verb.add_argument("--resume", dest="resume_dir", metavar="DIR", help="go on with the run in this directory")
+    verb.add_argument(
+        "--resume", dest="resume_dir", metavar="DIR", help="go on with the run in this directory"
+    )
     verb.set_defaults(do=_resume)
     if "run" in arguments[:1]:
         names = verb.add_subparsers(title="experiments", metavar="EXPERIMENT", parser_class=Parser)
@@ -93,7 +95,11 @@ def parser(arguments: Sequence[str]) -> Parser:
     verb = verbs.add_parser("compare", help="draw several runs together")
     verb.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directories of finished runs")
     verb.add_argument(
-        "--out", type=Path, default=Path("runs/compare"), metavar="PATH", help="directory, or a .png (default: runs/compare)"
+        "--out",
+        type=Path,
+        default=Path("runs/compare"),
+        metavar="PATH",
+        help="directory, or a .png (default: runs/compare)",
     )
     verb.set_defaults(do=_compare)
     return command

@@ -26,7 +26,9 @@ def compare(directories: list[Path], experiments: dict[str, ModuleType], out: Pa
     for directory in directories:
         document = read_run(directory)
         if document["experiment"] not in experiments:
-            raise InputError(f"{directory} holds a run of {document['experiment']!r}, which this version does not have")
+            raise InputError(
+                f"{directory} holds a run of {document['experiment']!r}, which this version does not have"
+            )
         experiment = experiments[document["experiment"]]
         settings = from_run(experiment.Settings, document["settings"])
         results = Results.read(directory / "results.csv")

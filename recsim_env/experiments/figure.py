@@ -12,7 +12,7 @@ from recsim_env.experiments.results import Results
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; an agent keeps its colour in every picture.
+# Okabe and Ito's colours, which colour-blind readers can tell apart; an agent keeps its colour everywhere.
 COLOURS = {
     "cascading_vi": "#0072B2",
     "cascading_vi_doubling": "#009E73",
@@ -73,7 +73,9 @@ def draw_bars(axes: Any, results: Results, metrics: list[str]) -> None:
         values = [float(curves[metric].values[-1].mean()) for metric in metrics]
         errors = [1.96 * float(curves[f"{metric}_std_error"].values[-1].mean()) for metric in metrics]
         places = np.arange(len(metrics)) + (i - (len(results.curves) - 1) / 2) * width
-        axes.bar(places, values, 0.92 * width, yerr=errors, capsize=2, label=agent, color=SPARE[i % len(SPARE)])
+        axes.bar(
+            places, values, 0.92 * width, yerr=errors, capsize=2, label=agent, color=SPARE[i % len(SPARE)]
+        )
     axes.set_xticks(range(len(metrics)), metrics)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25, lw=0.6)

@@ -65,7 +65,9 @@ def print_table(results: Results, optimum: str, optimum_per_step: float, unit: s
         regret = mean_estimate(curves["regret"].values[-1])
         rows.append((float(regret.value), agent, regret, mean_estimate(curves["reward"].values[-1] / last)))
     width = max(len(row[1]) for row in rows)
-    sys.stdout.write(f"\n{'agent':{width}}  regret after {last:,} {unit}s   reward per {unit}   of the optimum\n")
+    sys.stdout.write(
+        f"\n{'agent':{width}}  regret after {last:,} {unit}s   reward per {unit}   of the optimum\n"
+    )
     for regret_value, agent, regret, reward in sorted(rows, key=lambda row: row[0]):
         share = 1.0 - regret_value / last / optimum_per_step
         sys.stdout.write(f"{agent:{width}}  {_show(regret):>24}   {_show(reward, 4):>16}   {share:>8.1%}\n")

@@ -29,7 +29,8 @@ AGENT_LUCK = 1 << 63  # added to the seed of a replicate: the agent's luck is no
 class Progress(Protocol):
     """What the loop tells of itself; a tqdm bar is one."""
 
-    def update(self, n: int) -> Any: ...
+    def update(self, n: int) -> Any:
+        """Another n steps are done."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ REPORTED = ("recsim-env", "gymnasium", "numpy", "numba", "scipy")
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Where a run writes: `run.json`, `results.csv`, `figure.png`, `tensorboard/`, and `checkpoints/`
-    until it has finished.
+    """Where a run writes.
+
+    It holds `run.json`, `results.csv`, `figure.png`, `tensorboard/`, and `checkpoints/` until the end.
     """
 
     path: Path
@@ -51,10 +52,14 @@ def open_run(path: Path, experiment: str, settings: dict[str, Any], resume: bool
     if (path / "run.json").exists():
         found = read_run(path)
         if not resume:
-            raise InputError(f"{path} already holds a run of {found['experiment']}: add --resume, or choose another --out")
+            raise InputError(
+                f"{path} already holds a run of {found['experiment']}: add --resume, or choose another --out"
+            )
         for name in ("experiment", "settings"):
             if found[name] != asked[name]:
-                raise InputError(f"{path} holds another run: {_difference(found, asked)}; choose another --out")
+                raise InputError(
+                    f"{path} holds another run: {_difference(found, asked)}; choose another --out"
+                )
         for half_written in path.rglob(".*-*"):  # what a killed run was writing
             if half_written.is_file():
                 half_written.unlink()

@@ -48,10 +48,14 @@ class Log:
                 raise InputError(f"{name} must have shape {shape}, got {column.shape}")
         _refuse("time", ~np.isfinite(self.time), self.time, "is not finite")
         _refuse("slate", np.any(self.slate < -1, axis=1), self.slate, "holds an id below -1")
-        _refuse("clicked", np.any(self.clicked & (self.slate < 0), axis=1), self.clicked, "clicks an empty slot")
+        _refuse(
+            "clicked", np.any(self.clicked & (self.slate < 0), axis=1), self.clicked, "clicks an empty slot"
+        )
         same_user = np.diff(self.user) == 0
         backwards = (np.diff(self.user) < 0) | (same_user & (np.diff(self.time) < 0))
-        _refuse("time", np.append(False, backwards), self.time, "comes after a later row: sort by user, then time")
+        _refuse(
+            "time", np.append(False, backwards), self.time, "comes after a later row: sort by user, then time"
+        )
 
     @classmethod
     def from_interactions(cls, user: Array, item: Array, time: Array) -> "Log":

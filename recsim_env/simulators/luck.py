@@ -1,9 +1,9 @@
 """Luck: counter-based random streams, one per user.
 
 A draw is a pure function of (seed of the user, episode, step, name of the stream, index of the draw),
-computed by Philox 4x32-10 (`philox.py`). Nothing is advanced, so user i has the same luck alone, in a batch of
-10,000 or on worker 7, streams can be read in any order, and the same user can be shown G slates under
-the same luck (common random numbers).
+computed by Philox 4x32-10 (`philox.py`). Nothing is advanced, so user i has the same luck alone, in a
+batch of 10,000 or on worker 7, streams can be read in any order, and the same user can be shown G slates
+under the same luck (common random numbers).
 
 The counter and key of one Philox block (four 32-bit words out = two draws of 53 bits):
 
@@ -22,6 +22,7 @@ from scipy.special import ndtri
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.philox import fill_beta, fill_uniform
+
 
 class Luck:
     """The luck of B users at one step each.

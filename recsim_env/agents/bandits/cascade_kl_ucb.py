@@ -89,7 +89,7 @@ def kl_upper_bounds(
 
 @njit(inline="always")
 def _root(m: float, budget: float, x: float) -> float:
-    """x = -log(1 - u) of the largest u >= m with KL(m || u) <= budget, for m < 1, by Newton's method from x."""
+    """Newton's method from x: -log(1 - u) of the largest u >= m with KL(m || u) <= budget, for m < 1."""
     if m == 0.0:
         return min(budget, FARTHEST)
     entropy = m * np.log(m) + (1.0 - m) * np.log(1.0 - m)
@@ -101,7 +101,9 @@ def _root(m: float, budget: float, x: float) -> float:
         new = min(x - step, FARTHEST)
         if 1.0 - np.exp(-new) <= m:  # rounding, close to the minimum
             return x
-        if abs(new - x) * max(1.0 - u, np.exp(-new)) < TOLERANCE:  # in u, of which x is minus the log of what lacks to 1
+        if (
+            abs(new - x) * max(1.0 - u, np.exp(-new)) < TOLERANCE
+        ):  # in u, of which x is minus the log of what lacks to 1
             return new
         x = new
     return x

@@ -27,7 +27,9 @@ from recsim_env.arrays import Array, Floats, Ints
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
 
-UNSEEN = 1e3  # index of an item never examined: above every other, and small enough to keep tie-breaking digits
+UNSEEN = (
+    1e3  # index of an item never examined: above every other, and small enough to keep tie-breaking digits
+)
 
 
 class CascadeUCB:

@@ -2,7 +2,7 @@
 
 In round t, with N_e examinations of item e and mean m_e (0 while N_e = 0),
 
-    Z_t ~ N(0, 1),      theta_e = m_e + Z_t max{ sqrt(m_e (1 - m_e) log(t+1) / (N_e + 1)),  log(t+1) / (N_e + 1) },
+    Z_t ~ N(0, 1),    l_e = log(t+1) / (N_e + 1),    theta_e = m_e + Z_t max{ sqrt(m_e (1 - m_e) l_e), l_e },
 
 and the list is the K items of largest theta, in descending order. Sharing Z makes the draws of a list
 move together, which the analysis needs (regret of order sqrt(K L T)). The learner is myopic: one table
@@ -58,7 +58,7 @@ class TSCascade:
 def shared_draws(
     clicks: Floats, examinations: Floats, rounds: Floats, state: Ints, z: Floats, ties: Floats
 ) -> Floats:
-    """theta + ties of every row, (B, N), from one normal draw z (B,)."""
+    """Theta + ties of every row, (B, N), from one normal draw z (B,)."""
     B, N = ties.shape
     theta = np.empty((B, N))
     for b in range(B):

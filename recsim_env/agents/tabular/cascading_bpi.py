@@ -64,9 +64,7 @@ class CascadingBPI(CascadingVI):
     ) -> None:
         if not epsilon > 0:
             raise InputError(f"epsilon must be positive, got {epsilon}")
-        super().__init__(
-            num_replicates, num_states, num_items, slate_size, horizon, 1, bonus_scale, delta
-        )
+        super().__init__(num_replicates, num_states, num_items, slate_size, horizon, 1, bonus_scale, delta)
         self.width = math.log(horizon * num_states * num_items / (delta / 14.0))
         self.epsilon = epsilon
         self.stopped = np.zeros(num_replicates, np.bool_)

@@ -157,7 +157,9 @@ def worth_bonus(
         return min(H * math.sqrt(scale * L / n), 1.0 * H)
     if bonus == VARIANCE:
         width = scale * L / n
-        return min(2.0 * math.sqrt(variance * width) + 2.0 * math.sqrt(gap * width) + 5.0 * H * width, 1.0 * H)
+        return min(
+            2.0 * math.sqrt(variance * width) + 2.0 * math.sqrt(gap * width) + 5.0 * H * width, 1.0 * H
+        )
     log_n = math.log(8.0 * math.e * (n + 1.0))
     width, wide = scale * (L + log_n) / n, scale * (L + S * log_n) / n
     return min(4.0 * math.sqrt(variance * width) + 15.0 * H * H * wide + 2.0 / H * (mean - low), 1.0 * H)
@@ -183,7 +185,7 @@ def best_of_lists(q: Floats, w: Floats, lists: Ints, slate: Ints) -> float:
 
 @njit(cache=True)
 def best_reluctant(q_low: Floats, w: Floats, slate: Ints) -> float:
-    """Write the best single item where no click is worth more than none: the least attractive is hoped for."""
+    """Write the best single item where no click is worth more than none: few clicks are hoped for."""
     best, best_value = 0, -np.inf
     for a in range(len(q_low)):
         value = q_low[a] * w[a] + (1.0 - q_low[a]) * w[len(w) - 1]

@@ -36,7 +36,9 @@ from recsim_env.simulators.log import Log
 from recsim_env.simulators.splits import leave_last_basket_out, leave_one_out, shuffle_ties
 
 NAME = "offline_ranking"
-REPEATS = 0.01  # share of rows that repeat a (user, item) pair, above which a log is one of repeat consumption
+REPEATS = (
+    0.01  # share of rows that repeat a (user, item) pair, above which a log is one of repeat consumption
+)
 METRICS = {"ndcg": ndcg, "hit_rate": hit_rate, "recall": recall, "mrr": mrr}
 RECOMMENDERS: dict[str, Callable[[int], Recommender]] = {
     "popularity": lambda num_items: PopularityRecommender(num_items=num_items),
@@ -80,7 +82,8 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     log = shuffle_ties(data.log, settings.seed)
     held_out = leave_last_basket_out(log) if whole_basket else leave_one_out(log)
     sys.stdout.write(
-        f"{data.name}: {len(log):,} events of {data.num_users:,} users and {data.num_items:,} items; held out "
+        f"{data.name}: {len(log):,} events of {data.num_users:,} users and {data.num_items:,} items; "
+        "held out "
         f"{'the last basket' if whole_basket else 'the last item'} of {len(held_out.user):,} users "
         f"({held_out.tied_share:.0%} tied in time with the one before), full ranking, "
         f"history {'masked' if mask else 'not masked'}\n"
@@ -140,5 +143,3 @@ def draw(axes: Any, results: Results, settings: Settings, label: str = "", style
     """Bars of every metric."""
     figure.draw_bars(axes, results, [f"{name}@{settings.k}" for name in METRICS])
     axes.set(title=title(settings), ylabel="mean over users, 95 % interval")
-
-

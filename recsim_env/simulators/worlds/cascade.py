@@ -4,7 +4,7 @@ In state s the item a attracts with probability q(s,a). The user examines the sl
 the first item that attracts (the cascade), which earns r(s,a), and moves to the next state by
 p(.|s, a); without a click, by p(.|s, no click). An episode is H slates. With
 
-    w_h(s,a) = r(s,a) + sum_s' p(s'|s,a) V_{h+1}(s'),      w_h(s, no click) = sum_s' p(s'|s, no click) V_{h+1}(s')
+    w_h(s,a) = r(s,a) + sum_s' p(s'|s,a) V_{h+1}(s'),      r(s, no click) = 0,
     Q_h(s,A) = f(A; q(s,.), w_h(s,.)),      V_h(s) = max_A Q_h(s,A),      V_H = 0      (h = 0 .. H-1)
 
 the optimum is exact, because `best_permutation` maximises f over all lists.
@@ -21,13 +21,21 @@ import numpy as np
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck, stream_number
-from recsim_env.simulators.worlds.cascade_kernels import policy_backup, present, respond_rows, values_of_slates
+from recsim_env.simulators.worlds.cascade_kernels import (
+    policy_backup,
+    present,
+    respond_rows,
+    values_of_slates,
+)
 from recsim_env.simulators.worlds.world import Outcome
 from recsim_env.user_models.clicks import Cascade, Response, best_permutation
 
 CLICKS = Cascade()
 STREAM = stream_number("cascade")
-INT, BOOL = np.dtype(np.int64), np.dtype(np.bool_)  # dtype objects: a third off each allocation of a small array
+INT, BOOL = (
+    np.dtype(np.int64),
+    np.dtype(np.bool_),
+)  # dtype objects: a third off each allocation of a small array
 
 
 class CascadeState(NamedTuple):
@@ -143,7 +151,7 @@ class CascadeWorld:
         shape = (self.horizon, self.num_states, self.slate_size)
         if policy.shape not in (shape, shape[1:]):
             raise InputError(f"policy must have shape {shape} or {shape[1:]}, got {policy.shape}")
-        if policy.size and not (-1 <= policy.min() and policy.max() < self.num_items):
+        if policy.size and not (policy.min() >= -1 and policy.max() < self.num_items):
             raise InputError(
                 f"policy must hold items 0-{self.num_items - 1} or -1 for an empty slot, "
                 f"got {policy.min()} to {policy.max()}"
@@ -223,7 +231,9 @@ def check_tables(world: CascadeWorld) -> None:
         off = np.abs(table.sum(axis=-1) - 1.0)
         if off.max() > 1e-9:
             where = tuple(int(i) for i in np.unravel_index(np.argmax(off), off.shape))
-            raise InputError(f"{name} rows must sum to 1, got {name}{list(where)} with sum {table.sum(axis=-1)[where]}")
+            raise InputError(
+                f"{name} rows must sum to 1, got {name}{list(where)} with sum {table.sum(axis=-1)[where]}"
+            )
     if not 1 <= world.slate_size <= N:
         raise InputError(f"slate_size must be from 1 to the number of items, {N}, got {world.slate_size}")
     if world.horizon < 1:

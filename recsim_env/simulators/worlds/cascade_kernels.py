@@ -1,7 +1,8 @@
 """The compiled loops of the cascade world.
 
-A step, `respond_rows`, is a few of them in a row: the luck, `present` (what the user sees), `look_down`
-(the click model), `move` (reward and next state) and `values_of_slates` (what regret is made of). Each has a plain NumPy twin in `tests/twins.py`, to which it is equal.
+A step, `respond_rows`, is a few of them in a row: the luck, `present` (what the user sees), `look_down` (the
+click model), `move` (reward and next state) and `values_of_slates` (what regret is made of). Each has a
+plain Python twin in `tests/twins.py`, to which it is equal.
 """
 
 import numpy as np
@@ -93,7 +94,9 @@ def respond_rows(
     """
     B, K = slates.shape
     u = np.empty((K + 1 + (K + 1) % 2, B))
-    fill_uniform(seed, episode, luck_step, stream, u)  # all luck first: K draws for the clicks, one for the move
+    fill_uniform(
+        seed, episode, luck_step, stream, u
+    )  # all luck first: K draws for the clicks, one for the move
     shown, listed = present(attraction, user_state, slates)
     look_down(shown, u.T, clicked, examined)
     for k in range(K):
@@ -125,7 +128,9 @@ def values_of_slates(
         w = worth[h, s]
         value, reach = 0.0, 1.0
         for k in range(K):
-            value += reach * shown[b, k] * w[max(slates[b, k], 0)]  # an empty slot is never clicked: shown = 0
+            value += (
+                reach * shown[b, k] * w[max(slates[b, k], 0)]
+            )  # an empty slot is never clicked: shown = 0
             reach *= 1.0 - shown[b, k]
         slate_value[b] = value + reach * w[len(w) - 1]
         best_value[b] = optimal[h, s]

@@ -28,13 +28,16 @@ class World(Protocol):
     """Users and items; a state is a named tuple of arrays with one row per user."""
 
     @property
-    def num_items(self) -> int: ...  # N
+    def num_items(self) -> int:
+        """N."""
 
     @property
-    def slate_size(self) -> int: ...  # K
+    def slate_size(self) -> int:
+        """K."""
 
     @property
-    def horizon(self) -> int: ...  # steps of an episode, after which it is truncated
+    def horizon(self) -> int:
+        """Steps of an episode, after which it is truncated."""
 
     def begin(self, luck: Luck) -> Any:
         """One fresh user per row of luck."""

@@ -54,7 +54,9 @@ def best_permutation(
         raise InputError(f"slate_size must be at least 1, got {slate_size}")
     if not ((attraction >= 0) & (attraction <= 1)).all():
         row, item = np.argwhere(~((attraction >= 0) & (attraction <= 1)))[0]
-        raise InputError(f"attraction must be in [0, 1], got attraction[{row}, {item}] = {attraction[row, item]}")
+        raise InputError(
+            f"attraction must be in [0, 1], got attraction[{row}, {item}] = {attraction[row, item]}"
+        )
     if not (np.isfinite(value).all() and np.isfinite(no_click_value).all()):
         raise InputError("value and no_click_value must be finite")
     return best_rows(attraction, value, no_click_value, slate_size)
