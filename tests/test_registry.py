@@ -100,7 +100,8 @@ def test_row_of_a_batch_is_the_single_environment(env_id, num_envs):
             if over[i]:  # NEXT_STEP: this step only began the next episode
                 assert rows_equal(env.reset()[0], observation, i)
                 assert reward[i] == 0
-                assert not (terminated[i] or truncated[i])
+                assert not terminated[i]
+                assert not truncated[i]
                 assert not info["clicked"][i].any()
                 assert info["best_value"][i] == info["slate_value"][i] == 0
                 over[i] = False
