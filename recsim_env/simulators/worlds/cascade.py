@@ -21,21 +21,21 @@ import numpy as np
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck, stream_number
+from recsim_env.simulators.worlds.cascade_checks import check_tables
 from recsim_env.simulators.worlds.cascade_kernels import (
     policy_backup,
     present,
     respond_rows,
     values_of_slates,
 )
+from recsim_env.simulators.worlds.cascade_planning import optimal_plan
 from recsim_env.simulators.worlds.world import Outcome
 from recsim_env.user_models.clicks import Cascade, Response, best_permutation
 
 CLICKS = Cascade()
 STREAM = stream_number("cascade")
-INT, BOOL = (
-    np.dtype(np.int64),
-    np.dtype(np.bool_),
-)  # dtype objects: a third off each allocation of a small array
+# dtype objects, not types: a third off each allocation of a small array
+INT, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 
 
 class CascadeState(NamedTuple):
@@ -121,25 +121,24 @@ class CascadeWorld:
 
     def best_slate(self, state: CascadeState) -> Ints:
         """(B, K) the optimal policy's slate in this state at this step."""
-        return np.asarray(self.optimal_policy[np.minimum(state.step, self.horizon - 1), state.user_state])
+        return np.asarray(self._plan[1][np.minimum(state.step, self.horizon - 1), state.user_state])
 
     def values(self, state: CascadeState, slates: Ints) -> tuple[Floats, Floats]:
         """(B,) V_h(s) and (B,) Q_h(s, A)."""
         best, value = np.empty(len(slates)), np.empty(len(slates))
         shown, _ = present(self.attraction, state.user_state, slates)
-        values_of_slates(
-            self._worth, self.optimal_values(), shown, state.user_state, state.step, slates, best, value
-        )
+        optimal, _, worth = self._plan
+        values_of_slates(worth, optimal, shown, state.user_state, state.step, slates, best, value)
         return best, value
 
     def optimal_values(self) -> Floats:
         """(H+1, S) V_h(s), by backward induction with `best_permutation`; the last row is 0."""
-        return self._plan[0]
+        return self._plan[0].copy()
 
     @property
     def optimal_policy(self) -> Ints:
         """(H, S, K) a best list for every step and state, -1 in unused slots."""
-        return self._plan[1]
+        return self._plan[1].copy()
 
     def policy_values(self, policy: Ints) -> Floats:
         """(H+1, S) exact values of any deterministic policy.
@@ -174,29 +173,13 @@ class CascadeWorld:
         return np.full(self.num_states, 1.0 / self.num_states) if self.start is None else self.start
 
     @cached_property
-    def _plan(self) -> tuple[Floats, Ints]:
-        H, S = self.horizon, self.num_states
-        values, policy = np.zeros((H + 1, S)), np.empty((H, S, self.slate_size), np.int64)
-        for h in range(H - 1, -1, -1):
-            worth = self._worth_of(values[h + 1])
-            policy[h], values[h] = best_permutation(
-                self.attraction, worth[:, :-1], worth[:, -1], self.slate_size
-            )
-        return values, policy
-
-    def _worth_of(self, next_values: Floats) -> Floats:
-        worth = self.transition @ next_values  # (S, N+1)
-        worth[:, :-1] += self.reward
-        return worth
+    def _plan(self) -> tuple[Floats, Ints, Floats]:
+        return optimal_plan(self.attraction, self.transition, self.reward, self.slate_size, self.horizon)
 
     @cached_property
     def _tables(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        return self.attraction, self._cumulative_transition, self.reward, self._worth, self.optimal_values()
-
-    @cached_property
-    def _worth(self) -> Floats:  # (H+1, S, N+1) w_h(s, a); zero after the end
-        worth = [self._worth_of(values) for values in self.optimal_values()[1:]]
-        return np.stack([*worth, np.zeros_like(worth[0])])
+        values, _, worth = self._plan
+        return self.attraction, self._cumulative_transition, self.reward, worth, values
 
     @cached_property
     def _cumulative_start(self) -> Floats:  # (S-1,): a draw above the last entry means the last state
@@ -205,38 +188,3 @@ class CascadeWorld:
     @cached_property
     def _cumulative_transition(self) -> Floats:  # (S, N+1, S-1)
         return np.ascontiguousarray(np.cumsum(self.transition, axis=2)[:, :, :-1])
-
-
-def check_tables(world: CascadeWorld) -> None:
-    """Refuse tables that are not a cascading MDP; see `CascadeWorld`."""
-    if world.attraction.ndim != 2 or 0 in world.attraction.shape:
-        raise InputError(f"attraction must have shape (S, N), got {world.attraction.shape}")
-    S, N = world.attraction.shape
-    start = world.start_distribution
-    for name, table, shape in (
-        ("transition", world.transition, (S, N + 1, S)),
-        ("reward", world.reward, (S, N)),
-        ("start", start, (S,)),
-    ):
-        if table.shape != shape:
-            raise InputError(f"{name} must have shape {shape}, got {table.shape}")
-    for name, table in (("attraction", world.attraction), ("transition", world.transition), ("start", start)):
-        bad = ~((table >= 0) & (table <= 1))
-        if bad.any():
-            where = tuple(int(i) for i in np.argwhere(bad)[0])
-            raise InputError(f"{name} must be in [0, 1], got {name}{list(where)} = {table[where]}")
-    if not np.isfinite(world.reward).all():
-        raise InputError("reward must be finite")
-    for name, table in (("transition", world.transition), ("start", start)):
-        off = np.abs(table.sum(axis=-1) - 1.0)
-        if off.max() > 1e-9:
-            where = tuple(int(i) for i in np.unravel_index(np.argmax(off), off.shape))
-            raise InputError(
-                f"{name} rows must sum to 1, got {name}{list(where)} with sum {table.sum(axis=-1)[where]}"
-            )
-    if not 1 <= world.slate_size <= N:
-        raise InputError(f"slate_size must be from 1 to the number of items, {N}, got {world.slate_size}")
-    if world.horizon < 1:
-        raise InputError(f"horizon must be at least 1, got {world.horizon}")
-    if world.item_names is not None and len(world.item_names) != N:
-        raise InputError(f"item_names must hold {N} names, got {len(world.item_names)}")
