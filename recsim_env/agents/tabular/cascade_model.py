@@ -9,6 +9,7 @@ from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.errors import InputError
 
 
 class CascadeModel:
@@ -33,7 +34,16 @@ class CascadeModel:
         self.news = np.ones(B, np.bool_)
 
     def update(self, transition: Transition) -> None:
-        """Count one step of every row."""
+        """Count one step of every row.
+
+        Raises:
+            InputError: a reward outside [0, 1], where the planners' bounds do not hold.
+        """
+        if not (transition.reward.min() >= 0.0 and transition.reward.max() <= 1.0):
+            raise InputError(
+                f"reward must be in [0, 1] for the planners' bounds to hold, got {transition.reward.min():g} to "
+                f"{transition.reward.max():g}: scale the world's rewards"
+            )
         _count(
             self.examinations,
             self.clicks,
