@@ -99,7 +99,7 @@ def test_learns_the_five_item_world(name, S):
 
 
 def test_popularity_shows_the_most_clicked_first():
-    """No setting is fair to it: it beats random in none, for what is shown at first is shown for ever."""
+    """And of the items with equal clicks any, so that all are shown until some are clicked."""
     agent = make("popularity", 20)
 
     class Watching:
@@ -117,13 +117,16 @@ def test_popularity_shows_the_most_clicked_first():
     assert (agent.counts.clicks.sum(axis=(1, 2)) > 0).all()
 
 
-def test_popularity_sticks_to_what_it_showed_first():
+def test_popularity_sticks_to_what_was_clicked_first():
     """Some replicates are lucky and pay nothing, others pay for ever: that is what exploring avoids."""
     world = cascade_bandit(num_items=5, slate_size=2, attraction=0.8, gap=0.6, horizon=5)
     _, curve = drive(world, make("popularity", 60, world), 60, 200)
+    _, chance = drive(world, make("random", 60, world), 60, 200)
     late = curve[-1] - curve[99]
     assert (late == 0).any()
     assert (late > 0).any()
+    gap = chance[-1] - curve[-1]
+    assert gap.mean() > 4 * gap.std() / np.sqrt(60)  # attractive items are clicked first more often
 
 
 def test_oracles():

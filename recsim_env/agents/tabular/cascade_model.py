@@ -41,8 +41,8 @@ class CascadeModel:
         """
         if not (transition.reward.min() >= 0.0 and transition.reward.max() <= 1.0):
             raise InputError(
-                f"reward must be in [0, 1] for the planners' bounds to hold, got {transition.reward.min():g} to "
-                f"{transition.reward.max():g}: scale the world's rewards"
+                "reward must be in [0, 1] for the planners' bounds to hold, "
+                f"got {transition.reward.min():g} to {transition.reward.max():g}: scale the world's rewards"
             )
         _count(
             self.examinations,
