@@ -13,6 +13,7 @@ from recsim_env.envs.describe import registered_ids
 from recsim_env.envs.rendering import Scene, picture, text
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.cascade import CascadeState
 from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
 
 SHAPE = (480, 720, 3)
@@ -150,6 +151,15 @@ def test_a_row_that_begins_its_next_episode_shows_no_slate():
     assert all("reward" in frame for frame in envs.render())
     envs.step(actions)  # NEXT_STEP: only begins the next episode
     assert all("no slate shown yet" in frame for frame in envs.render())
+
+
+def test_a_state_alone_in_mid_episode_is_not_said_to_be_the_first():
+    world = engagement_ladder()
+    state = CascadeState(np.array([3, 3]), np.array([0, 5]))
+    first, later = (text(world, Scene(state), row) for row in (0, 1))
+    assert first.startswith("step 0 of 20   state 3   no slate shown yet\n")
+    assert later.startswith("step 5 of 20   state 3   the last slate was not kept\n")
+    assert (picture(world, Scene(state), 0) != picture(world, Scene(state), 1)).any()
 
 
 @pytest.mark.parametrize(("num_states", "slate_size"), [(2, 1), (20, 5), (41, 12), (300, 60)])

@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 720, 480
 MARGIN, TOP, BOTTOM = 24.0, 112.0, 392.0  # the cards and the ladder stand between TOP and BOTTOM
 GAZE = 34.0  # x of the line that the gaze follows
 CARDS, CARDS_END = 56.0, 388.0
-BARS = 208.0  # where a card has one line
+BARS = 222.0  # where a card has one line
 BEST, BEST_END = 406.0, 548.0
 LADDER, LADDER_END = 594.0, 674.0
 
@@ -32,10 +32,11 @@ def cascade_picture(scene: CascadeScene) -> Array:
     sheet.text(MARGIN, 30, f"Step {scene.step} of {scene.horizon}", size=15, bold=True, color=INK)
     shown = scene.shown
     if shown is None:
-        sheet.text(MARGIN, 58, f"The episode begins: a user in state {scene.state}.", size=10, color=GREY)
+        now = "The episode begins: a" if scene.step == 0 else "A"
+        sheet.text(MARGIN, 58, f"{now} user in state {scene.state}.", size=10, color=GREY)
         sheet.box((CARDS, TOP), (BEST_END - CARDS, BOTTOM - TOP), edge=PALE, dashed=True, radius=6)
         middle = (CARDS + BEST_END) / 2, (TOP + BOTTOM) / 2
-        sheet.text(*middle, "no slate shown yet", size=12, align="center", color=GREY)
+        sheet.text(*middle, scene.without_slate, size=12, align="center", color=GREY)
     else:
         sheet.text(MARGIN, 58, shown.sentence, size=10, color=GREY, width=WIDTH - 2 * MARGIN)
         reward = f"reward {shown.reward:.4g}"
@@ -95,7 +96,7 @@ def _draw_card(sheet: Sheet, k: int, card: Card, y: float, height: float, two_li
     else:
         size = min(9.0, height / 2)
         sheet.text(left, middle, card.name, size=size, bold=True, color=ink, width=BARS - left - 8)
-        bar_left, length, line = BARS, 46.0, middle
+        bar_left, length, line = BARS, 40.0, middle
         number = f"{card.attraction:.2f}"
     sheet.box((bar_left, line - 4), (length, 8), fill="white", edge=PALE, line=0.8)
     sheet.box((bar_left, line - 4), (length * card.attraction, 8), fill=bar)

@@ -60,7 +60,12 @@ class CascadeScene:
     horizon: int
     state: int
     num_states: int
-    shown: Shown | None  # None at the beginning of an episode
+    shown: Shown | None  # None at the beginning of an episode, and of a scene that holds a state alone
+
+    @property
+    def without_slate(self) -> str:
+        """Why there is no slate, in words."""
+        return "no slate shown yet" if self.step == 0 else "the last slate was not kept"
 
 
 def cascade_scene(world: CascadeWorld, scene: "Scene", row: int) -> CascadeScene:
@@ -133,7 +138,7 @@ def cascade_text(scene: CascadeScene) -> str:
     states[scene.state] = "●"  # written last: one mark when the user stays
     track = ["states " + "".join(states)] if scene.num_states <= WIDEST_LINE_OF_STATES else []
     if shown is None:
-        return "\n".join([f"{head}{scene.state}   no slate shown yet", *track])
+        return "\n".join([f"{head}{scene.state}   {scene.without_slate}", *track])
     head += (
         f"{shown.state_before} -> {scene.state}   reward {shown.reward:.4g}   regret {shown.regret:.3f} = "
         f"{shown.best_value:.3f} (best slate) - {shown.slate_value:.3f} (this slate)"
