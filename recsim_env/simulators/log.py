@@ -1,24 +1,50 @@
 """The one table type of the project: what was shown to whom, and what they clicked.
 
 One row is one slate shown to one user. A log of plain interactions (purchases, plays, ratings) has
-slates of one slot, all of them clicked.
+slates of one slot, all of them clicked. `log_files` writes and reads logs, `log_generation` makes them from
+a world and a policy.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 
+SLATE_SHAPED = ("slate", "clicked", "slot_log_propensity", "examined", "attraction")  # (R, K), others (R,)
+INTEGERS = ("user", "slate", "episode", "step", "seed")
+FLAGS = ("clicked", "examined")
+LOG_PROPENSITIES = ("log_propensity", "slot_log_propensity")
+ROUNDING = 1e-9  # how far above 0 the logarithm of a probability may come out of a computation
+
+_GENERATED = "generate_log writes it, logs of real users seldom have it"
+_REMEDY = {
+    "reward": "give it, for instance Log(..., reward=log.clicked.sum(axis=1).astype(float))",
+    "log_propensity": "log with a policy that states its propensities, such as RandomSlates",
+    "slot_log_propensity": "log with a policy that states its propensities, such as RandomSlates",
+    "episode": _GENERATED,
+    "step": _GENERATED,
+    "seed": _GENERATED,
+    "examined": _GENERATED,
+    "attraction": "generate_log writes it if the world has the method slate_attraction, no real log can have it",
+}
+
 
 @dataclass(frozen=True)
 class Log:
-    """R slates shown, sorted by user, then time.
+    """R slates shown, sorted by user, then time; the columns from `reward` on are None where unknown.
+
+    A row may be repeated (a basket can hold the same product twice): `check_no_duplicates` is for logs
+    where that would be a mistake.
 
     Raises:
-        InputError: a column has the wrong shape, a click on an empty slot, a time that is not finite,
-            or rows that are not sorted by user, then time; the message names the column and the row.
+        InputError: a column has the wrong shape or type; an id below -1; a click or a look at an empty
+            slot; a click without a look; a time, reward or attraction that is not a number; a
+            log-propensity that is not the logarithm of a positive probability; or rows that are not
+            sorted by user, then time. The message names the column, the row and the remedy.
     """
 
     user: Ints  # (R,)
@@ -27,35 +53,66 @@ class Log:
     clicked: Bools  # (R, K)
     reward: Floats | None = None  # (R,)
     log_propensity: Floats | None = None  # (R,) of the slate under the policy that made the log
-    slot_log_propensity: Floats | None = None  # (R, K)
+    slot_log_propensity: Floats | None = None  # (R, K) of each slot, given the slots above it
+    episode: Ints | None = None  # (R,) of the user's seed
+    step: Ints | None = None  # (R,) within the episode, from 0
+    seed: Array | None = None  # (R,) uint64 of the user: with episode and step, the luck of this row
+    examined: Bools | None = None  # (R, K) False in empty slots
+    attraction: Floats | None = None  # (R, K) in [0, 1], the hidden truth: agents must not see it
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # what JSON holds: env_id, policy, ...
 
     def __post_init__(self) -> None:
-        rows = len(self.user)
-        if self.slate.ndim != 2:
-            raise InputError(f"slate must have shape (R, K), got {self.slate.shape}")
-        wanted: dict[str, tuple[int, ...]] = {
-            "user": (rows,),
-            "time": (rows,),
-            "slate": (rows, self.slate.shape[1]),
-            "clicked": self.slate.shape,
-            "reward": (rows,),
-            "log_propensity": (rows,),
-            "slot_log_propensity": self.slate.shape,
-        }
-        for name, shape in wanted.items():
-            column = getattr(self, name)
-            if column is not None and column.shape != shape:
-                raise InputError(f"{name} must have shape {shape}, got {column.shape}")
-        _refuse("time", ~np.isfinite(self.time), self.time, "is not finite")
-        _refuse("slate", np.any(self.slate < -1, axis=1), self.slate, "holds an id below -1")
+        if self.slate.ndim != 2 or self.slate.shape[1] == 0:
+            raise InputError(
+                f"slate must have shape (R, K) with K of 1 or more, got {self.slate.shape}: "
+                "give slates of one item a second axis, slate[:, None]"
+            )
+        for name, column in self.columns().items():
+            self._check_column(name, column)
+        empty = self.slate < 0
+        _refuse("slate", self.slate < -1, self.slate, "is below -1: -1 is an empty slot, items count from 0")
         _refuse(
-            "clicked", np.any(self.clicked & (self.slate < 0), axis=1), self.clicked, "clicks an empty slot"
+            "clicked", self.clicked & empty, self.clicked, "clicks an empty slot: set it False, or slate to the item"
         )
-        same_user = np.diff(self.user) == 0
-        backwards = (np.diff(self.user) < 0) | (same_user & (np.diff(self.time) < 0))
-        _refuse(
-            "time", np.append(False, backwards), self.time, "comes after a later row: sort by user, then time"
-        )
+        if self.examined is not None:
+            _refuse("examined", self.examined & empty, self.examined, "looks at an empty slot: set it False")
+            unseen = self.clicked & ~self.examined
+            _refuse("examined", unseen, self.examined, "where clicked is True: a clicked slot was looked at")
+        self._check_order()
+
+    def _check_column(self, name: str, column: Array) -> None:
+        shape = self.slate.shape if name in SLATE_SHAPED else (len(self.user),)
+        if column.shape != shape:
+            raise InputError(f"{name} must have shape {shape}, got {column.shape}")
+        kinds, wanted = ("b", "bool") if name in FLAGS else ("iu", "integers")
+        if name not in INTEGERS + FLAGS:
+            kinds, wanted = "fiu", "numbers"
+        if column.dtype.kind not in kinds:
+            raise InputError(f"{name} must hold {wanted}, got {column.dtype}: convert it with astype")
+        if name in LOG_PROPENSITIES:
+            bad = ~((column <= ROUNDING) & (column > -np.inf))
+            _refuse(name, bad, column, "is not the logarithm of a positive probability: it must be finite, 0 at most")
+        elif name == "attraction":
+            _refuse(name, ~((column >= 0) & (column <= 1)), column, "is not in [0, 1]: attraction is a probability")
+        elif column.dtype.kind == "f":
+            _refuse(name, ~np.isfinite(column), column, "is not finite: mend or drop the row")
+
+    def _check_order(self) -> None:
+        step = np.diff(self.user)
+        if (step < 0).any():
+            row = int(np.argmax(step < 0)) + 1
+            raise InputError(
+                f"user[{row}] = {self.user[row]} comes after user {self.user[row - 1]}: "
+                "sort by user, then time, as Log.sorted does"
+            )
+        backwards = (step == 0) & (np.diff(self.time) < 0)
+        if backwards.any():
+            row = int(np.argmax(backwards)) + 1
+            raise InputError(
+                f"time[{row}] = {self.time[row]} is before time[{row - 1}] = {self.time[row - 1]} of the same user, "
+                f"{self.user[row]}, a gap of {self.time[row] - self.time[row - 1]}: "
+                "sort by user, then time, as Log.sorted does"
+            )
 
     @classmethod
     def from_interactions(cls, user: Array, item: Array, time: Array) -> "Log":
@@ -66,20 +123,99 @@ class Log:
             item: (R,) item ids, 0 or more.
             time: (R,) in any order; ties keep the order given.
         """
-        order = np.lexsort((time, user))
-        slate = np.asarray(item, np.int64)[order, None]
-        return cls(
-            np.asarray(user, np.int64)[order],
-            np.asarray(time, np.float64)[order],
-            slate,
-            np.ones(slate.shape, np.bool_),
+        slate = np.asarray(item, np.int64)[:, None]
+        return cls.sorted(
+            user=np.asarray(user, np.int64),
+            time=np.asarray(time, np.float64),
+            slate=slate,
+            clicked=np.ones(slate.shape, np.bool_),
         )
+
+    @classmethod
+    def sorted(cls, *, metadata: Mapping[str, Any] | None = None, **columns: Array) -> "Log":
+        """The log of columns whose rows stand in any order; rows of one user and time keep theirs."""
+        order = np.lexsort((columns["time"], columns["user"]))
+        return cls(**{name: column[order] for name, column in columns.items()}, metadata=metadata or {})
 
     def __len__(self) -> int:
         return len(self.user)
 
+    def columns(self) -> dict[str, Array]:
+        """The columns that this log has, by name."""
+        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metadata"}
+        return {name: column for name, column in found.items() if column is not None}
+
+    def rows(self, index: Array) -> "Log":
+        """Some of the rows, by number or mask, with all their columns."""
+        columns: dict[str, Any] = {name: column[index] for name, column in self.columns().items()}
+        return Log(**columns, metadata=self.metadata)
+
+    def require(self, name: str) -> Array:
+        """A column that some logs lack.
+
+        Raises:
+            InputError: this one does; the message says how to get it.
+        """
+        if name not in _REMEDY:
+            raise InputError(f"a log has no column {name!r}: the optional ones are {', '.join(_REMEDY)}")
+        column = getattr(self, name)
+        if column is None:
+            said = self.metadata.get("propensities") if name in LOG_PROPENSITIES else None
+            raise InputError(f"log has no {name}{f' ({said})' if said else ''}: {_REMEDY[name]}")
+        return np.asarray(column)
+
+    def check_items(self, num_items: int) -> None:
+        """Refuse items outside a catalogue of `num_items`."""
+        if (self.slate >= num_items).any():
+            row, slot = np.argwhere(self.slate >= num_items)[0]
+            raise InputError(
+                f"slate[{row}, {slot}] = {self.slate[row, slot]} is not an item: "
+                f"the catalogue has {num_items} items (0-{num_items - 1}); drop the row or raise num_items"
+            )
+
+    def check_users(self, num_users: int) -> None:
+        """Refuse users other than 0 to num_users - 1, and one of these without a row."""
+        _refuse(
+            "user",
+            (self.user < 0) | (self.user >= num_users),
+            self.user,
+            f"is not a user: there are {num_users} (0-{num_users - 1}); drop the row or raise num_users",
+        )
+        absent = np.bincount(self.user, minlength=num_users) == 0
+        if absent.any():
+            raise InputError(
+                f"user {np.argmax(absent)} has no rows, as have {absent.sum()} of {num_users} users: "
+                "number the users anew, for instance by np.unique(user, return_inverse=True)"
+            )
+
+    def check_not_after(self, time: float) -> None:
+        """Refuse rows later than `time`, which a log of the past cannot hold."""
+        _refuse("time", self.time > time, self.time, f"is in the future, after {time}: drop the row or mend its clock")
+
+    def check_no_duplicates(self) -> None:
+        """Refuse a row that shows the same slate to the same user at the same time as an earlier one."""
+        order = np.lexsort((*self.slate.T, self.time, self.user))  # stable: of equal rows the earliest first
+        same = np.diff(self.user[order]) == 0
+        same &= np.diff(self.time[order]) == 0
+        same &= (np.diff(self.slate[order], axis=0) == 0).all(axis=1)
+        if same.any():
+            again = int(order[1:][same].min())
+            place = int(np.flatnonzero(order == again)[0])
+            raise InputError(
+                f"row {again} repeats row {order[place - 1]} (user {self.user[again]}, time {self.time[again]}, "
+                f"slate {self.slate[again].tolist()}): drop it"
+            )
+
+    def check_variety(self) -> None:
+        """Refuse a log of one user, or of one item, from which no difference can be learned."""
+        items = np.unique(self.slate[self.slate >= 0])
+        for name, ids in (("users", np.unique(self.user)), ("items", items)):
+            if len(ids) < 2:
+                found = f"one, {ids[0]}" if len(ids) else "none"
+                raise InputError(f"log must hold at least two {name}, got {found}: give a longer log")
+
 
 def _refuse(name: str, bad: Array, column: Array, complaint: str) -> None:
     if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(f"{name}[{row}] = {column[row]} {complaint}")
+        where = np.argwhere(bad)[0].tolist()
+        raise InputError(f"{name}{where} = {column[tuple(where)]} {complaint}")

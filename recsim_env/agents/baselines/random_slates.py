@@ -1,10 +1,16 @@
-"""Random: a uniformly random full list, every time."""
+"""Random: a uniformly random full list, every time; the plainest policy to make a log with.
+
+Items are drawn without replacement, so with N items slot k = 0, 1, ... shows each item that is not yet in the
+list with probability 1 / (N - k), and a list of K items has probability (N - K)! / N!.
+"""
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.cascade_counts import highest
-from recsim_env.arrays import Array, Ints
+from recsim_env.arrays import Array, Bools, Floats, Ints
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
@@ -27,5 +33,19 @@ class RandomSlates:
         slates: Ints = highest(luck.uniform("random_slates", (self.num_items,)), self.slate_size)
         return slates
 
+    def log_propensities(self, observation: dict[str, Array], slates: Ints) -> Floats:
+        """(B, K) log P(slot k | the slots above it); minus infinity for an empty slot or a repeated item."""
+        chance = -np.log(self.num_items - np.arange(self.slate_size, dtype=np.float64))  # (K,)
+        return np.asarray(np.where(shown_first(slates), chance, -np.inf))
+
     def update(self, transition: Transition) -> None:
         """Nothing to learn."""
+
+
+def shown_first(slates: Ints) -> Bools:
+    """(B, K) whether a slot holds an item that no slot above it holds."""
+    first = slates >= 0
+    for k in range(1, slates.shape[1]):
+        for j in range(k):
+            first[:, k] &= slates[:, k] != slates[:, j]
+    return np.asarray(first)

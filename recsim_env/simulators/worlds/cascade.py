@@ -119,6 +119,10 @@ class CascadeWorld:
         reward = self.reward[state.user_state[:, None], np.where(listed, slates, 0)]  # (B, K)
         return np.asarray((CLICKS.click_prob(attraction) * reward).sum(axis=1))
 
+    def slate_attraction(self, state: CascadeState, slates: Ints) -> Floats:
+        """(B, K) q(s, A_k), 0 in empty slots: the truth behind the clicks, for logs."""
+        return np.asarray(present(self.attraction, state.user_state, slates)[0])
+
     def best_slate(self, state: CascadeState) -> Ints:
         """(B, K) the optimal policy's slate in this state at this step."""
         return np.asarray(self._plan[1][np.minimum(state.step, self.horizon - 1), state.user_state])

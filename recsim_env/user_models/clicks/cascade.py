@@ -18,7 +18,6 @@ import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Bools, Floats, Ints
-from recsim_env.errors import InputError
 from recsim_env.user_models.clicks.response import Response
 
 if TYPE_CHECKING:
@@ -73,12 +72,7 @@ class Cascade:
         Raises:
             InputError: a slate holds an item outside the catalogue.
         """
-        if (log.slate >= num_items).any():
-            row, slot = np.argwhere(log.slate >= num_items)[0]
-            raise InputError(
-                f"slate[{row}, {slot}] = {log.slate[row, slot]} is not an item: "
-                f"the catalogue has {num_items} items (0-{num_items - 1})"
-            )
+        log.check_items(num_items)
         clicks_above: Ints = np.cumsum(log.clicked, axis=1) - log.clicked
         examined = (clicks_above == 0) & (log.slate >= 0)
         examinations = np.bincount(log.slate[examined], minlength=num_items)
