@@ -1,4 +1,4 @@
-"""The command `recsim-env`: list and describe environments, run and compare experiments."""
+"""The command `recsim-env`: list and describe environments, run and compare experiments, write logs."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from recsim_env import __version__
 from recsim_env.errors import InputError, unknown_name
+from recsim_env.experiments.log_command import add_log_command
 from recsim_env.experiments.settings import add_options, from_options, from_run
 
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f" ({error.filename})" if error.filename else ""
         return _complain(f"{error.strerror or error}{place}: free some room or permit it, then --resume")
     except KeyboardInterrupt:
-        return _complain("interrupted: continue with --resume", 130)
+        return _complain("interrupted: a run continues with --resume, a log must be made again", 130)
     return 0
 
 
@@ -91,6 +92,8 @@ def parser(arguments: Sequence[str]) -> Parser:
             )
             experiment.add_argument("--resume", action="store_true", help="go on with the run in --out")
             experiment.set_defaults(do=_run, experiment=module)
+
+    add_log_command(verbs)
 
     verb = verbs.add_parser("compare", help="draw several runs together")
     verb.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directories of finished runs")

@@ -18,6 +18,7 @@ SLATE_SHAPED = ("slate", "clicked", "slot_log_propensity", "examined", "attracti
 INTEGERS = ("user", "slate", "episode", "step", "seed")
 FLAGS = ("clicked", "examined")
 LOG_PROPENSITIES = ("log_propensity", "slot_log_propensity")
+LARGEST = np.finfo(np.float64).max
 ROUNDING = 1e-9  # how far above 0 the logarithm of a probability may come out of a computation
 
 _GENERATED = "generate_log writes it, logs of real users seldom have it"
@@ -29,7 +30,7 @@ _REMEDY = {
     "step": _GENERATED,
     "seed": _GENERATED,
     "examined": _GENERATED,
-    "attraction": "generate_log writes it if the world has the method slate_attraction, no real log can have it",
+    "attraction": "generate_log writes it if the world has slate_attraction; no log of real users has it",
 }
 
 
@@ -70,9 +71,14 @@ class Log:
         for name, column in self.columns().items():
             self._check_column(name, column)
         empty = self.slate < 0
-        _refuse("slate", self.slate < -1, self.slate, "is below -1: -1 is an empty slot, items count from 0")
+        _refuse_outside(
+            "slate", self.slate, -1, np.inf, "is below -1: an empty slot is -1, items are 0 or more"
+        )
         _refuse(
-            "clicked", self.clicked & empty, self.clicked, "clicks an empty slot: set it False, or slate to the item"
+            "clicked",
+            self.clicked & empty,
+            self.clicked,
+            "clicks an empty slot: set it False",
         )
         if self.examined is not None:
             _refuse("examined", self.examined & empty, self.examined, "looks at an empty slot: set it False")
@@ -90,12 +96,12 @@ class Log:
         if column.dtype.kind not in kinds:
             raise InputError(f"{name} must hold {wanted}, got {column.dtype}: convert it with astype")
         if name in LOG_PROPENSITIES:
-            bad = ~((column <= ROUNDING) & (column > -np.inf))
-            _refuse(name, bad, column, "is not the logarithm of a positive probability: it must be finite, 0 at most")
+            complaint = "is not the logarithm of a positive probability: it must be finite, 0 at most"
+            _refuse_outside(name, column, -LARGEST, ROUNDING, complaint)
         elif name == "attraction":
-            _refuse(name, ~((column >= 0) & (column <= 1)), column, "is not in [0, 1]: attraction is a probability")
+            _refuse_outside(name, column, 0.0, 1.0, "is not in [0, 1]: attraction is a probability")
         elif column.dtype.kind == "f":
-            _refuse(name, ~np.isfinite(column), column, "is not finite: mend or drop the row")
+            _refuse_outside(name, column, -LARGEST, LARGEST, "is not finite: mend or drop the row")
 
     def _check_order(self) -> None:
         step = np.diff(self.user)
@@ -109,8 +115,8 @@ class Log:
         if backwards.any():
             row = int(np.argmax(backwards)) + 1
             raise InputError(
-                f"time[{row}] = {self.time[row]} is before time[{row - 1}] = {self.time[row - 1]} of the same user, "
-                f"{self.user[row]}, a gap of {self.time[row] - self.time[row - 1]}: "
+                f"time[{row}] = {self.time[row]} is before time[{row - 1}] = {self.time[row - 1]} "
+                f"of the same user, {self.user[row]}, a gap of {self.time[row] - self.time[row - 1]}: "
                 "sort by user, then time, as Log.sorted does"
             )
 
@@ -190,7 +196,12 @@ class Log:
 
     def check_not_after(self, time: float) -> None:
         """Refuse rows later than `time`, which a log of the past cannot hold."""
-        _refuse("time", self.time > time, self.time, f"is in the future, after {time}: drop the row or mend its clock")
+        _refuse(
+            "time",
+            self.time > time,
+            self.time,
+            f"is in the future, after {time}: drop the row or mend its clock",
+        )
 
     def check_no_duplicates(self) -> None:
         """Refuse a row that shows the same slate to the same user at the same time as an earlier one."""
@@ -202,8 +213,8 @@ class Log:
             again = int(order[1:][same].min())
             place = int(np.flatnonzero(order == again)[0])
             raise InputError(
-                f"row {again} repeats row {order[place - 1]} (user {self.user[again]}, time {self.time[again]}, "
-                f"slate {self.slate[again].tolist()}): drop it"
+                f"row {again} repeats row {order[place - 1]} (user {self.user[again]}, "
+                f"time {self.time[again]}, slate {self.slate[again].tolist()}): drop it"
             )
 
     def check_variety(self) -> None:
@@ -219,3 +230,9 @@ def _refuse(name: str, bad: Array, column: Array, complaint: str) -> None:
     if bad.any():
         where = np.argwhere(bad)[0].tolist()
         raise InputError(f"{name}{where} = {column[tuple(where)]} {complaint}")
+
+
+def _refuse_outside(name: str, column: Array, low: float, high: float, complaint: str) -> None:
+    """As `_refuse`, with a quick look first: no array is made where all is well; nan is outside."""
+    if column.size and not (column.min() >= low and column.max() <= high):
+        _refuse(name, ~((column >= low) & (column <= high)), column, complaint)

@@ -21,7 +21,7 @@ import numpy as np
 
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError
-from recsim_env.simulators.log import FLAGS, INTEGERS, SLATE_SHAPED, Log
+from recsim_env.simulators.log import FLAGS, INTEGERS, LOG_PROPENSITIES, SLATE_SHAPED, Log
 
 SCHEMA_VERSION = 1
 KEY = b"recsim_env.log"
@@ -66,7 +66,12 @@ def write_logs(logs: Iterable[Log], path: str | Path) -> int:
             if first is None:
                 first, schema = log, _schema(log)
                 writer = pq.ParquetWriter(
-                    part, schema, compression=COMPRESSION, write_page_checksum=True, write_statistics=False
+                    part,
+                    schema,
+                    compression=COMPRESSION,
+                    use_dictionary=[_leaf(name) for name in log.columns() if name not in LOG_PROPENSITIES],
+                    write_page_checksum=True,
+                    write_statistics=False,
                 )
             assert writer is not None
             _check_alike(first, log, piece)
@@ -97,7 +102,9 @@ def read_log(path: str | Path) -> Log:
     pieces = list(read_log_batches(path))
     if len(pieces) == 1:
         return pieces[0]
-    columns = {name: np.concatenate([piece.columns()[name] for piece in pieces]) for name in pieces[0].columns()}
+    columns = {
+        name: np.concatenate([piece.columns()[name] for piece in pieces]) for name in pieces[0].columns()
+    }
     return Log.sorted(**columns, metadata=pieces[0].metadata)
 
 
@@ -108,11 +115,11 @@ def read_log_batches(path: str | Path) -> Iterator[Log]:
         InputError: as `read_log`, at the call or when a damaged piece is reached.
     """
     path = Path(path)
-    file, document = _open(path)
-    return _pieces(path, file, document)
+    file, metadata = _open(path)
+    return _pieces(path, file, metadata)
 
 
-def _pieces(path: Path, file: Any, document: dict[str, Any]) -> Iterator[Log]:
+def _pieces(path: Path, file: Any, metadata: dict[str, Any]) -> Iterator[Log]:
     import pyarrow as pa
 
     with file:
@@ -123,7 +130,7 @@ def _pieces(path: Path, file: Any, document: dict[str, Any]) -> Iterator[Log]:
                 raise _damaged(path, error) from error
             columns = {name: _array(path, table.column(name), name) for name in table.column_names}
             try:
-                yield Log(**columns, metadata=document["metadata"])
+                yield Log(**columns, metadata=metadata)
             except InputError as error:
                 raise InputError(f"{path}, row group {piece}: {error}") from None
 
@@ -131,11 +138,17 @@ def _pieces(path: Path, file: Any, document: dict[str, Any]) -> Iterator[Log]:
 def _schema(log: Log) -> Any:
     import pyarrow as pa
 
-    document = {"schema_version": SCHEMA_VERSION, "slate_size": log.slate.shape[1], "metadata": dict(log.metadata)}
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "slate_size": log.slate.shape[1],
+        "metadata": dict(log.metadata),
+    }
     try:
         text = json.dumps(document, sort_keys=True)
     except TypeError as error:
-        raise InputError(f"metadata must hold what JSON can hold: {error}; convert it with int, float or str") from None
+        raise InputError(
+            f"metadata must hold what JSON can hold: {error}; convert it with int, float or str"
+        ) from None
     named = [pa.field(name, _type(name, log.slate.shape[1]), nullable=False) for name in log.columns()]
     return pa.schema(named, metadata={KEY: text.encode()})
 
@@ -148,6 +161,11 @@ def _type(name: str, slate_size: int) -> Any:
     if name == "seed":
         cell = pa.uint64()
     return pa.list_(pa.field("element", cell, nullable=False), slate_size) if name in SLATE_SHAPED else cell
+
+
+def _leaf(name: str) -> str:
+    """A column's name inside Parquet."""
+    return f"{name}.list.element" if name in SLATE_SHAPED else name
 
 
 def _table(log: Log, schema: Any) -> Any:
@@ -175,7 +193,7 @@ def _array(path: Path, column: Any, name: str) -> Array:
         values = values.flatten()
         column = values if nulls == 0 else column
     if column.null_count:
-        raise InputError(f"{path}: column {name} has empty cells, which no log has: write it again with write_log")
+        raise InputError(f"{path}: column {name} has empty cells, and no log has any: write it again")
     flat = values.to_numpy(zero_copy_only=False)
     return np.asarray(flat if slate_size is None else flat.reshape(-1, slate_size))
 
@@ -183,9 +201,11 @@ def _array(path: Path, column: Any, name: str) -> Array:
 def _check_alike(first: Log, log: Log, piece: int) -> None:
     differ = first.columns().keys() ^ log.columns().keys()
     if differ:
-        raise InputError(f"logs[{piece}] must have the columns of logs[0], but one of them lacks {min(differ)}")
+        raise InputError(f"logs[{piece}] must have the columns of logs[0], but one lacks {min(differ)}")
     if log.slate.shape[1] != first.slate.shape[1]:
-        raise InputError(f"logs[{piece}] must have slates of {first.slate.shape[1]}, got {log.slate.shape[1]}")
+        raise InputError(
+            f"logs[{piece}] must have slates of {first.slate.shape[1]}, as logs[0], got {log.slate.shape[1]}"
+        )
     if log.metadata != first.metadata:
         raise InputError(f"logs[{piece}] must have the metadata of logs[0], got {dict(log.metadata)}")
 
@@ -201,7 +221,7 @@ def _abandon(writer: Any) -> None:
 
 
 def _open(path: Path) -> tuple[Any, dict[str, Any]]:
-    """The Parquet file and its checked JSON object."""
+    """The Parquet file, and the metadata of its log."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -215,16 +235,18 @@ def _open(path: Path) -> tuple[Any, dict[str, Any]]:
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
     try:
-        return file, _document(path, schema)
+        return file, _metadata(path, schema)
     except BaseException:
         file.close()
         raise
 
 
-def _document(path: Path, schema: Any) -> dict[str, Any]:
+def _metadata(path: Path, schema: Any) -> dict[str, Any]:
+    """What the file says about the log, once it is sure to hold one that this version can read."""
     try:
         document = json.loads((schema.metadata or {})[KEY])
-        version, slate_size = int(document["schema_version"]), document["slate_size"]
+        version = int(document["schema_version"])
+        slate_size, metadata = int(document["slate_size"]), dict(document["metadata"])
     except (KeyError, TypeError, ValueError):
         raise InputError(
             f"{path} is Parquet, but not a log of recsim-env (no {KEY.decode()} in its metadata): "
@@ -232,17 +254,18 @@ def _document(path: Path, schema: Any) -> dict[str, Any]:
         ) from None
     if version > SCHEMA_VERSION:
         raise InputError(
-            f"{path} has log schema {version}, and this recsim-env knows up to {SCHEMA_VERSION}: update recsim-env"
+            f"{path} has log schema {version}, and this version knows up to {SCHEMA_VERSION}: update recsim-env"
         )
     for name in REQUIRED:
         if name not in schema.names:
-            raise InputError(f"{path} has no column {name}, which every log has: write it again with write_log")
+            raise InputError(f"{path} has no column {name}, but every log has: write it with write_log")
     for column in schema:
-        if column.name not in COLUMNS or column.type != _type(column.name, slate_size):
-            known = _type(column.name, slate_size) if column.name in COLUMNS else f"one of {', '.join(COLUMNS)}"
-            raise InputError(f"{path}: column {column.name} is {column.type}, not {known}: write it with write_log")
-    document.setdefault("metadata", {})
-    return dict(document)
+        if column.name not in COLUMNS:
+            raise InputError(f"{path} has a column {column.name}, which no log has: drop it")
+        wanted = _type(column.name, slate_size)
+        if column.type != wanted:
+            raise InputError(f"{path}: {column.name} is {column.type}, not {wanted}: write it with write_log")
+    return metadata
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

@@ -1,4 +1,4 @@
-"""Logs out of worlds: any world, any policy, in pieces, so that a long log needs no more memory than a short one.
+"""Logs out of worlds: any world, any policy, in pieces: a long log needs no more memory than a short one.
 
 Row b is one user under seed s + b. Episode e of that user begins where episode e - 1 ended, by its
 leaving or at the horizon, as in `envs/batched.py` with autoreset mode SAME_STEP, and has the same luck: what
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numba import njit
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
@@ -20,7 +21,7 @@ from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.world import World, choose_rows
 
 POLICY_LUCK = 1 << 63  # added to a user's seed: the policy's luck is not that of its user
-PIECE_ROWS = 1 << 17  # of a piece, about 30 MB with slates of 5
+PIECE_ROWS = 1 << 15  # of a piece, 7 MB with slates of 5: small enough for the processor's cache
 
 
 class Policy(Protocol):
@@ -88,7 +89,9 @@ def generate_log(
     states_them = isinstance(policy, StatesPropensities)
     about = {
         "policy": type(policy).__name__,
-        "propensities": "exact" if states_them else f"made by {type(policy).__name__}, which states no propensities",
+        "propensities": "exact"
+        if states_them
+        else f"made by {type(policy).__name__}, which states no propensities",
         "num_users": num_users,
         "num_items": world.num_items,
         "horizon": world.horizon,
@@ -154,15 +157,18 @@ class _Piece:
         self, t: int, state: Any, observation: dict[str, Array], slates: Ints, episode: Ints, step: Ints
     ) -> None:
         """What is known before the users respond."""
-        self.slate[:, t], self.episode[:, t], self.step[:, t] = slates, episode, step
+        put(self.slate, t, slates)
+        self.episode[:, t], self.step[:, t] = episode, step
         if self.policy is not None and self.propensity is not None:
-            self.propensity[:, t] = self.policy.log_propensities(observation, slates)
+            put(self.propensity, t, self.policy.log_propensities(observation, slates))
         if self.world is not None and self.attraction is not None:
-            self.attraction[:, t] = self.world.slate_attraction(state, slates)
+            put(self.attraction, t, self.world.slate_attraction(state, slates))
 
     def after(self, t: int, clicked: Bools, examined: Bools, reward: Floats) -> None:
         """What they did."""
-        self.clicked[:, t], self.examined[:, t], self.reward[:, t] = clicked, examined, reward
+        put(self.clicked, t, clicked)
+        put(self.examined, t, examined)
+        self.reward[:, t] = reward
 
     def log(self, seeds: Array, start: int, about: dict[str, Any]) -> Log:
         """The piece as a log."""
@@ -175,7 +181,7 @@ class _Piece:
             slate=self.slate.reshape(B * T, K),
             clicked=self.clicked.reshape(B * T, K),
             reward=self.reward.reshape(-1),
-            log_propensity=None if by_slot is None else by_slot.sum(axis=1),
+            log_propensity=None if by_slot is None else np.einsum("rk->r", by_slot),
             slot_log_propensity=by_slot,
             episode=self.episode.reshape(-1),
             step=self.step.reshape(-1),
@@ -186,10 +192,21 @@ class _Piece:
         )
 
 
+@njit(cache=True)
+def put(column: Array, t: int, values: Array) -> None:
+    """column[:, t] = values, (B, T, K) and (B, K); NumPy is slow over so short a last axis."""
+    B, K = values.shape
+    for b in range(B):
+        for k in range(K):
+            column[b, t, k] = values[b, k]
+
+
 def _check_slates(slates: Ints, B: int, world: World) -> None:
     K, N = world.slate_size, world.num_items
     if slates.shape != (B, K) or slates.dtype.kind not in "iu":
-        raise InputError(f"policy.act must give integers of shape ({B}, {K}), got {slates.dtype} {slates.shape}")
+        raise InputError(
+            f"policy.act must give integers of shape ({B}, {K}), got {slates.dtype} {slates.shape}"
+        )
     if slates.min() < -1 or slates.max() >= N:
         row, slot = np.argwhere((slates < -1) | (slates >= N))[0]
         raise InputError(

@@ -1,6 +1,6 @@
 """Policies to make logs with: random enough to learn from, and exact about how random they are.
 
-Both build the list from the top. With R_k the items that the slots above k = 0, 1, ... do not hold, N - k of them,
+Both build the list from the top. With R_k the N - k items that the slots above k = 0, 1, ... do not hold,
 
     EpsilonGreedySlates    P(A_k = a | A_<k) = (1 - epsilon) 1[a = g_k] + epsilon / (N - k),    a in R_k,
     PlackettLuceSlates     P(A_k = a | A_<k) = exp(theta_a) / sum_{b in R_k} exp(theta_b),      a in R_k,
@@ -44,7 +44,9 @@ class EpsilonGreedySlates:
     def __init__(self, policy: Ints, num_items: int, epsilon: float) -> None:
         lists = np.asarray(policy, np.int64).reshape(-1, policy.shape[-1])
         if not (shown_first(lists).all() and lists.max() < num_items):
-            raise InputError(f"policy must hold full lists of distinct items 0-{num_items - 1}, -1 is not one")
+            raise InputError(
+                f"policy must hold full lists of distinct items 0-{num_items - 1}: fill empty slots"
+            )
         if not 0.0 < epsilon <= 1.0:
             raise InputError(f"epsilon must be in (0, 1], got {epsilon}: at 0 the log shows one list only")
         self.policy = np.asarray(policy, np.int64)
@@ -66,7 +68,7 @@ class EpsilonGreedySlates:
                 np.argmax(left == greedy[:, None], axis=1),
             )
             slates[:, k] = left[rows, place]
-            left[rows, place] = left[:, k]
+            left[rows, place], left[:, k] = left[:, k], slates[:, k]
         return slates
 
     def log_propensities(self, observation: dict[str, Array], slates: Ints) -> Floats:

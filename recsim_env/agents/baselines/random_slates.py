@@ -7,6 +7,7 @@ list with probability 1 / (N - k), and a list of K items has probability (N - K)
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.cascade_counts import highest
@@ -42,10 +43,15 @@ class RandomSlates:
         """Nothing to learn."""
 
 
+@njit(cache=True)
 def shown_first(slates: Ints) -> Bools:
     """(B, K) whether a slot holds an item that no slot above it holds."""
-    first = slates >= 0
-    for k in range(1, slates.shape[1]):
-        for j in range(k):
-            first[:, k] &= slates[:, k] != slates[:, j]
-    return np.asarray(first)
+    B, K = slates.shape
+    first = np.empty((B, K), np.bool_)
+    for b in range(B):
+        for k in range(K):
+            new = slates[b, k] >= 0
+            for j in range(k):
+                new &= slates[b, j] != slates[b, k]
+            first[b, k] = new
+    return first

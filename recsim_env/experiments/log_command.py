@@ -1,0 +1,184 @@
+"""The command `recsim-env log`: what an agent showed to simulated users, and what they did, in one file.
+
+Every agent of `recsim-env list` can make a log. Those that state how likely each of their slates was
+(`random`, `epsilon_myopic`, `plackett_luce`) make logs that off-policy estimators can use; the log of any
+other has no propensities, and its metadata say so.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from recsim_env.errors import InputError, unknown_name
+
+EPSILON = 0.2  # of epsilon_myopic: share of slots that are random
+BONUS_SCALE = 0.1  # of the agents that plan, as in the experiments
+SHARPNESS = 2.0  # of plackett_luce: odds of an item go with attraction^2
+
+EPILOG = """examples:
+  recsim-env log CascadeRec-v0 --agent random --steps 1000 --out random.parquet
+  recsim-env log CascadeRec-v0 --agent epsilon_myopic --steps 200 --num-envs 50 \\
+      --env-arg num_items=20 --env-arg slate_size=5 --out myopic.parquet
+
+read it with
+  from recsim_env.simulators.log_files import read_log, read_log_batches
+  log = read_log("random.parquet")     # log.slate (R, K), log.clicked (R, K), log.log_propensity (R,), ...
+or with any reader of Parquet. User i has the seed --seed + i, so its luck does not depend on how many
+users and steps are logged beside it. The column attraction is the hidden truth, for
+measuring a method and never for learning."""
+
+
+def add_log_command(verbs: Any) -> None:
+    """Add the command to the parser of `recsim-env`."""
+    verb = verbs.add_parser(
+        "log",
+        help="write what an agent shows to simulated users, and what they do, into a Parquet file",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("env", metavar="ENV", help="id of an environment; `recsim-env list` names them")
+    verb.add_argument(
+        "--agent",
+        required=True,
+        metavar="NAME",
+        help="an agent of `recsim-env list`, which learns as it goes; or one that states its propensities: "
+        f"random, epsilon_myopic (best list of this step, each slot random with probability {EPSILON}), "
+        f"plackett_luce (list sampled item by item, odds = attraction^{SHARPNESS:g})",
+    )
+    verb.add_argument("--steps", required=True, type=int, metavar="N", help="slates shown to every user")
+    verb.add_argument(
+        "--num-envs",
+        type=int,
+        default=1000,
+        metavar="B",
+        help="users; the file has N x B rows (default: 1000)",
+    )
+    verb.add_argument(
+        "--out", required=True, type=Path, metavar="FILE", help="a new file, such as log.parquet"
+    )
+    verb.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of user 0; user i has seed + i (default: 0)"
+    )
+    verb.add_argument(
+        "--env-arg",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter of the environment, such as slate_size=5; may be repeated; "
+        "`recsim-env describe ENV` lists them",
+    )
+    verb.set_defaults(do=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the log."""
+    import gymnasium as gym
+    from tqdm import tqdm
+
+    from recsim_env.agents.agent import Transition
+    from recsim_env.envs.describe import builder
+    from recsim_env.simulators.log import Log
+    from recsim_env.simulators.log_files import write_logs
+    from recsim_env.simulators.log_generation import generate_log
+
+    out = options.out
+    for name in ("steps", "num_envs"):
+        if getattr(options, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
+    if options.seed < 0:
+        raise InputError(f"--seed must be 0 or more, got {options.seed}")
+    builder(options.env)  # refuses an unknown id
+    makers = _makers()
+    if options.agent not in makers:
+        raise unknown_name("agent", options.agent, makers)
+    if out.exists():
+        raise InputError(f"{out} is there already: delete it, or choose another --out")
+    if not out.parent.is_dir():
+        raise InputError(f"{out.parent} is not a directory: make it, or choose another --out")
+    env_args = dict(parameter(text) for text in options.env_arg)
+    try:
+        world = gym.make(options.env, **env_args).unwrapped.world  # type: ignore[attr-defined]
+    except TypeError as error:
+        raise InputError(
+            f"--env-arg {' '.join(options.env_arg)} does not fit {options.env}: {error}"
+        ) from None
+    agent = makers[options.agent](world, options.num_envs, options.steps)
+    logs = generate_log(
+        world,
+        agent,
+        options.steps,
+        num_users=options.num_envs,
+        seed=options.seed,
+        learn=lambda *columns: agent.update(Transition(*columns)),
+        metadata={"env_id": options.env, "env_args": env_args, "agent": options.agent},
+    )
+
+    def shown() -> Iterator[Log]:
+        with tqdm(
+            total=options.steps * options.num_envs, desc=options.agent, unit="slate", unit_scale=True
+        ) as bar:
+            for log in logs:
+                yield log
+                bar.update(len(log))
+
+    try:
+        rows = write_logs(shown(), out)
+    except OSError as error:
+        raise InputError(
+            f"{out}: {error.strerror or error}: free some room or permit it, then run it again"
+        ) from None
+    with_them = "with propensities" if hasattr(agent, "log_propensities") else "without propensities"
+    sys.stdout.write(f"wrote {out}: {rows:,} slates, {out.stat().st_size / 1e6:,.1f} MB, {with_them}\n")
+
+
+def parameter(text: str) -> tuple[str, Any]:
+    """`slate_size=5` -> its name and value; numbers, true and false become such, anything else is text.
+
+    Raises:
+        InputError: no name or no value.
+    """
+    name, _, value = text.partition("=")
+    if not (name and value):
+        raise InputError(f"--env-arg must be KEY=VALUE, such as slate_size=5, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _makers() -> dict[str, Callable[[Any, int, int], Any]]:
+    """How to make each agent from a world, the number of users and of steps."""
+    import numpy as np
+
+    from recsim_env.agents.baselines.logging_policies import EpsilonGreedySlates, PlackettLuceSlates
+    from recsim_env.agents.baselines.random_slates import RandomSlates
+    from recsim_env.experiments.agents import AGENTS, Task
+    from recsim_env.simulators.worlds.cascade import CascadeWorld
+
+    def for_cascades(make: Callable[[Any, int, int], Any]) -> Callable[[Any, int, int], Any]:
+        def checked(world: Any, B: int, steps: int) -> Any:
+            if not isinstance(world, CascadeWorld):
+                raise InputError(
+                    "this agent needs a cascading world, which this is not: --agent random needs none"
+                )
+            return make(world, B, steps)
+
+        return checked
+
+    def of_the_suite(name: str) -> Callable[[Any, int, int], Any]:
+        return lambda world, B, steps: AGENTS[name](Task(world, B, -(-steps // world.horizon), BONUS_SCALE))
+
+    def plackett_luce(world: Any, B: int, steps: int) -> Any:
+        return PlackettLuceSlates(SHARPNESS * np.log(np.maximum(world.attraction, 1e-3)), world.slate_size)
+
+    makers = {name: for_cascades(of_the_suite(name)) for name in AGENTS}
+    makers["random"] = lambda world, B, steps: RandomSlates(world.num_items, world.slate_size)
+    makers["epsilon_myopic"] = for_cascades(
+        lambda world, B, steps: EpsilonGreedySlates(world.myopic_policy(), world.num_items, EPSILON)
+    )
+    makers["plackett_luce"] = for_cascades(plackett_luce)
+    return makers
