@@ -254,7 +254,7 @@ def _metadata(path: Path, schema: Any) -> dict[str, Any]:
         ) from None
     if version > SCHEMA_VERSION:
         raise InputError(
-            f"{path} has log schema {version}, and this version knows up to {SCHEMA_VERSION}: update recsim-env"
+            f"{path} has log schema {version}, this version knows up to {SCHEMA_VERSION}: update recsim-env"
         )
     for name in REQUIRED:
         if name not in schema.names:

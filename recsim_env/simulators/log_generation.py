@@ -89,9 +89,7 @@ def generate_log(
     states_them = isinstance(policy, StatesPropensities)
     about = {
         "policy": type(policy).__name__,
-        "propensities": "exact"
-        if states_them
-        else f"made by {type(policy).__name__}, which states no propensities",
+        "propensities": "exact" if states_them else f"{type(policy).__name__} states no propensities",
         "num_users": num_users,
         "num_items": world.num_items,
         "horizon": world.horizon,
