@@ -82,8 +82,6 @@ def main() -> None:
 
                 name = f"Parquet alone, {codec}{', dictionaries' * dictionary}, rows/s"
                 row(name, f"{rate(write):.2f} M", "", f"{path.stat().st_size / ROWS:.1f} bytes a row")
-        for pieces in (2, 20, 100):
-            write_logs(generate_log(world, random, T, num_users=B // 8 * pieces // 2), path)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         rows = write_logs(generate_log(world, random, 10 * T, num_users=B), path)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

@@ -285,7 +285,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
-    """57 more pieces are 350 MB of arrays; what allocators keep varies by some 30 MB, however long the log."""
+    """57 more pieces are 350 MB of arrays; allocators keep some 30 MB more or less."""
     few, many = (
         float(
             subprocess.run(
