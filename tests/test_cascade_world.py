@@ -12,7 +12,7 @@ from recsim_env.simulators.worlds.cascade import CascadeState, CascadeWorld
 from recsim_env.simulators.worlds.cascade_bandit import cascade_bandit
 from recsim_env.simulators.worlds.cascade_kernels import look_down, present
 from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
-from recsim_env.simulators.worlds.world import choose_rows, repeat_rows
+from recsim_env.simulators.worlds.world import put_rows, repeat_rows
 from recsim_env.user_models.clicks.all_lists import all_lists
 
 
@@ -155,12 +155,12 @@ def test_many_slates_for_the_same_user_under_the_same_luck():
     assert np.array_equal(outcome.reward, alone.reward.repeat(3))
 
 
-def test_choose_rows():
-    one = CascadeState(np.array([1, 2]), np.array([3, 4]))
-    other = CascadeState(np.array([5, 6]), np.array([7, 8]))
-    chosen = choose_rows(np.array([True, False]), one, other)
-    assert chosen.user_state.tolist() == [1, 6]
-    assert chosen.step.tolist() == [3, 8]
+def test_rows_are_put_into_a_copy():
+    state = CascadeState(np.array([5, 6]), np.array([7, 8]))
+    put = put_rows(state, np.array([0]), CascadeState(np.array([1]), np.array([3])))
+    assert put.user_state.tolist() == [1, 6]
+    assert put.step.tolist() == [3, 8]
+    assert state.user_state.tolist() == [5, 6]
 
 
 def test_starts_follow_their_distribution():

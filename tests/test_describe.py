@@ -6,7 +6,7 @@ from inspect import getdoc, signature
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 
 from recsim_env.envs.describe import bounds, builder, describe, registered_ids, summary
 from recsim_env.errors import InputError
@@ -74,8 +74,11 @@ def test_the_page_shows_the_live_spaces_and_defaults(env_id):
     assert row[2].startswith(f"0 to {env.action_space.nvec[0] - 1}")
     assert row[2].endswith(f"0 to {env.action_space.nvec[-1] - 1}")
     for name, space in env.observation_space.items():
-        row = re.search(rf"^    observation '{name}' +Discrete +\(\) +(.*)$", page, flags=re.MULTILINE)
-        assert row[1] == (f"0 to {space.n - 1}" if space.n > 1 else "always 0")
+        kind, shape = type(space).__name__, re.escape(str(space.shape))
+        row = re.search(rf"^    observation '{name}' +{kind} +{shape} +(.*)$", page, flags=re.MULTILINE)
+        assert row[1] == bounds(space)
+        if isinstance(space, Discrete):
+            assert row[1] == (f"0 to {space.n - 1}" if space.n > 1 else "always 0")
 
 
 def test_a_missing_file_is_named():
@@ -103,7 +106,9 @@ def test_an_unknown_id_gives_the_nearest_name(wrong):
         (MultiDiscrete([12]), "0 to 11"),
         (MultiDiscrete([12, 13, 13]), "0 to 11, then twice 0 to 12"),
         (MultiDiscrete([4, 5, 5, 5], start=[1, 0, 0, 0]), "1 to 4, then 3 times 0 to 4"),
-        (Box(0, 1, (2,), np.float32), "Box(0.0, 1.0, (2,), float32)"),
+        (Box(0, 1, (2,), np.float32), "0 to 1"),
+        (Box(0, np.inf, (2,), np.float32), "0 to infinity"),
+        (MultiBinary(3), "0 or 1"),
     ],
 )
 def test_bounds_in_words(space, words):

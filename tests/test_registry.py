@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode
 import recsim_env  # noqa: F401
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.world import repeat_rows
 
 MOVIELENS = Path(__file__).parents[2] / "shared" / "data" / "ml-100k"
 IDS = sorted(i for i, spec in gym.registry.items() if "recsim_env" in str(spec.entry_point))
@@ -49,6 +50,15 @@ def rows_equal(single, batch, i):
     return all(np.array_equal(single[name], batch[name][i]) for name in single)
 
 
+def same(one, other):
+    """Two observations, or two results of `step`; values may differ in the last bit after planning anew."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(
+            np.allclose(one[name], other[name], rtol=1e-12, atol=0) for name in one
+        )
+    return same(one[0], other[0]) and one[1:4] == other[1:4] and same(one[4], other[4])
+
+
 def test_ids_are_there():
     assert {"CascadeRec-v0", "CascadeBandit-v0", "CascadeRec-Grocery-v0", "CascadeRec-MovieLens-v0"} <= set(
         IDS
@@ -73,14 +83,13 @@ def test_two_copies_do_the_same(env_id):
     one, other = make(env_id), make(env_id)
     one.action_space.seed(1)
     (a, _), (b, _) = one.reset(seed=11), other.reset(seed=11)
-    assert a == b
+    assert same(a, b)
     for _ in range(50):
         action = one.action_space.sample()
         left, right = one.step(action), other.step(action)
-        assert left[:4] == right[:4]
-        assert all(np.array_equal(left[4][name], right[4][name]) for name in left[4])
+        assert same(left, right)
         if left[2] or left[3]:
-            assert one.reset()[0] == other.reset()[0]
+            assert same(one.reset()[0], other.reset()[0])
 
 
 @pytest.mark.parametrize("num_envs", [1, 2, 7])
@@ -149,18 +158,19 @@ def test_episode_lengths_in_every_autoreset_mode(env_id, mode):
         if over.any():
             lengths.extend(length[over])
             if mode is AutoresetMode.SAME_STEP:
-                assert (info["final_obs"]["step"][over] == 2).all()
+                assert (info["final_obs"]["step"][over] == np.where(terminated, length, 2)[over]).all()
                 assert info["_final_obs"].tolist() == over.tolist()
                 assert (info["final_info"]["best_value"][over] > 0).all()
                 fresh.append(observation)
             if mode is not AutoresetMode.NEXT_STEP:
                 length = np.where(over, 0, length)
-    assert set(lengths) == {2}
-    assert all((observation["step"] == 0).all() for observation in fresh)
+    assert max(lengths) == 2  # shorter where a user left
     # the same episodes begin in the same states in every mode
-    starts = [env.world.observe(env.world.begin(Luck.from_seeds([0, 1, 2]).of_episode(e))) for e in range(3)]
-    for begun, start in zip(fresh, starts, strict=False):
-        assert np.array_equal(begun["state"], start["state"])
+    assert same(fresh[0], env.world.observe(env.world.begin(Luck.from_seeds([0, 1, 2]))))
+    if set(lengths) == {2}:
+        for e, begun in enumerate(fresh[:3]):
+            assert (begun["step"] == 0).all()
+            assert same(begun, env.world.observe(env.world.begin(Luck.from_seeds([0, 1, 2]).of_episode(e))))
 
 
 def test_disabled_autoreset_refuses_a_step_too_many(env_id):
@@ -176,9 +186,9 @@ def test_an_episode_can_be_jumped_to(env_id):
     env.reset(seed=5)
     for _ in range(3):
         observation, _ = env.reset()
-    assert observation == other.reset(seed=5, options={"episode": 3})[0]
+    assert same(observation, other.reset(seed=5, options={"episode": 3})[0])
     action = env.action_space.sample()
-    assert env.step(action)[:4] == other.step(action)[:4]
+    assert same(env.step(action), other.step(action))
 
 
 def test_pickle(env_id):
@@ -186,7 +196,7 @@ def test_pickle(env_id):
     env.reset(seed=1)
     copy = pickle.loads(pickle.dumps(env))
     action = env.action_space.sample()
-    assert env.step(action)[:4] == copy.step(action)[:4]
+    assert same(env.step(action), copy.step(action))
     batch = make_vec(env_id, 3)
     batch.reset(seed=1)
     batch_copy = pickle.loads(pickle.dumps(batch))
@@ -199,16 +209,21 @@ def test_expected_reward_is_the_mean_of_many_steps(env_id):
     env = make_vec(env_id, 1)
     env.action_space.seed(4)
     env.reset(seed=0)
-    n = 60_000
-    luck = Luck.from_seeds(np.arange(n, dtype=np.uint64))
     for trial in range(3):
         row = world.begin(Luck.from_seeds([trial]))
-        slates = env.action_space.sample()
+        n = max(5_000, min(60_000, 200_000_000 // bytes_of(row)))
+        luck = Luck.from_seeds(np.arange(n, dtype=np.uint64))
+        slates = env.action_space.sample() if trial else world.best_slate(row)
         slates[slates == world.num_items] = -1
-        state = type(row)(*(column.repeat(n, axis=0) for column in row))
+        state = repeat_rows(row, n)
         _, outcome = world.respond(state, slates.repeat(n, axis=0), luck)
-        error = outcome.reward.std() / np.sqrt(n)
-        assert abs(outcome.reward.mean() - world.expected_reward(row, slates)[0]) < 5 * error + 1e-12
+        expected = world.expected_reward(row, slates)[0]
+        error = np.sqrt(max(outcome.reward.var(), expected) / n)  # rare rewards may not occur at all
+        assert abs(outcome.reward.mean() - expected) < 5 * error + 1e-12
+
+
+def bytes_of(state):
+    return sum(bytes_of(column) if isinstance(column, tuple) else column.nbytes for column in state)
 
 
 def test_the_best_slate_has_the_best_value(env_id):
@@ -226,26 +241,34 @@ def test_the_best_slate_has_the_best_value(env_id):
         assert (info["slate_value"] <= info["best_value"] + 1e-9).all()
 
 
-def test_time_limit_truncates(env_id):
+def test_time_limit_truncates_and_leaving_terminates(env_id):
     env = make(env_id)
     env.reset(seed=0)
-    for _ in range(env.unwrapped.world.horizon - 1):
-        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
-        assert not terminated
-        assert not truncated
-    assert env.step(env.action_space.sample())[2:4] == (False, True)
+    truncations = 0
+    for _ in range(300):
+        for step in range(1, env.unwrapped.world.horizon + 1):
+            _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            assert truncated == (step == env.unwrapped.world.horizon)
+            if terminated or truncated:
+                break
+        truncations += truncated
+        if truncations:
+            break
+        env.reset()
+    assert truncations
     with pytest.raises(InputError, match="call reset"):
         env.step(env.action_space.sample())
 
 
-def test_info_tells_what_the_cascade_did(env_id):
+def test_info_tells_what_the_user_did(env_id):
     env = make_vec(env_id, 256)
     env.action_space.seed(0)
     env.reset(seed=0)
     actions = env.action_space.sample()
     _, reward, _, _, info = env.step(actions)
     clicked, examined = info["clicked"], info["examined"]
-    assert (clicked.sum(axis=1) <= 1).all()
+    if env_id.startswith("Cascade"):
+        assert (clicked.sum(axis=1) <= 1).all()
     assert not (clicked & ~examined).any()
     assert not examined[actions == env.world.num_items].any()  # an empty slot is not examined
     assert ((reward > 0) <= clicked.any(axis=1)).all()
@@ -269,6 +292,8 @@ def test_bad_slates(env_id, spoil, message):
     env = make_vec(env_id, 1)
     env.reset(seed=0)
     N, K = env.world.num_items, env.world.slate_size
+    if K == 1 and "0, 1" in message:
+        pytest.skip("a slate of one item has no second slot")
     with pytest.raises(InputError, match=message):
         env.step(spoil(np.zeros((1, K), np.int64), N))
     single = make(env_id)

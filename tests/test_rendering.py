@@ -35,6 +35,11 @@ def env_id(request):
     return request.param
 
 
+@pytest.fixture(params=[i for i in registered_ids() if i.startswith("Cascade")])
+def cascade_id(request):
+    return request.param
+
+
 def crowd(world, B=2000):
     """The same slate, shown to B users in the same state who stay in it: they differ in clicks alone."""
     luck = Luck.from_seeds(range(B))
@@ -51,8 +56,27 @@ def row_where(scene, slot):
     return int(np.flatnonzero(clicked[:, slot] if slot is not None else ~clicked.any(axis=1))[0])
 
 
-def test_text_holds_the_facts(env_id):
+def test_text_of_any_world_holds_the_facts(env_id):
     env = made(env_id, render_mode="ansi")
+    env.reset(seed=5)
+    assert f"step 0 of {env.world.horizon}" in env.render()
+    assert "no slate shown yet" in env.render()
+    env.action_space.seed(5)
+    for _ in range(3):
+        action = env.action_space.sample()
+        _, reward, terminated, _, info = env.step(action)
+        lines = env.render().splitlines()
+        assert f"reward {reward:.4g}   regret" in lines[0]
+        assert f"regret {max(info['best_value'] - info['slate_value'], 0):.3f}" in lines[0]
+        assert sum(line.endswith("  clicked") for line in lines) == info["clicked"].sum()
+        assert sum(line.endswith(("passed over", "clicked")) for line in lines) == info["examined"].sum()
+        assert lines[-1].startswith("best slate: ")
+        if terminated:
+            env.reset()
+
+
+def test_text_holds_the_facts(cascade_id):
+    env = made(cascade_id, render_mode="ansi")
     env.reset(seed=5)
     assert "no slate shown yet" in env.render()
     assert f"step 0 of {env.world.horizon}" in env.render()
@@ -103,8 +127,8 @@ def test_best_slate_is_of_the_state_before_the_step():
         state = env._state
 
 
-def test_pictures_differ_with_the_click_alone(env_id):
-    world = made(env_id).world
+def test_pictures_differ_with_the_click_alone(cascade_id):
+    world = made(cascade_id).world
     scene = crowd(world)
     frames = [picture(world, scene, row_where(scene, slot)) for slot in (None, 0, world.slate_size - 1)]
     for frame in frames:

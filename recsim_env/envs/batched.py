@@ -22,7 +22,7 @@ from recsim_env.envs.rendering import RENDER_FPS, Scene, picture, text
 from recsim_env.envs.spaces import WorldSource, make_world, observation_space, slate_space, to_slates
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.world import choose_rows
+from recsim_env.simulators.worlds.world import put_rows
 
 Observation = dict[str, Array]
 Info = dict[str, Any]
@@ -133,7 +133,7 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         self._state, outcome = self.world.respond(before, slates, self._luck.at(self._elapsed))
         self._elapsed = self._elapsed + 1
         reward, terminated = outcome.reward, outcome.left
-        truncated = (self._elapsed >= self._limit) & ~terminated
+        truncated = self._elapsed >= self._limit  # also where the user left, as Gymnasium's TimeLimit does
         response = outcome.response
         info: Info = {
             "clicked": response.clicked,
@@ -185,11 +185,11 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
 
     def _begin(self, mask: Bools, luck: Luck) -> None:
         """First states in the rows of the mask, at the episodes that `luck` holds."""
-        begun = self.world.begin(luck)
         if mask.all():
-            self._state, self._elapsed = begun, np.zeros(self.num_envs, np.int64)
+            self._state, self._elapsed = self.world.begin(luck), np.zeros(self.num_envs, np.int64)
         else:
-            self._state = choose_rows(mask, begun, self._state)
+            rows = np.flatnonzero(mask)
+            self._state = put_rows(self._state, rows, self.world.begin(luck.rows(rows)))
             self._elapsed = np.where(mask, 0, self._elapsed)
         self._done = self._done & ~mask
         self._luck = luck

@@ -12,7 +12,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Discrete, MultiDiscrete, Space
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
 from recsim_env.envs.single_user import SingleUserEnv
 from recsim_env.errors import InputError, unknown_name
@@ -92,7 +92,15 @@ def bounds(space: Space[Any]) -> str:
     if isinstance(space, MultiDiscrete):
         pairs = zip(np.ravel(space.start).tolist(), np.ravel(space.nvec).tolist(), strict=True)
         return _runs([_range(start, n) for start, n in pairs])
+    if isinstance(space, MultiBinary):
+        return "0 or 1"
+    if isinstance(space, Box):
+        return f"{_number(space.low.min())} to {_number(space.high.max())}"
     return str(space)
+
+
+def _number(value: float) -> str:
+    return "infinity" if value == np.inf else f"{value:.4g}"
 
 
 def _range(start: int, n: int) -> str:

@@ -14,7 +14,10 @@ from typing import Any
 
 from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError
+from recsim_env.simulators.worlds.candidates import CandidateWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.repeat_listening import ListeningWorld
+from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.world import Outcome, World
 
 RENDER_FPS = 2  # slow enough to read a slate
@@ -63,6 +66,26 @@ def _(world: CascadeWorld, scene: Scene, row: int = 0) -> Array:
     from recsim_env.envs.cascade_scene import cascade_scene
 
     return cascade_picture(cascade_scene(world, scene, row))
+
+
+@text.register(SlateWorld)
+@text.register(CandidateWorld)
+@text.register(ListeningWorld)
+def _(world: World, scene: Scene, row: int = 0) -> str:
+    from recsim_env.envs.slate_scene import user_text
+    from recsim_env.envs.user_scenes import user_scene
+
+    return user_text(user_scene(world, scene, row))
+
+
+@picture.register(SlateWorld)
+@picture.register(CandidateWorld)
+@picture.register(ListeningWorld)
+def _(world: World, scene: Scene, row: int = 0) -> Array:
+    from recsim_env.envs.user_drawing import user_picture
+    from recsim_env.envs.user_scenes import user_scene
+
+    return user_picture(user_scene(world, scene, row))
 
 
 def _no_drawing(world: World, function: str) -> InputError:

@@ -80,7 +80,7 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         self._state, outcome = self.world.respond(before, slates, luck)
         self._elapsed += 1
         terminated = bool(outcome.left[0])
-        truncated = not terminated and self._elapsed >= self._horizon
+        truncated = self._elapsed >= self._horizon
         self._done = terminated or truncated
         if self.render_mode is not None:
             self._scene = Scene(self._state, before, slates, outcome)

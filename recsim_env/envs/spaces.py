@@ -5,12 +5,12 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Dict, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space
 from numba import njit
 
 from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError
-from recsim_env.simulators.worlds.world import World
+from recsim_env.simulators.worlds.world import Entry, World
 
 WorldSource = World | str
 _INT = np.dtype(np.int64)
@@ -42,8 +42,18 @@ def slate_space(world: World) -> MultiDiscrete:
 
 
 def observation_space(world: World) -> Dict:
-    """One number per entry of the observation."""
-    return Dict({name: Discrete(size) for name, size in world.observation_sizes().items()})
+    """One space per entry of the observation: whole numbers, flags or real numbers."""
+    return Dict({name: _space(entry) for name, entry in world.observation_entries().items()})
+
+
+def _space(entry: Entry) -> Space[Any]:
+    if entry.dtype is np.int8:
+        return MultiBinary(list(entry.shape))
+    if entry.dtype is np.float32:
+        return Box(entry.low, entry.high, entry.shape, np.float32)
+    if entry.shape == ():
+        return Discrete(int(entry.high) + 1)
+    return MultiDiscrete(np.full(entry.shape, int(entry.high) + 1))
 
 
 def to_slates(actions: Array, shape: tuple[int, int], num_items: int) -> Ints:
@@ -62,7 +72,7 @@ def to_slates(actions: Array, shape: tuple[int, int], num_items: int) -> Ints:
         raise InputError(f"slates must have shape {shape}, got {actions.shape}")
     if actions.dtype.kind not in "iu":
         raise InputError(f"slates must hold integers, got {actions.dtype}")
-    slates = np.empty(shape, _INT)
+    slates = np.empty(shape[::-1], _INT).T  # slot by slot in memory, as the loops over users want it
     bad = _empty_to_minus_one(actions, num_items, slates)
     if bad >= 0:
         row, slot = divmod(bad, shape[1])

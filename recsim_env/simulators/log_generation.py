@@ -18,7 +18,7 @@ from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.world import World, choose_rows
+from recsim_env.simulators.worlds.world import World, put_rows
 
 POLICY_LUCK = 1 << 63  # added to a user's seed: the policy's luck is not that of its user
 PIECE_ROWS = 1 << 15  # of a piece, 7 MB with slates of 5: small enough for the processor's cache
@@ -131,8 +131,9 @@ def _generate(
             over = outcome.left | truncated
             if over.any():
                 episode, elapsed = episode + over, np.where(over, 0, elapsed)
-                begun = world.begin(Luck(seeds, episode, elapsed))
-                state = begun if over.all() else choose_rows(over, begun, state)
+                rows = np.flatnonzero(over)
+                begun = world.begin(Luck(seeds, episode, elapsed).rows(rows))
+                state = put_rows(state, rows, begun)
             observation = world.observe(state)
         yield piece.log(seeds, start, about)
 

@@ -29,7 +29,7 @@ from recsim_env.simulators.worlds.cascade_kernels import (
     values_of_slates,
 )
 from recsim_env.simulators.worlds.cascade_planning import optimal_plan
-from recsim_env.simulators.worlds.world import Outcome
+from recsim_env.simulators.worlds.world import Entry, Outcome
 from recsim_env.user_models.clicks import Cascade, Response, best_permutation
 
 CLICKS = Cascade()
@@ -85,9 +85,9 @@ class CascadeWorld:
         """The user's state and the step: this MDP is fully observed."""
         return {"state": state.user_state, "step": state.step}
 
-    def observation_sizes(self) -> dict[str, int]:
+    def observation_entries(self) -> dict[str, Entry]:
         """S states; steps 0 to H, where H is seen once, after the last slate."""
-        return {"state": self.num_states, "step": self.horizon + 1}
+        return {"state": Entry(0, self.num_states - 1), "step": Entry(0, self.horizon)}
 
     def respond(self, state: CascadeState, slates: Ints, luck: Luck) -> tuple[CascadeState, Outcome]:
         """Show slates (B, K), -1 in empty slots; an item shown a second time counts as an empty slot."""

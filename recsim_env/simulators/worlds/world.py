@@ -24,6 +24,15 @@ class Outcome(NamedTuple):
     slate_value: Floats  # (B,) what regret is made of: see `World.values`, before the step
 
 
+class Entry(NamedTuple):
+    """One entry of an observation: what one user's values can be."""
+
+    low: float
+    high: float  # inclusive
+    shape: tuple[int, ...] = ()
+    dtype: type = np.int64  # or float32, or int8 for flags that are 0 or 1
+
+
 class World(Protocol):
     """Users and items; a state is a named tuple of arrays with one row per user."""
 
@@ -45,8 +54,8 @@ class World(Protocol):
     def observe(self, state: Any) -> dict[str, Array]:
         """What an agent may see, each (B, ...)."""
 
-    def observation_sizes(self) -> dict[str, int]:
-        """How many values each entry of the observation can take, from 0."""
+    def observation_entries(self) -> dict[str, Entry]:
+        """What the values of each entry of the observation can be; whole numbers begin at 0."""
 
     def respond(self, state: Any, slates: Ints, luck: Luck) -> tuple[Any, Outcome]:
         """Show slates (B, K), -1 in empty slots."""
@@ -67,15 +76,35 @@ class World(Protocol):
         """
 
 
-State = TypeVar("State", bound=tuple[Array, ...])
+State = TypeVar("State", bound=tuple[Any, ...])
+
+
+def take_rows(state: State, index: Array) -> State:
+    """Some of the users: `index` is any NumPy index of the first axis. A state may hold another one."""
+    return type(state)(
+        *(take_rows(column, index) if isinstance(column, tuple) else column[index] for column in state)
+    )
 
 
 def repeat_rows(state: State, G: int) -> State:
     """Every user G times in a row, to show G slates to the same user in the same state."""
-    return type(state)(*(column.repeat(G, axis=0) for column in state))
+    rows = _first_column(state).shape[0]
+    return take_rows(state, np.arange(rows).repeat(G))
 
 
-def choose_rows(mask: Bools, one: State, other: State) -> State:
-    """Row by row, `one` where mask (B,) holds, else `other`."""
-    pairs = zip(one, other, strict=True)
-    return type(one)(*(np.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
+def put_rows(state: State, rows: Ints, other: State) -> State:
+    """A copy of the state in which `rows` (R,) are the R users of `other`."""
+    columns = []
+    for mine, theirs in zip(state, other, strict=True):
+        if isinstance(mine, tuple):
+            columns.append(put_rows(mine, rows, theirs))
+        else:
+            column = mine.copy()
+            column[rows] = theirs
+            columns.append(column)
+    return type(state)(*columns)
+
+
+def _first_column(state: tuple[Any, ...]) -> Array:
+    column = state[0]
+    return _first_column(column) if isinstance(column, tuple) else np.asarray(column)

@@ -12,12 +12,14 @@ WSDM 2008, section 3.4.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Bools, Floats, Ints
+from recsim_env.user_models.clicks.click_fit import ClickFit, smoothed_rate
+from recsim_env.user_models.clicks.examination_chain import log_prob_of_clicks
 from recsim_env.user_models.clicks.response import Response
 
 if TYPE_CHECKING:
@@ -29,6 +31,11 @@ class Cascade:
     """The cascade over slates of any length; it has no parameters beside the attraction it is given."""
 
     draws_per_slot = 1
+
+    @classmethod
+    def default(cls, num_slots: int) -> Self:
+        """There are no parameters."""
+        return cls()
 
     def sample(self, attraction: Floats, u: Floats) -> Response:
         """What users do who find these items attractive with these probabilities.
@@ -51,23 +58,27 @@ class Cascade:
         passed = np.cumprod(1.0 - attraction, axis=1)
         return np.concatenate([np.ones_like(passed[:, :1]), passed[:, :-1]], axis=1)
 
+    def conditional_click_prob(self, attraction: Floats, clicked: Bools) -> Floats:
+        """(B, K) a_k down to the first click, 0 below it."""
+        above: Ints = np.cumsum(clicked, axis=1) - clicked
+        return np.where(above > 0, 0.0, attraction)
+
     def log_prob(self, attraction: Floats, clicked: Bools) -> Floats:
         """(B,) exact log-probability of the clicks; minus infinity for two clicks on one slate."""
-        before_click = np.cumsum(clicked, axis=1) == 0
-        with np.errstate(divide="ignore"):
-            passed = np.where(before_click, np.log1p(-attraction), 0.0).sum(axis=1)
-            stopped = np.where(clicked, np.log(attraction), 0.0).sum(axis=1)
-        return np.asarray(np.where(clicked.sum(axis=1) > 1, -np.inf, passed + stopped))
+        return log_prob_of_clicks(self.conditional_click_prob(attraction, clicked), clicked)
 
-    def fit(self, log: "Log", num_items: int) -> "CascadeFit":
+    @classmethod
+    def fit(cls, log: "Log", num_items: int, *, prior: tuple[float, float] = (0.0, 0.0)) -> ClickFit:
         """Maximum likelihood attraction of every item: clicks / examinations.
 
         The slots down to the first click are examined, all of them if there is none; later clicks of
-        the same slate, which the cascade cannot make, are not used, and `coverage` says how rare they are.
+        the same slate, which the cascade cannot make, are not used, and `coverage` says how rare the
+        slates without such clicks are. The log-likelihood of the fit is that of the clicks used.
 
         Args:
             log: slates of any length, -1 in empty slots.
             num_items: size of the catalogue.
+            prior: pseudo clicks and pseudo misses of every item.
 
         Raises:
             InputError: a slate holds an item outside the catalogue.
@@ -75,23 +86,14 @@ class Cascade:
         log.check_items(num_items)
         clicks_above: Ints = np.cumsum(log.clicked, axis=1) - log.clicked
         examined = (clicks_above == 0) & (log.slate >= 0)
-        examinations = np.bincount(log.slate[examined], minlength=num_items)
+        examinations = np.bincount(log.slate[examined], minlength=num_items).astype(np.float64)
         clicks = np.bincount(log.slate[examined & log.clicked], minlength=num_items)
-        with np.errstate(invalid="ignore"):
-            attraction = clicks / examinations
-            std_error = np.sqrt(attraction * (1.0 - attraction) / examinations)
+        attraction = smoothed_rate(clicks, examinations, prior)
+        used = log.clicked & examined
+        on_slate = np.where(log.slate < 0, 0.0, np.nan_to_num(attraction)[log.slate])
+        curve = cls().log_prob(on_slate, used).sum(keepdims=True) / max((log.slate >= 0).sum(), 1)
         coverage = float(np.mean(log.clicked.sum(axis=1) <= 1)) if len(log) else 1.0
-        return CascadeFit(attraction, std_error, examinations, coverage)
-
-
-@dataclass(frozen=True)
-class CascadeFit:
-    """A cascade fitted to a log."""
-
-    attraction: Floats  # (N,), NaN where an item was never examined
-    std_error: Floats  # (N,) of the attraction, sqrt(a (1-a) / examinations)
-    examinations: Ints  # (N,)
-    coverage: float  # share of the slates that a cascade can produce (at most one click)
+        return ClickFit(cls(), attraction, examinations, curve, coverage)
 
 
 @njit(cache=True)

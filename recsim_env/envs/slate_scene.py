@@ -1,0 +1,203 @@
+"""One step of one user of any world of slates: the facts that drawings show, and the slate in text."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recsim_env.arrays import Floats, Ints
+
+if TYPE_CHECKING:
+    from recsim_env.envs.rendering import Scene
+
+
+@dataclass(frozen=True)
+class Card:
+    """One slot: what stood there and what the user did with it."""
+
+    name: str  # of the item; of an empty slot, why it is empty
+    fate: str  # "clicked", "passed over", "not seen", "empty"; "best" in the best slate
+    attraction: float  # 0 in an empty slot
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The slate of a step and what became of it."""
+
+    cards: tuple[Card, ...]  # K, top first
+    best: tuple[Card, ...]  # K: the best slate of the same state and step
+    reward: float
+    best_value: float  # of the best slate and
+    slate_value: float  # of this one: what regret is made of
+
+    @property
+    def regret(self) -> float:
+        """Of this step; rounding may leave -1e-16 of a zero."""
+        return max(self.best_value - self.slate_value, 0.0)
+
+    @property
+    def clicked(self) -> list[int]:
+        """The slots clicked, from the top."""
+        return [k for k, card in enumerate(self.cards) if card.fate == "clicked"]
+
+    @property
+    def last_seen(self) -> int:
+        """The lowest slot that was looked at, -1 if none."""
+        seen = [k for k, card in enumerate(self.cards) if card.fate in ("clicked", "passed over")]
+        return seen[-1] if seen else -1
+
+    @property
+    def sentence(self) -> str:
+        """What happened, in words."""
+        seen = sum(card.fate in ("clicked", "passed over") for card in self.cards)
+        looked = f"looked at {seen} item{'s' * (seen != 1)}"
+        clicked = self.clicked
+        if not clicked:
+            return f"The user {looked} and clicked none."
+        if len(clicked) > 1:
+            return f"The user {looked} and clicked {len(clicked)} of them."
+        return f"The user {looked} and clicked {self.cards[clicked[0]].name}."
+
+
+def shown_slate(
+    scene: "Scene",
+    row: int,
+    items: Ints,
+    attraction: Floats,
+    best_items: Ints,
+    best_attraction: Floats,
+    name: Callable[[int], str],
+) -> Shown:
+    """The slate of one row and what became of it.
+
+    Args:
+        scene: one that holds a slate and its outcome.
+        row: of the scene.
+        items: (K,) items shown, -1 in empty slots.
+        attraction: (K,) theirs before the step.
+        best_items: (K,) items of the best slate.
+        best_attraction: (K,) theirs.
+        name: of an item.
+    """
+    assert scene.outcome is not None
+    response = scene.outcome.response
+    numbers = items.tolist()
+    cards = []
+    for k, item in enumerate(numbers):
+        if item < 0:
+            cards.append(Card("empty", "empty", 0.0))
+        elif item in numbers[:k]:
+            cards.append(Card(f"repeats slot {numbers.index(item) + 1}: counts as empty", "empty", 0.0))
+        else:
+            looked = "passed over" if response.examined[row, k] else "not seen"
+            fate = "clicked" if response.clicked[row, k] else looked
+            cards.append(Card(name(item), fate, float(attraction[k])))
+    best = [
+        Card(name(item), "best", float(a)) if item >= 0 else Card("empty", "empty", 0.0)
+        for item, a in zip(best_items.tolist(), best_attraction.tolist(), strict=True)
+    ]
+    return Shown(
+        tuple(cards),
+        tuple(best),
+        float(scene.outcome.reward[row]),
+        float(scene.outcome.best_value[row]),
+        float(scene.outcome.slate_value[row]),
+    )
+
+
+def slate_lines(shown: Shown) -> list[str]:
+    """The slots, a line each, and the best slate.
+
+    1  item 7   ████······ 0.41  passed over
+    2  item 2   ███······· 0.35  clicked
+    best slate: item 9, item 7
+    """
+    digits = len(str(len(shown.cards)))
+    width = max(len(card.name) for card in shown.cards)
+    lines = []
+    for k, card in enumerate(shown.cards, start=1):
+        line = f"{k:{digits}}  {card.name:{width}}"
+        if card.fate != "empty":
+            line += f"  {bar(card.attraction)} {card.attraction:.2f}  {card.fate}"
+        lines.append(line.rstrip())
+    return [*lines, "best slate: " + ", ".join(card.name for card in shown.best if card.fate != "empty")]
+
+
+def regret_words(shown: Shown) -> str:
+    """Reward and regret of the step, as the first line says them."""
+    return (
+        f"reward {shown.reward:.4g}   regret {shown.regret:.3f} = "
+        f"{shown.best_value:.3f} (best slate) - {shown.slate_value:.3f} (this slate)"
+    )
+
+
+def bar(share: float) -> str:
+    """Ten cells, full from the left.
+
+    >>> bar(0.41)
+    '████······'
+    """
+    return f"{'█' * round(10 * min(max(share, 0.0), 1.0)):·<10}"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of what drives a user."""
+
+    name: str
+    share: float  # 0 to 1, the length of the bar
+    label: str = ""  # the number beside it
+    marked: bool = False  # on the slate, or played
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What drives a user, as a few bars: interests, memories, boredom."""
+
+    title: str
+    bars: tuple[Bar, ...]
+    curves: tuple[tuple[float, ...], ...] = ()  # of the first bars over recent time, 0 to 1, the last is now
+    curve_title: str = ""
+
+
+@dataclass(frozen=True)
+class UserScene:
+    """Where one user is, what drives them, and the step that led there."""
+
+    step: int  # slates shown so far in this episode
+    horizon: int
+    user: str  # who and where, in words
+    driver: Driver
+    shown: Shown | None  # None at the beginning of an episode, and of a scene that holds a state alone
+
+    @property
+    def without_slate(self) -> str:
+        """Why there is no slate, in words."""
+        return "no slate shown yet" if self.step == 0 else "the last slate was not kept"
+
+
+def user_text(scene: UserScene) -> str:
+    """A few lines of plain text.
+
+    step 7 of 20   user 37   reward 1   regret 0.132 = 0.910 (best slate) - 0.778 (this slate)
+    interest by category
+      category 3   ████████·· 0.81  *
+    1  item 7   ████······ 0.41  passed over
+    best slate: item 9
+    """
+    shown = scene.shown
+    end = scene.without_slate if shown is None else regret_words(shown)
+    width = max((len(b.name) for b in scene.driver.bars), default=0)
+    bars = [
+        f"  {b.name:{width}}  {bar(b.share)} {b.label}{'  *' if b.marked else ''}".rstrip()
+        for b in scene.driver.bars
+    ]
+    head = f"step {scene.step} of {scene.horizon}   {scene.user}   {end}"
+    return "\n".join([head, scene.driver.title, *bars, *(slate_lines(shown) if shown else [])])
+
+
+def one_row(state: Any, row: int) -> Any:
+    """The state of one user, as a batch of one."""
+    one = slice(row, row + 1)
+    return type(state)(
+        *(one_row(column, row) if isinstance(column, tuple) else column[one] for column in state)
+    )

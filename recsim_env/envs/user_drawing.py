@@ -1,0 +1,67 @@
+"""The picture of one step of a user with interests or memories: the slate, and bars of what drives them."""
+
+from recsim_env.arrays import Array
+from recsim_env.envs.sheet import Sheet
+from recsim_env.envs.slate_drawing import (
+    BLUE,
+    BOTTOM,
+    DRIVER,
+    GREY,
+    HEIGHT,
+    INK,
+    MARGIN,
+    PALE,
+    TOP,
+    VERMILION,
+    WIDTH,
+    draw_head,
+    heading,
+)
+from recsim_env.envs.slate_scene import Bar, Driver, UserScene
+
+RIGHT = WIDTH - MARGIN
+CURVES_TOP = 300.0  # curves, where there are any, stand under the bars
+COLORS = (BLUE, VERMILION, "#009e73")  # of the curves and of the bars they belong to
+
+
+def user_picture(scene: UserScene) -> Array:
+    """(480, 720, 3) uint8."""
+    sheet = Sheet(WIDTH, HEIGHT)
+    draw_head(sheet, scene.step, scene.horizon, f"{scene.user}.", scene.shown, scene.without_slate)
+    if scene.shown is not None:
+        sheet.text(MARGIN, 76, scene.user, size=8.5, color=GREY)
+    driver = scene.driver
+    heading(sheet, DRIVER, driver.title)
+    foot = CURVES_TOP - 34.0 if driver.curves else BOTTOM
+    pitch = min(31.0, (foot - TOP) / max(len(driver.bars), 1))
+    for i, one in enumerate(driver.bars):
+        color = COLORS[i] if i < len(driver.curves) else VERMILION if one.marked else BLUE
+        _draw_bar(sheet, one, TOP + i * pitch, pitch, color)
+    if driver.curves:
+        _draw_curves(sheet, driver)
+    return sheet.pixels()
+
+
+def _draw_bar(sheet: Sheet, one: Bar, y: float, pitch: float, color: str) -> None:
+    """The name above its bar, the number at the right; marked ones are bold."""
+    size = min(8.0, pitch / 3.2)
+    sheet.text(
+        DRIVER, y + pitch * 0.25, one.name, size=size, bold=one.marked, color=INK, width=RIGHT - DRIVER - 36
+    )
+    sheet.text(RIGHT, y + pitch * 0.25, one.label, size=size, align="right", color=GREY)
+    line, thick = y + pitch * 0.62, min(8.0, pitch * 0.26)
+    sheet.box((DRIVER, line), (RIGHT - DRIVER, thick), fill="#f6f6f6", edge=PALE, line=0.6)
+    sheet.box((DRIVER, line), ((RIGHT - DRIVER) * min(max(one.share, 0.0), 1.0), thick), fill=color)
+
+
+def _draw_curves(sheet: Sheet, driver: Driver) -> None:
+    sheet.text(DRIVER, CURVES_TOP - 14, driver.curve_title, size=8.5, color=GREY)
+    height = BOTTOM - CURVES_TOP
+    sheet.box((DRIVER, CURVES_TOP), (RIGHT - DRIVER, height), edge=PALE, line=0.8)
+    for curve, color in zip(driver.curves, COLORS, strict=False):
+        points = [
+            (DRIVER + (RIGHT - DRIVER) * t / (len(curve) - 1), BOTTOM - height * min(max(y, 0.0), 1.0))
+            for t, y in enumerate(curve)
+        ]
+        sheet.line(points, color=color, width=1.6)
+        sheet.disc(points[-1], 3, fill=color)

@@ -1,0 +1,57 @@
+"""The part that worlds of slates share: the last slate and its clicks, in states and observations."""
+
+from typing import Protocol
+
+import numpy as np
+
+from recsim_env.arrays import Array, Bools, Ints
+from recsim_env.errors import InputError
+from recsim_env.simulators.worlds.world import Entry, World
+
+
+class StateWithSlate(Protocol):
+    """A state that remembers its last slate."""
+
+    @property
+    def step(self) -> Ints:
+        """(B,) slates shown so far."""
+
+    @property
+    def slate(self) -> Ints:
+        """(B, K) the last one, -1 in empty slots, all of them before the first."""
+
+    @property
+    def clicked(self) -> Bools:
+        """(B, K) of the last slate."""
+
+
+def no_slate(B: int, K: int) -> tuple[Ints, Bools]:
+    """(B, K) empty slots and (B, K) no clicks: what a state holds before the first slate."""
+    return np.full((B, K), -1), np.zeros((B, K), np.bool_)
+
+
+def observe_last_slate(state: StateWithSlate, num_items: int) -> dict[str, Array]:
+    """`step`, `slate` (B, K), where N stands for an empty slot as in actions, and `clicked` (B, K) 0 or 1."""
+    return {
+        "step": state.step,
+        "slate": np.where(state.slate < 0, num_items, state.slate),
+        "clicked": state.clicked.view(np.int8),
+    }
+
+
+def last_slate_entries(world: World) -> dict[str, Entry]:
+    """The spaces of `observe_last_slate`."""
+    K = world.slate_size
+    return {
+        "step": Entry(0, world.horizon),
+        "slate": Entry(0, world.num_items, (K,)),
+        "clicked": Entry(0, 1, (K,), np.int8),
+    }
+
+
+def check_sizes(slate_size: int, num_items: int, horizon: int) -> None:
+    """Refuse a slate longer than the catalogue, and an episode without steps."""
+    if not 1 <= slate_size <= num_items:
+        raise InputError(f"slate_size must be from 1 to the number of items ({num_items}), got {slate_size}")
+    if horizon < 1:
+        raise InputError(f"horizon must be at least 1, got {horizon}")

@@ -1,0 +1,417 @@
+"""Repeated listening: users play songs they know, by the strength of their memory, and discover new ones.
+
+The two-stage form of ACT-R, which is stable. At each song the user wants one they know with probability
+rho, else a new one. With s_i = sum_j (now - t_j)^-d over the plays of song i (its base-level activation is
+B_i = ln s_i) and recommendations A brought to mind exp(beta) times as easily,
+
+    P(plays i | wants a known song) ~ s_i^(1/T) exp(beta [i in A]),       i known, not yet played this session
+    P(plays i | wants a new song) ~ q_ui exp(beta [i in A]),              i unknown
+    q_ui = taste_u,c(i) popularity_i / (popularity of its category)
+
+The user plays one song a step and earns the recommender 1 if it was on the slate.
+
+Not built: the user who plays the song of the highest activation whenever it is above a threshold. Their
+share of repeats jumps from 0.15 to 1 within half a unit of the threshold, because what is played becomes
+stronger still; a gate of fixed probability cannot run away.
+
+Source: Anderson et al., "An integrated theory of the mind", Psychological Review 111, 2004 (ACT-R); Tran
+et al., "Transformers Meet ACT-R", RecSys 2024, for listening sessions.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.errors import InputError
+from recsim_env.simulators.catalogue import Catalogue, synthetic_catalogue
+from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.population import synthetic_tastes
+from recsim_env.simulators.worlds.last_slate import check_sizes
+from recsim_env.simulators.worlds.repeat_kernels import (
+    SONG,
+    SongMemory,
+    choose_songs,
+    empty_memory,
+    note_known,
+    remember,
+    weights_of_songs,
+)
+from recsim_env.simulators.worlds.world import Entry, Outcome, take_rows
+from recsim_env.user_models.clicks import Response
+
+LONGEST_AGO = 87_600.0  # hours: ten years, and all that is longer
+TRIES = 8  # to draw a song that is new to the user, before the exact draw over the whole catalogue
+
+
+class ListeningState(NamedTuple):
+    """Where B users are."""
+
+    user: Ints  # (B,) number of the user in the population
+    step: Ints  # (B,) songs played so far in this episode
+    now: Floats  # (B,) whole seconds since the user's first event
+    session_start: Floats  # (B,) seconds
+    session_song: Ints  # (B,) songs played so far in this session
+    known: Array  # (B, N / 64 rounded up) uint64, one bit a song
+    known_mass: Floats  # (B,) sum of q_ui over known songs
+    recent: Ints  # (B, R) the last songs played, latest first, -1 before the first
+    recent_time: Floats  # (B, R) seconds
+    memory: SongMemory
+
+
+@dataclass(frozen=True)
+class ListeningWorld:
+    """Listeners of a population before a catalogue of songs.
+
+    Raises:
+        InputError: a parameter out of range; a catalogue not sorted by category.
+    """
+
+    catalogue: Catalogue
+    taste: Floats  # (U, C) share of each category in a user's discoveries
+    slate_size: int = 1  # K
+    horizon: int = 100  # H, songs of an episode
+    repeat: float = 0.72  # rho, 0 to 1
+    temperature: float = 1.5  # T, above 0
+    decay: float = 0.5  # d, 0 to 1 (1 excluded)
+    beta: float = 3.0  # log of how much easier a recommended song comes to mind, 0 or more
+    session_length: int = 10  # songs
+    mean_gap: float = 45_000.0  # seconds between sessions: half an hour plus an exponential
+    song_seconds: int = 240
+    remembered: int = 500  # E plays, fewer than there are songs
+    memory: str = "exact"  # or approximate
+    history_length: int = 20  # R plays that an agent sees
+    world_seed: int = 0  # of the plays before the first episode
+
+    def __post_init__(self) -> None:
+        check_sizes(self.slate_size, self.num_items, self.horizon)
+        if self.memory not in ("exact", "approximate"):
+            raise InputError(f"memory must be exact or approximate, got {self.memory!r}")
+        C = self.taste.shape[1]
+        if self.catalogue.num_categories != C or not np.allclose(self.taste.sum(axis=1), 1.0):
+            raise InputError(
+                f"taste must be distributions over the {self.catalogue.num_categories} categories, got shape "
+                f"{self.taste.shape}"
+            )
+        if (np.diff(self.catalogue.category) < 0).any():
+            raise InputError("the catalogue must be sorted by category")
+        ranges = (
+            ("repeat", self.repeat, 0.0 <= self.repeat <= 1.0, "from 0 to 1"),
+            ("temperature", self.temperature, self.temperature > 0.0, "above 0"),
+            ("decay", self.decay, 0.0 <= self.decay < 1.0, "from 0 to below 1"),
+            ("beta", self.beta, 0.0 <= self.beta <= 50.0, "from 0 to 50"),
+            ("session_length", self.session_length, self.session_length >= 1, "at least 1"),
+            ("mean_gap", self.mean_gap, self.mean_gap >= SHORTEST_GAP, f"at least {SHORTEST_GAP:g} seconds"),
+            ("song_seconds", self.song_seconds, self.song_seconds >= 1, "at least 1"),
+            ("history_length", self.history_length, self.history_length >= 1, "at least 1"),
+            (
+                "remembered",
+                self.remembered,
+                1 <= self.remembered <= min(self.num_items - self.slate_size, 32_000),
+                f"from 1 to {min(self.num_items - self.slate_size, 32_000)}, so that some songs are new",
+            ),
+        )
+        for name, value, holds, rule in ranges:
+            if not holds:
+                raise InputError(f"{name} must be {rule}, got {value}")
+
+    @property
+    def num_items(self) -> int:
+        """N."""
+        return self.catalogue.num_items
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return len(self.taste)
+
+    def begin(self, luck: Luck) -> ListeningState:
+        """Users drawn uniformly from the population, at the beginning of a session, with their past."""
+        user = (luck.uniform("user") * self.num_users).astype(np.int64)
+        return take_rows(self._past, user)
+
+    def observe(self, state: ListeningState) -> dict[str, Array]:
+        """The user, the last songs they played and how long ago, and where in the session they are."""
+        hours = np.minimum((state.now[:, None] - state.recent_time) / 3600.0, LONGEST_AGO)
+        return {
+            "user": state.user,
+            "step": state.step,
+            "session_song": state.session_song,
+            "recent": np.where(state.recent < 0, self.num_items, state.recent),
+            "hours_ago": np.where(state.recent < 0, 0.0, hours).astype(np.float32),
+        }
+
+    def observation_entries(self) -> dict[str, Entry]:
+        """U users, songs of 0 to N (N before the first), hours."""
+        R = self.history_length
+        return {
+            "user": Entry(0, self.num_users - 1),
+            "step": Entry(0, self.horizon),
+            "session_song": Entry(0, self.session_length - 1),
+            "recent": Entry(0, self.num_items, (R,)),
+            "hours_ago": Entry(0.0, LONGEST_AGO, (R,), np.float32),
+        }
+
+    def weights(self, state: ListeningState) -> Floats:
+        """(B, L) s_i^(1/T) of the songs `state.memory.table[:, SONG]`; 0 if played in this session."""
+        weight = np.empty((len(state.now), state.memory.table.shape[2]))
+        weights_of_songs(
+            state.memory,
+            self._exact,
+            state.now,
+            state.session_start,
+            self.decay,
+            1.0 / self.temperature,
+            weight,
+        )
+        return weight
+
+    def respond(self, state: ListeningState, slates: Ints, luck: Luck) -> tuple[ListeningState, Outcome]:
+        """Recommend slates (B, K), -1 in empty slots; an item shown a second time counts as an empty slot."""
+        u = luck.uniform("song", (3 + TRIES,))
+        gap = np.floor(SHORTEST_GAP - np.log1p(-luck.uniform("gap")) * (self.mean_gap - SHORTEST_GAP))
+        played, response, best, value = self._choose(state, slates, u)
+        over = state.session_song + 1 == self.session_length
+        now = state.now + np.where(over, gap, self.song_seconds)
+        memory = SongMemory(*(column.copy() for column in state.memory))
+        learned, forgotten = np.empty_like(played), np.empty_like(played)
+        remember(played, state.now, memory, self._exact, learned, forgotten)
+        known, known_mass = state.known.copy(), state.known_mass.copy()
+        note_known(known, known_mass, learned, forgotten, state.user, self.taste, *self._shares[:2])
+        after = ListeningState(
+            user=state.user,
+            step=state.step + 1,
+            now=now,
+            session_start=np.where(over, now, state.session_start),
+            session_song=np.where(over, 0, state.session_song + 1),
+            known=known,
+            known_mass=known_mass,
+            recent=np.concatenate([played[:, None], state.recent[:, :-1]], axis=1),
+            recent_time=np.concatenate([state.now[:, None], state.recent_time[:, :-1]], axis=1),
+            memory=memory,
+        )
+        reward = np.asarray(response.clicked.any(axis=1), np.float64)
+        left = np.zeros(len(slates), np.bool_)
+        return after, Outcome(reward, left, response, best, value)
+
+    def expected_reward(self, state: ListeningState, slates: Ints) -> Floats:
+        """(B,) the probability that the next song is on the slate."""
+        return self.values(state, slates)[1]
+
+    def values(self, state: ListeningState, slates: Ints) -> tuple[Floats, Floats]:
+        """(B,) the probability that the next song is on the best slate, and on this one."""
+        return self._choose(state, slates, np.zeros((len(slates), 3 + TRIES)))[2:]
+
+    def best_slate(self, state: ListeningState) -> Ints:
+        """(B, K) the slate most likely to hold the next song.
+
+        It is made of the m strongest known songs and the K - m most appealing new ones, for the best m.
+        """
+        weight = self.weights(state)
+        best = np.empty((len(weight), self.slate_size), np.int64)
+        for b, user in enumerate(state.user.tolist()):
+            order = np.argsort(-weight[b], kind="stable")
+            strong = state.memory.table[b, SONG, order[weight[b, order] > 0.0]].astype(np.int64)
+            bits = np.unpackbits(state.known[b].view(np.uint8), bitorder="little")
+            favourites = self._favourites[user]
+            new = favourites[bits[favourites] == 0]
+            slates = [
+                np.concatenate([strong[:m], new[: self.slate_size - m]])
+                for m in range(min(self.slate_size, len(strong)) + 1)
+            ]
+            alone = take_rows(state, np.full(len(slates), b))
+            best[b] = slates[int(np.argmax(self.values(alone, np.array(slates))[1]))]
+        return best
+
+    def _choose(
+        self, state: ListeningState, slates: Ints, u: Floats
+    ) -> tuple[Ints, Response, Floats, Floats]:
+        B, K = slates.shape
+        if slates.size and slates.max() >= self.num_items:
+            raise IndexError("a slate holds an item outside the catalogue")
+        played, best, value = np.empty(B, np.int64), np.empty(B), np.empty(B)
+        clicked, listed = np.empty((K, B), np.bool_).T, np.empty((K, B), np.bool_).T
+        choose_songs(
+            self.taste,
+            self._cumulative_taste,
+            *self._shares,
+            self._favourites,
+            self.repeat,
+            np.expm1(self.beta),
+            self.decay,
+            1.0 / self.temperature,
+            state.user,
+            state.memory,
+            self._exact,
+            state.now,
+            state.session_start,
+            state.known,
+            state.known_mass,
+            slates,
+            u,
+            played,
+            clicked,
+            listed,
+            best,
+            value,
+        )
+        return played, Response(clicked, listed), best, value
+
+    @property
+    def _exact(self) -> bool:
+        return self.memory == "exact"
+
+    @cached_property
+    def _cumulative_taste(self) -> Floats:
+        return np.cumsum(self.taste, axis=1)
+
+    @cached_property
+    def _shares(self) -> tuple[Ints, Floats, Floats, Ints]:
+        """Category (N,), share within it (N,), its sums (N,), where categories start (C+1,)."""
+        category, popularity = self.catalogue.category, self.catalogue.popularity
+        start = np.searchsorted(category, np.arange(self.catalogue.num_categories + 1))
+        share = popularity / np.bincount(category, popularity)[category]
+        sums = np.cumsum(share)
+        before = np.concatenate([[0.0], sums])[start[:-1]]
+        return category, share, sums - before[category], start
+
+    @cached_property
+    def _favourites(self) -> Ints:
+        """(U, F) every user's songs by appeal, highest first: more than memory and slate together hold."""
+        category, share = self._shares[:2]
+        F = min(self.num_items, self.remembered + self.slate_size)
+        rows = [np.argsort(-(taste[category] * share), kind="stable")[:F] for taste in self.taste]
+        return np.array(rows)
+
+    @cached_property
+    def _past(self) -> ListeningState:
+        """(U, ...) the population after as many plays as they remember, nothing recommended to them."""
+        U, R = self.num_users, self.history_length
+        state = ListeningState(
+            user=np.arange(U),
+            step=np.zeros(U, np.int64),
+            now=np.zeros(U),
+            session_start=np.zeros(U),
+            session_song=np.zeros(U, np.int64),
+            known=np.zeros((U, -(-self.num_items // 64)), np.uint64),
+            known_mass=np.zeros(U),
+            recent=np.full((U, R), -1),
+            recent_time=np.zeros((U, R)),
+            memory=empty_memory(U, self.remembered, self._exact),
+        )
+        luck = Luck.from_seeds(np.arange(U) + (self.world_seed << 20) + PAST)
+        nothing = np.full((U, self.slate_size), -1)
+        for play in range(-(-self.remembered // self.session_length) * self.session_length):
+            state, _ = self.respond(state, nothing, luck.at(play))
+        return state._replace(step=np.zeros(U, np.int64))
+
+
+SHORTEST_GAP = 1800.0  # seconds between sessions
+PAST = 1 << 48  # seeds of the past, far from those that users of the package choose
+
+
+def repeat_listening(
+    num_items: int = 5000,
+    slate_size: int = 1,
+    num_users: int = 200,
+    num_categories: int = 50,
+    concentration: float = 0.3,
+    repeat: float = 0.72,
+    temperature: float = 1.5,
+    decay: float = 0.5,
+    beta: float = 3.0,
+    session_length: int = 10,
+    mean_gap: float = 45_000.0,
+    remembered: int = 500,
+    memory: str = "exact",
+    history_length: int = 20,
+    horizon: int = 100,
+    world_seed: int = 0,
+) -> ListeningWorld:
+    """Recommend the next song to listeners who repeat what they remember and now and then discover.
+
+    Story:
+        A listener plays a session of songs, goes away, and comes back hours later. Most songs are old
+        ones: heard lately, or often. Some are new, and become old ones. A recommendation makes a song
+        come to mind more easily, but nobody plays a new song who wants an old one, or the reverse.
+
+    Slate (action):
+        One number per slot: a song (0 to N-1), or N to leave a slot empty, which the first slot cannot
+        be. A song shown a second time counts as an empty slot. By default a slate is one song.
+
+    Observation:
+        `user`, a number in the population; `step`, songs played so far; `session_song`, songs played so
+        far in this session; `recent`, the last `history_length` songs, latest first (N before the
+        first), and `hours_ago`, how long ago each began.
+
+    What the user does:
+        Wants a song they know with probability `repeat`, else a new one. Among known songs, not yet
+        played in this session, chooses in proportion to (sum_j t_j^-decay)^(1/temperature) over the ages
+        t_j of their plays in seconds; among new ones to popularity within the categories they like. A
+        song on the slate weighs exp(beta) times as much. Plays one song a step, 240 seconds, `session_length`
+        of them a session; then comes back after half an hour plus an exponential time. A song is known
+        while one of its plays is among the last `remembered`.
+
+    Reward:
+        1 if the song played was on the slate, else 0.
+
+    Episode end:
+        Truncated after `horizon` songs; no user leaves. An episode begins with a session, and with the
+        memory of a past that nobody recommended.
+
+    Regret is measured against:
+        The slate most likely to hold the next song, which is exact: the m strongest known songs and the
+        K - m most appealing new ones, for the best m. It looks one song ahead: that a song played now is
+        stronger later is not planned for, but the gate gives every slate the same share of repeats.
+
+    Parameters (default, range, source):
+        num_items: N (5000, more than `remembered`; the trial that the figures below repeat).
+        slate_size: K (1, at least 1; ours).
+        num_users: U, size of the population (200, at least 1; ours).
+        num_categories: C (50, 1 to N; ours).
+        concentration: of the Dirichlet law of tastes (0.3, above 0; ours).
+        repeat: rho (0.72, 0 to 1; the share of repeats in LFM-1b, read off a chart of PISA).
+        temperature: T (1.5, above 0; chosen for the predictability of LFM-1b sessions).
+        decay: d (0.5, 0 to below 1; ACT-R's usual value).
+        beta: how much easier a recommended song comes to mind, in logits (3, 0 to 50; ours).
+        session_length: songs (10, at least 1; LFM-1b sessions are cut to ten).
+        mean_gap: seconds between sessions (45000, at least 1800; half an hour plus twelve on average).
+        remembered: plays (500, 1 to N - K, at most 32000; ours).
+        memory: exact, or approximate: traces of 2/5 as many songs, with the number of plays and
+            the times of the first and last, which takes less time (exact).
+        history_length: songs in the observation (20, at least 1; ours).
+        horizon: H, songs of an episode (100, at least 1; ours).
+        world_seed: of the catalogue, the tastes and the past (0).
+
+    Known simplifications:
+        Spreading activation, partial matching and noise are in `user_models.memory` and not used here:
+        songs are alike but for their plays and popularity. Listeners do not tire of a song, do not skip,
+        and the gate does not depend on the day.
+
+    Version history:
+        v0: first version.
+
+    Source: Anderson et al., "An integrated theory of the mind", 2004; Tran et al., "Transformers Meet
+    ACT-R", RecSys 2024.
+
+    Raises:
+        InputError: a parameter out of range.
+    """
+    return ListeningWorld(
+        catalogue=synthetic_catalogue(num_items, 1, num_categories, world_seed=world_seed),
+        taste=synthetic_tastes(num_users, num_categories, concentration=concentration, world_seed=world_seed),
+        slate_size=slate_size,
+        horizon=horizon,
+        repeat=repeat,
+        temperature=temperature,
+        decay=decay,
+        beta=beta,
+        session_length=session_length,
+        mean_gap=mean_gap,
+        remembered=remembered,
+        memory=memory,
+        history_length=history_length,
+        world_seed=world_seed,
+    )

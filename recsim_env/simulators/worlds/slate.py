@@ -1,0 +1,273 @@
+"""Personal slates: users with lasting interests look at slates from a catalogue, click, stay or leave.
+
+User u with interest x_u finds item i attractive with probability a(u, i) = sigmoid(offset_i + x_u . f_i),
+looks at the slate and clicks by a click model, earns 1 a click, and leaves with probability l_1 after a
+slate with a click and l_0 after one without. With r(A) the expected clicks of slate A and
+
+    stay(A) = 1 - l_1 P(a click) - l_0 P(no click),      Q_h(u, A) = r(A) + stay(A) V_{h+1}(u),
+
+the slate A* of the K most attractive items, most attractive first, has both the most expected clicks and,
+if l_0 >= l_1, the most users who stay, so it is best at every step, and
+
+    V_h(u) = r(A*) (1 + stay(A*) + ... + stay(A*)^(H-h-1)).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.errors import InputError
+from recsim_env.simulators.catalogue import Catalogue, synthetic_catalogue
+from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.population import synthetic_interests
+from recsim_env.simulators.worlds.candidates import CandidateWorld
+from recsim_env.simulators.worlds.last_slate import (
+    check_sizes,
+    last_slate_entries,
+    no_slate,
+    observe_last_slate,
+)
+from recsim_env.simulators.worlds.world import Entry, Outcome, World
+from recsim_env.user_models.affinity import attraction_of_slates, top_items
+from recsim_env.user_models.clicks import ClickModel, Response, click_model
+from recsim_env.user_models.clicks.totals import click_totals, count_clicks, show
+
+
+class SlateState(NamedTuple):
+    """Where B users are."""
+
+    user: Ints  # (B,) number of the user in the population
+    interest: Array  # (B, D) float32
+    step: Ints  # (B,) slates shown so far
+    slate: Ints  # (B, K) the last one, -1 in empty slots and before the first
+    clicked: Bools  # (B, K) of the last slate
+
+
+@dataclass(frozen=True)
+class SlateWorld:
+    """Users of a population before a catalogue.
+
+    Raises:
+        InputError: a shape that does not fit, a probability outside [0, 1], a slate size or horizon out of
+            range.
+    """
+
+    catalogue: Catalogue
+    interest: Array  # (U, D) float32; its length says how sharply users tell items apart
+    clicks: ClickModel
+    slate_size: int  # K, 1 to N
+    horizon: int  # H, 1 or more
+    intercept: float = 0.0  # logit of the attraction of an item that is nothing to the user
+    leave_after_click: float = 0.0  # l_1, probability after each slate with a click
+    leave_without_click: float = 0.0  # l_0
+    interest_observed: bool = True
+
+    def __post_init__(self) -> None:
+        check_sizes(self.slate_size, self.catalogue.num_items, self.horizon)
+        if self.interest.ndim != 2 or self.interest.shape[1] != self.catalogue.dimension:
+            raise InputError(
+                f"interest must have shape (U, {self.catalogue.dimension}), got {self.interest.shape}"
+            )
+        for name in ("leave_after_click", "leave_without_click"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise InputError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        if self.leave_without_click < self.leave_after_click:
+            raise InputError(
+                f"leave_without_click must be at least leave_after_click ({self.leave_after_click}), got "
+                f"{self.leave_without_click}: the best slate is known only if clicks keep users"
+            )
+
+    @property
+    def num_items(self) -> int:
+        """N."""
+        return self.catalogue.num_items
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return len(self.interest)
+
+    def begin(self, luck: Luck) -> SlateState:
+        """Users drawn uniformly from the population."""
+        B = len(luck)
+        user = (luck.uniform("user") * self.num_users).astype(np.int64)
+        return SlateState(user, self.interest[user], np.zeros(B, np.int64), *no_slate(B, self.slate_size))
+
+    def observe(self, state: SlateState) -> dict[str, Array]:
+        """Who it is, what they like (if observed), and what they did with the last slate."""
+        seen = {"user": state.user, **observe_last_slate(state, self.num_items)}
+        return {**seen, "interest": state.interest} if self.interest_observed else seen
+
+    def observation_entries(self) -> dict[str, Entry]:
+        """U users; real interests; slates of 0 to N, where N stands for an empty slot."""
+        entries = {"user": Entry(0, self.num_users - 1), **last_slate_entries(self)}
+        bound = float(np.abs(self.interest).max())
+        interest = {"interest": Entry(-bound, bound, (self.catalogue.dimension,), np.float32)}
+        return {**entries, **interest} if self.interest_observed else entries
+
+    def slate_attraction(self, state: SlateState, slates: Ints) -> Floats:
+        """(B, K) a(u, i) of what is shown; 0 in empty slots and for an item's second showing."""
+        return attraction_of_slates(state.interest, self.catalogue.features, self._offset, slates)
+
+    def respond(self, state: SlateState, slates: Ints, luck: Luck) -> tuple[SlateState, Outcome]:
+        """Show slates (B, K), -1 in empty slots; an item shown a second time counts as an empty slot."""
+        attraction = self.slate_attraction(state, slates)
+        after, reward, left, response = self.react(state, slates, attraction, luck)
+        return after, Outcome(reward, left, response, *self._values(state, attraction))
+
+    def react(
+        self, state: SlateState, slates: Ints, attraction: Floats, luck: Luck
+    ) -> tuple[SlateState, Floats, Bools, Response]:
+        """The step without its values: the state after it, reward (B,), left (B,), response."""
+        u = luck.uniform("click", (self.clicks.draws_per_slot, self.slate_size))
+        leave = luck.uniform("leave")
+        response = show(self.clicks, attraction, u)
+        reward = count_clicks(response.clicked)
+        left = leave < np.where(reward > 0.0, self.leave_after_click, self.leave_without_click)
+        after = SlateState(state.user, state.interest, state.step + 1, slates.copy("K"), response.clicked)
+        return after, reward, left, response
+
+    def expected_reward(self, state: SlateState, slates: Ints) -> Floats:
+        """(B,) expected clicks of this slate."""
+        return click_totals(self.clicks, self.slate_attraction(state, slates))[0]
+
+    def best_slate(self, state: SlateState) -> Ints:
+        """(B, K) the most attractive items of the whole catalogue, most attractive first."""
+        return self._best[0][state.user]
+
+    def values(self, state: SlateState, slates: Ints) -> tuple[Floats, Floats]:
+        """(B,) V_h(u) and (B,) Q_h(u, A)."""
+        return self._values(state, self.slate_attraction(state, slates))
+
+    def _values(self, state: SlateState, attraction: Floats) -> tuple[Floats, Floats]:
+        clicks, stay = self._worth(attraction)
+        value = self._best[1]
+        step = np.minimum(state.step, self.horizon - 1)
+        return value[state.user, step], clicks + stay * value[state.user, step + 1]
+
+    def _worth(self, attraction: Floats) -> tuple[Floats, Floats]:
+        """r(A) and stay(A), (B,) both."""
+        clicks, none = click_totals(self.clicks, attraction)
+        leave = self.leave_after_click + (self.leave_without_click - self.leave_after_click) * none
+        return clicks, 1.0 - leave
+
+    @cached_property
+    def _offset(self) -> Array:  # (N,) float32
+        return (self.intercept + self.catalogue.quality).astype(np.float32)
+
+    @cached_property
+    def _best(self) -> tuple[Ints, Floats]:
+        """(U, K) the best slate of every user and (U, H+1) its value with h steps done."""
+        features = self.catalogue.features
+        slates = top_items(self.interest, features, self._offset, self.slate_size)
+        clicks, stay = self._worth(attraction_of_slates(self.interest, features, self._offset, slates))
+        value = np.zeros((self.num_users, self.horizon + 1))
+        for h in range(self.horizon - 1, -1, -1):
+            value[:, h] = clicks + stay * value[:, h + 1]
+        return slates, value
+
+
+def slate_rec(
+    num_items: int = 1000,
+    slate_size: int = 10,
+    clicks: str = "cascade",
+    num_users: int = 1000,
+    dimension: int = 16,
+    num_categories: int = 20,
+    sharpness: float = 5.0,
+    intercept: float = -5.5,
+    leave_after_click: float = 0.02,
+    leave_without_click: float = 0.2,
+    horizon: int = 20,
+    interest_observed: bool = True,
+    candidates: int | None = None,
+    candidates_from: str = "catalogue",
+    world_seed: int = 0,
+) -> World:
+    """Show a user what they like out of a thousand items, before they lose patience and leave.
+
+    Story:
+        A visitor out of a population comes to a catalogue of items in categories. They like two or
+        three of the categories, look through the slates they are shown, click what appeals to them, and
+        leave sooner when a slate had nothing for them.
+
+    Slate (action):
+        One number per slot: an item (0 to N-1), or N to leave a slot empty, which the first slot cannot
+        be. An item shown a second time counts as an empty slot. With `candidates` the numbers are places
+        in the candidate set of the observation instead (0 to C-1; C leaves a slot empty).
+
+    Observation:
+        `user`, a number in the population; `interest`, their interest vector (unless
+        `interest_observed` is False); `step`, slates shown so far; `slate` and `clicked`, the last slate
+        (N = empty) and which of its slots were clicked. With `candidates`: `candidates`, the C items
+        that can be shown now. The items' features are `env.unwrapped.world.catalogue.features`.
+
+    What the user does:
+        Finds item i attractive with probability sigmoid(intercept + quality_i + sharpness x . f_i) for
+        unit interests x and features f, independently, and looks and clicks by the click model named.
+        Leaves with probability `leave_after_click` after a slate with a click, else
+        `leave_without_click`. Interests do not change.
+
+    Reward:
+        The number of clicks.
+
+    Episode end:
+        Terminated when the user leaves, truncated after `horizon` slates.
+
+    Regret is measured against:
+        The K most attractive items, most attractive first, at every step, with the exact value of the
+        rest of the episode. This is the optimum for click models in which a higher slot is examined no
+        less and clicks keep the user; the tests compare it with every slate of small catalogues for each
+        model named. With `candidates` against the best slate of the present candidates for this step's
+        clicks alone (later candidates are chance, and staying longer is worth more than that oracle says).
+
+    Parameters (default, range, source):
+        num_items: N (1000, at least num_categories; ours).
+        slate_size: K (10, 1 to N; as SARDINE's slates).
+        clicks: name of a click model in `user_models.clicks.CLICK_MODELS` (cascade), with its defaults.
+        num_users: U, size of the population (1000, at least 1; ours).
+        dimension: D of interests and features (16, at least 1; ours).
+        num_categories: C (20, 1 to N; ours).
+        sharpness: how much more the nearest item attracts, in logits (5, at least 0; ours).
+        intercept: logit of an item at a right angle to the interest (-5.5; ours, see below).
+        leave_after_click: probability (0.02, 0 to leave_without_click; ours).
+        leave_without_click: probability (0.2, up to 1; ours).
+        horizon: H, slates of an episode (20, at least 1; ours).
+        interest_observed: False leaves the agent to learn interests from clicks (True).
+        candidates: C, size of the candidate set (None: every item can be shown; K to N).
+        candidates_from: catalogue, spread evenly over all items, or interest, spread over the 10 C items
+            nearest to the user, as a retrieval stage would (catalogue).
+        world_seed: of catalogue and population (0).
+
+    Known simplifications:
+        Interests last for ever, items attract independently of each other, nothing bores, and the
+        numbers are chosen so that random slates are clicked one time in six and the best nine in ten;
+        they are not fitted to data.
+
+    Version history:
+        v0: first version.
+
+    Source: the composition is ours; for the click models see their own pages.
+
+    Raises:
+        InputError: a parameter out of range, or an unknown click model.
+    """
+    if not sharpness >= 0.0:
+        raise InputError(f"sharpness must be 0 or more, got {sharpness}")
+    catalogue = synthetic_catalogue(num_items, dimension, num_categories, world_seed=world_seed)
+    interest = synthetic_interests(catalogue, num_users, world_seed=world_seed)
+    world = SlateWorld(
+        catalogue=catalogue,
+        interest=np.float32(sharpness) * interest,
+        clicks=click_model(clicks, slate_size),
+        slate_size=slate_size,
+        horizon=horizon,
+        intercept=intercept,
+        leave_after_click=leave_after_click,
+        leave_without_click=leave_without_click,
+        interest_observed=interest_observed,
+    )
+    return world if candidates is None else CandidateWorld(world, candidates, candidates_from)

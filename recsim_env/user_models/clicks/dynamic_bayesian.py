@@ -1,0 +1,107 @@
+"""The dynamic Bayesian model: the user goes on until a clicked item satisfies, or patience ends.
+
+    E_1 = 1,      C_k = E_k A_k,      A_k ~ Bernoulli(a_k),      S_k ~ Bernoulli(sigma_k) if clicked, else 0
+    P(E_{k+1} = 1 | E_k = 1, S_k) = gamma (1 - S_k)
+
+Satisfaction sigma may be one number, or one for each slot shown, (B, K), since it belongs to the item. With
+gamma = 1 it is the simplified dynamic Bayesian model.
+
+Source: Chapelle, Zhang, "A dynamic Bayesian network click model for web search ranking", WWW 2009.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from recsim_env.arrays import Bools, Floats
+from recsim_env.user_models.clicks.chain_fit import ChainStatistics, fit_chain
+from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit
+from recsim_env.user_models.clicks.examination_chain import (
+    conditional_click_prob_of_chain,
+    examine_prob_of_chain,
+    log_prob_of_clicks,
+    sample_chain,
+)
+from recsim_env.user_models.clicks.response import Response
+
+if TYPE_CHECKING:
+    from recsim_env.simulators.log import Log
+
+
+@dataclass(frozen=True)
+class DynamicBayesian:
+    """The dynamic Bayesian model of slates of any length."""
+
+    satisfaction: Floats | float  # sigma, in [0, 1]: for all items alike, or (B, K) or (K,) for those shown
+    continuation: float  # gamma, in [0, 1]
+
+    draws_per_slot = 2
+
+    @classmethod
+    def default(cls, num_slots: int) -> Self:
+        """Gamma = 0.9, as the paper's best, and sigma = 0.4."""
+        return cls(satisfaction=0.4, continuation=0.9)
+
+    def sample(self, attraction: Floats, u: Floats) -> Response:
+        """See `ClickModel`; u (B, 2, K): attraction, then going on."""
+        return sample_chain(attraction, *self._passage(attraction), u)
+
+    def click_prob(self, attraction: Floats) -> Floats:
+        """(B, K) a_k gamma^{k-1} prod_{j<k} (1 - a_j sigma_j)."""
+        return attraction * self.examine_prob(attraction)
+
+    def examine_prob(self, attraction: Floats) -> Floats:
+        """(B, K) gamma^{k-1} prod_{j<k} (1 - a_j sigma_j)."""
+        return examine_prob_of_chain(attraction, *self._passage(attraction))
+
+    def conditional_click_prob(self, attraction: Floats, clicked: Bools) -> Floats:
+        """(B, K) by the forward filter of `examination_chain`."""
+        return conditional_click_prob_of_chain(attraction, *self._passage(attraction), clicked)
+
+    def log_prob(self, attraction: Floats, clicked: Bools) -> Floats:
+        """(B,) exact log-probability of the clicks."""
+        return log_prob_of_clicks(self.conditional_click_prob(attraction, clicked), clicked)
+
+    def _passage(self, attraction: Floats) -> tuple[Floats, Floats]:
+        after_click = np.broadcast_to(
+            self.continuation * (1.0 - np.asarray(self.satisfaction)), attraction.shape
+        )
+        return np.full(attraction.shape, self.continuation), after_click
+
+    @classmethod
+    def fit(
+        cls, log: "Log", num_items: int, *, iterations: int = 50, prior: tuple[float, float] = PRIOR
+    ) -> ClickFit:
+        """Expectation-maximisation from 1/2 everywhere, one sigma for each item; see `fit_chain`."""
+        gamma, satisfaction, fitted = fit_satisfaction(log, num_items, 0.5, iterations, prior)
+        return ClickFit(cls(float(np.mean(satisfaction)), gamma), *fitted, 1.0, satisfaction)
+
+
+def fit_satisfaction(
+    log: "Log", num_items: int, gamma: float, iterations: int, prior: tuple[float, float]
+) -> tuple[float, Floats, tuple[Floats, Floats, Floats]]:
+    """gamma, sigma (N,) and what `fit_chain` returns; gamma = 1 stays 1.
+
+    A user who went on after a click was not satisfied; one who stopped was with probability
+    sigma / (1 - gamma (1 - sigma)), and otherwise lost patience, as one who stopped after a skip did.
+    """
+    K = log.slate.shape[1]
+    p, q = prior
+    sigma = np.full(num_items, 0.5)
+    patience = np.array([gamma])
+
+    def passage() -> tuple[Floats, Floats]:
+        return np.full(K, patience[0]), np.repeat((patience[0] * (1.0 - sigma))[:, None], K, axis=1)
+
+    def step(attraction: Floats, found: ChainStatistics) -> tuple[Floats, Floats, Floats]:
+        stopped = found.clicks - found.clicks_on
+        satisfied = stopped * sigma / np.maximum(1.0 - patience[0] * (1.0 - sigma), 1e-300)
+        if gamma < 1.0:
+            on = found.skips_on.sum() + found.clicks_on.sum()
+            patience[0] = (p + on) / (p + q + found.skips.sum() + (found.clicks - satisfied).sum())
+        sigma[:] = (p + satisfied) / (p + q + found.clicks)
+        return (p + found.clicked) / (p + q + found.examined), *passage()
+
+    fitted = fit_chain(log, num_items, np.full(num_items, 0.5), *passage(), step, iterations)
+    return float(patience[0]), sigma, fitted

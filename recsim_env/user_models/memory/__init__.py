@@ -1,0 +1,1 @@
+"""What users remember of what they played, bought or read."""
