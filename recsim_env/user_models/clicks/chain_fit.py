@@ -4,11 +4,12 @@ Each step runs the chain of `examination_chain` backward over every slate: which
 were examined, and where the user went on, given all clicks. The posteriors are summed into a few tables:
 
     examined (N,)              expected examinations of every item
-    skips_on, skips (K,)       expected passages on after a skip, and skips, at each slot but the last
+    skips_on, skips (K,)       expected passages on after a skip, and skips, at each slot but the last item's
     clicks_on, clicks (N,)     the same after a click on each item, at each slot but the last
     rank_on, rank_clicks (K,)  the same by slot
 
-from which a model takes its next parameters. Nothing is observed of the passage beyond the last slot.
+from which a model takes its next parameters. Nothing is observed of the passage beyond the last item of a
+slate, so slates end there; empty slots above it are passed over as items that cannot attract.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Bools, Floats, Ints
+from recsim_env.user_models.clicks.click_fit import check_iterations
 from recsim_env.user_models.clicks.examination_chain import smooth_chain
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def fit_chain(
     """Returns the attraction (N,), expected examinations (N,) and the learning curve (iterations,).
 
     Args:
-        log: slates; empty slots (-1) are passed over as items that cannot attract.
+        log: slates, -1 in empty slots.
         num_items: N.
         attraction: (N,) to begin with.
         after_skip: (K,) probability to go on after a skip, to begin with.
@@ -62,6 +64,7 @@ def fit_chain(
         iterations: 1 or more.
     """
     log.check_items(num_items)
+    check_iterations(iterations)
     curve = np.empty(iterations)
     slots = max(int((log.slate >= 0).sum()), 1)
     for i in range(iterations):
@@ -95,20 +98,22 @@ def expect(
     examined, went_on = np.empty(K), np.empty(K)
     log_likelihood = 0.0
     for r in range(R):
-        for k in range(K):
+        end = K
+        while end > 0 and slate[r, end - 1] < 0:
+            end -= 1
+        for k in range(end):
             item = slate[r, k]
             a[k] = attraction[item] if item >= 0 else 0.0
             click[k] = after_click[item, k] if item >= 0 else 0.0
             skip[k] = after_skip[k]
-        log_likelihood += smooth_chain(a, skip, click, clicked[r], examined, went_on)
-        for k in range(K):
+        log_likelihood += smooth_chain(a[:end], skip, click, clicked[r], examined, went_on)
+        for k in range(end):
             item = slate[r, k]
-            if item < 0:
-                continue
-            s.examined[item] += examined[k]
-            s.clicked[item] += clicked[r, k]
-            if k == K - 1:
-                continue
+            if item >= 0:
+                s.examined[item] += examined[k]
+                s.clicked[item] += clicked[r, k]
+            if k == end - 1:
+                break
             if clicked[r, k]:
                 s.clicks_on[item] += went_on[k]
                 s.clicks[item] += 1.0

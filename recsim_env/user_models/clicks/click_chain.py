@@ -16,7 +16,7 @@ import numpy as np
 
 from recsim_env.arrays import Bools, Floats
 from recsim_env.user_models.clicks.chain_fit import ChainStatistics, fit_chain
-from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit
+from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, next_rate
 from recsim_env.user_models.clicks.examination_chain import (
     conditional_click_prob_of_chain,
     examine_prob_of_chain,
@@ -78,7 +78,6 @@ class ClickChain:
         P(R | went on) = a alpha_3 / (a alpha_3 + (1 - a) alpha_2), and with 1 - alpha if the user stopped.
         """
         K = log.slate.shape[1]
-        p, q = prior
         alpha = np.array([0.5, 0.5, 0.25])  # alpha_2 = alpha_3 would be a saddle point
 
         def passage(attraction: Floats) -> Floats:
@@ -90,10 +89,12 @@ class ClickChain:
             if_on = _share(attraction * alpha[2], (1.0 - attraction) * alpha[1])
             if_stopped = _share(attraction * (1.0 - alpha[2]), (1.0 - attraction) * (1.0 - alpha[1]))
             relevant = went_on * if_on + stopped * if_stopped
-            alpha[0] = (p + found.skips_on.sum()) / (p + q + found.skips.sum())
-            alpha[1] = (p + (went_on * (1.0 - if_on)).sum()) / (p + q + (found.clicks - relevant).sum())
-            alpha[2] = (p + (went_on * if_on).sum()) / (p + q + relevant.sum())
-            attraction = (p + found.clicked + relevant) / (p + q + found.examined + found.clicks)
+            irrelevant = found.clicks - relevant
+            alpha[0] = next_rate(found.skips_on.sum(), found.skips.sum(), prior, alpha[0])
+            alpha[1] = next_rate((went_on * (1.0 - if_on)).sum(), irrelevant.sum(), prior, alpha[1])
+            alpha[2] = next_rate((went_on * if_on).sum(), relevant.sum(), prior, alpha[2])
+            trials = found.examined + found.clicks
+            attraction = next_rate(found.clicked + relevant, trials, prior, attraction)
             return attraction, np.full(K, alpha[0]), passage(attraction)
 
         half = np.full(num_items, 0.5)

@@ -41,8 +41,15 @@ class ClickFit:
         """The model for slates (B, K), and their attraction (B, K): 0 in empty slots (-1).
 
         Raises:
-            InputError: an item that the log never showed.
+            InputError: an item that the log never showed, or that is not in the catalogue.
         """
+        N = len(self.attraction)
+        if (slates >= N).any():
+            row, slot = np.argwhere(slates >= N)[0]
+            raise InputError(
+                f"slates[{row}, {slot}] = {slates[row, slot]} is not an item: "
+                f"the fit is of {N} items (0-{N - 1}); fit with a larger num_items"
+            )
         attraction = np.where(slates < 0, 0.0, self.attraction[slates])
         if np.isnan(attraction).any():
             row, slot = np.argwhere(np.isnan(attraction))[0]
@@ -60,3 +67,17 @@ def smoothed_rate(clicks: Array, trials: Array, prior: tuple[float, float]) -> F
     with np.errstate(invalid="ignore"):
         rate = (prior[0] + clicks) / (prior[0] + prior[1] + trials)
     return np.where(trials > 0, rate, np.nan)
+
+
+def next_rate(
+    successes: Array | float, trials: Array | float, prior: tuple[float, float], before: Array | float
+) -> Floats:
+    """`smoothed_rate` in a step of a fit: what it was `before` where nothing was tried and no prior helps."""
+    total = np.asarray(prior[0] + prior[1] + trials)
+    return np.where(total > 0.0, (prior[0] + successes) / np.where(total > 0.0, total, 1.0), before)
+
+
+def check_iterations(iterations: int) -> None:
+    """Refuse a fit of no step."""
+    if iterations < 1:
+        raise InputError(f"iterations must be 1 or more, got {iterations}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from recsim_env.arrays import Bools, Floats
 from recsim_env.user_models.clicks.chain_fit import ChainStatistics, fit_chain
-from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit
+from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, next_rate
 from recsim_env.user_models.clicks.examination_chain import (
     conditional_click_prob_of_chain,
     examine_prob_of_chain,
@@ -71,13 +71,13 @@ class DependentClick:
         The paper's closed form, which takes all slots below the last click for unexamined, is a lower bound.
         """
         K = log.slate.shape[1]
-        p, q = prior
         continuation = np.full(K, 0.5)
 
         def step(attraction: Floats, found: ChainStatistics) -> tuple[Floats, Floats, Floats]:
-            continuation[:] = (p + found.rank_on) / (p + q + found.rank_clicks)
+            continuation[:] = next_rate(found.rank_on, found.rank_clicks, prior, continuation)
             after_click = np.broadcast_to(continuation, (num_items, K))
-            return (p + found.clicked) / (p + q + found.examined), np.ones(K), after_click
+            attraction = next_rate(found.clicked, found.examined, prior, attraction)
+            return attraction, np.ones(K), after_click
 
         fitted = fit_chain(
             log,

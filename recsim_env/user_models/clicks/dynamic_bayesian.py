@@ -16,7 +16,7 @@ import numpy as np
 
 from recsim_env.arrays import Bools, Floats
 from recsim_env.user_models.clicks.chain_fit import ChainStatistics, fit_chain
-from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit
+from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, next_rate
 from recsim_env.user_models.clicks.examination_chain import (
     conditional_click_prob_of_chain,
     examine_prob_of_chain,
@@ -87,7 +87,6 @@ def fit_satisfaction(
     sigma / (1 - gamma (1 - sigma)), and otherwise lost patience, as one who stopped after a skip did.
     """
     K = log.slate.shape[1]
-    p, q = prior
     sigma = np.full(num_items, 0.5)
     patience = np.array([gamma])
 
@@ -99,9 +98,10 @@ def fit_satisfaction(
         satisfied = stopped * sigma / np.maximum(1.0 - patience[0] * (1.0 - sigma), 1e-300)
         if gamma < 1.0:
             on = found.skips_on.sum() + found.clicks_on.sum()
-            patience[0] = (p + on) / (p + q + found.skips.sum() + (found.clicks - satisfied).sum())
-        sigma[:] = (p + satisfied) / (p + q + found.clicks)
-        return (p + found.clicked) / (p + q + found.examined), *passage()
+            tried = found.skips.sum() + (found.clicks - satisfied).sum()
+            patience[0] = next_rate(on, tried, prior, patience[0])
+        sigma[:] = next_rate(satisfied, found.clicks, prior, sigma)
+        return next_rate(found.clicked, found.examined, prior, attraction), *passage()
 
     fitted = fit_chain(log, num_items, np.full(num_items, 0.5), *passage(), step, iterations)
     return float(patience[0]), sigma, fitted

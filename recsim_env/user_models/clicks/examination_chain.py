@@ -110,7 +110,8 @@ def smooth_chain(
 ) -> float:
     """Write P(E_k = 1 | all clicks) and P(E_k = 1, E_{k+1} = 1 | all clicks), (K,) both, of one slate.
 
-    Args: all (K,); went_on at the last slot is what the model says, as nothing there is observed.
+    Args: attraction (K,), the others of that length or longer; went_on at the last slot is what the model
+        says, as nothing there is observed.
 
     Returns: the log-probability of the clicks.
     """

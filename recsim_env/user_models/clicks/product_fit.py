@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Floats, Ints
+from recsim_env.user_models.clicks.click_fit import check_iterations
 
 if TYPE_CHECKING:
     from recsim_env.simulators.log import Log
@@ -33,11 +34,13 @@ def fit_product(
         log: slates, -1 in empty slots, which are left out.
         num_items: N.
         context: (R, K), 0 to num_contexts - 1.
-        num_contexts: how many there can be; one that never occurs keeps the mean of its prior.
+        num_contexts: how many there can be; one that never occurs keeps the mean of its prior,
+            1/2 if it has none.
         iterations: 1 or more.
         prior: pseudo successes and failures of every attraction and examination.
     """
     log.check_items(num_items)
+    check_iterations(iterations)
     listed = log.slate >= 0
     key = log.slate[listed] * num_contexts + context[listed]
     clicks = log.clicked[listed]
@@ -87,13 +90,15 @@ def one_step(
             log_likelihood += m * np.log(p)
         if n > m:
             log_likelihood += (n - m) * np.log1p(-p)
-        missed = (n - m) / (1.0 - p)
+        missed = (n - m) / (1.0 - p) if n > m else 0.0
         attracted[i] += m + missed * (a - p)
         seen[c] += m + missed * (theta - p)
         tried[i] += n
         met[c] += n
     for i in range(len(attraction)):
-        attraction[i] = attracted[i] / tried[i]
+        if tried[i] > 0.0:
+            attraction[i] = attracted[i] / tried[i]
     for c in range(len(examination)):
-        examination[c] = seen[c] / met[c]
+        if met[c] > 0.0:
+            examination[c] = seen[c] / met[c]
     return log_likelihood
