@@ -14,8 +14,11 @@ from typing import Any
 
 from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError
+from recsim_env.simulators.worlds.bored_user import BoredWorld
 from recsim_env.simulators.worlds.candidates import CandidateWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.group_slate import GroupWorld
+from recsim_env.simulators.worlds.interest_drift import DriftWorld
 from recsim_env.simulators.worlds.repeat_listening import ListeningWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.world import Outcome, World
@@ -69,6 +72,9 @@ def _(world: CascadeWorld, scene: Scene, row: int = 0) -> Array:
 
 
 @text.register(SlateWorld)
+@text.register(DriftWorld)
+@text.register(BoredWorld)
+@text.register(GroupWorld)
 @text.register(CandidateWorld)
 @text.register(ListeningWorld)
 def _(world: World, scene: Scene, row: int = 0) -> str:
@@ -79,6 +85,9 @@ def _(world: World, scene: Scene, row: int = 0) -> str:
 
 
 @picture.register(SlateWorld)
+@picture.register(DriftWorld)
+@picture.register(BoredWorld)
+@picture.register(GroupWorld)
 @picture.register(CandidateWorld)
 @picture.register(ListeningWorld)
 def _(world: World, scene: Scene, row: int = 0) -> Array:

@@ -1,5 +1,6 @@
 """What drives the users of each world, for its drawings: `user_scene` dispatches on the type of the world."""
 
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
@@ -9,12 +10,16 @@ from recsim_env.arrays import Floats, Ints
 from recsim_env.envs.rendering import Scene
 from recsim_env.envs.slate_scene import Bar, Driver, Shown, UserScene, one_row, shown_slate
 from recsim_env.simulators.catalogue import Catalogue, category_centres
+from recsim_env.simulators.worlds.bored_user import BoredWorld
 from recsim_env.simulators.worlds.candidates import CandidateWorld
+from recsim_env.simulators.worlds.group_slate import GroupWorld
+from recsim_env.simulators.worlds.interest_drift import DriftWorld
 from recsim_env.simulators.worlds.repeat_kernels import SONG
 from recsim_env.simulators.worlds.repeat_listening import ListeningWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
 
 NUM_BARS = 8
+DAYS_SHOWN = 90
 
 
 @singledispatch
@@ -36,6 +41,55 @@ def _(world: SlateWorld, scene: Scene, row: int) -> UserScene:
 
 
 @user_scene.register
+def _(world: DriftWorld, scene: Scene, row: int) -> UserScene:
+    state = one_row(scene.state, row)
+    shown, items = _shown(world, scene, row)
+    bars = interest_driver(world.catalogue, state.interest[0], items)
+    days = np.linspace(state.day[0] - DAYS_SHOWN, state.day[0], 60)
+    past = world.interest_at(np.repeat(state.user, 60), days)  # (60, D)
+    match = past @ category_centres(world.catalogue).T / (np.linalg.norm(past, axis=1, keepdims=True) + 1e-12)
+    top = [int(one.name.split()[1]) for one in bars.bars[:3]]
+    curves = tuple(tuple((0.5 + 0.5 * match[:, c]).tolist()) for c in top)
+    driver = replace(bars, bars=bars.bars[:5], curves=curves, curve_title=f"their last {DAYS_SHOWN} days")
+    away = f", back after {state.gap[0]:.1f} days" if state.step[0] else ""
+    return UserScene(int(state.step[0]), world.horizon, f"user {state.user[0]}{away}", driver, shown)
+
+
+@user_scene.register
+def _(world: BoredWorld, scene: Scene, row: int) -> UserScene:
+    state = one_row(scene.state, row)
+    shown, items = _shown(world, scene, row)
+    likes = interest_driver(world.catalogue, state.interest[0], items).bars
+    loss, left = world.satiation.loss(state.satiation)[0], state.boredom.left[0]
+    full = max(world.satiation.factor * 10.0, 1e-12)  # ten clicks at once fill the meter
+    bars = []
+    for one in likes:
+        c = int(one.name.split()[1])
+        if left[c] > 0:
+            bars.append(replace(one, share=1.0, label=f"bored, {left[c]} left", marked=True))
+        else:
+            bars.append(replace(one, share=float(loss[c] / full), label=f"-{loss[c]:.1f}", marked=False))
+    user = f"user {state.user[0]}, patience {state.patience[0]:.0f} of {world.patience.budget:.0f}"
+    return UserScene(
+        int(state.step[0]), world.horizon, user, Driver("boredom, favourites first", tuple(bars)), shown
+    )
+
+
+@user_scene.register
+def _(world: GroupWorld, scene: Scene, row: int) -> UserScene:
+    state = one_row(scene.state, row)
+    shown, items = _shown(world, scene, row)
+    z = world.user.preference(state.hidden)[0]
+    distance = np.linalg.norm(world.centres - z, axis=1)
+    on_slate = set(world.catalogue.category[items[items >= 0]].tolist())
+    bars = tuple(
+        Bar(f"group {g}", float(np.exp(-distance[g])), f"at {distance[g]:.1f}", g in on_slate)
+        for g in np.argsort(distance)[:NUM_BARS].tolist()
+    )
+    return UserScene(int(state.step[0]), world.horizon, "a user", Driver("nearness of groups", bars), shown)
+
+
+@user_scene.register
 def _(world: CandidateWorld, scene: Scene, row: int) -> UserScene:
     state = one_row(scene.state, row)
     if scene.slates is None:
@@ -49,7 +103,7 @@ def _(world: CandidateWorld, scene: Scene, row: int) -> UserScene:
         best_attraction = inner.slate_attraction(before.inner, best)[0]
         name = world.catalogue.item_name
         shown = shown_slate(scene, row, items[0], attraction, best[0], best_attraction, name)
-    driver = interest_driver(world.catalogue, state.inner.interest[0], items)
+    driver = interest_driver(world.catalogue, state.inner.interest[0], items.ravel())
     user = f"user {state.inner.user[0]}, {world.num_candidates} candidates"
     return UserScene(int(state.inner.step[0]), world.horizon, user, driver, shown)
 

@@ -32,14 +32,40 @@ def attraction_of_slates(interest: Array, features: Array, offset: Array, slates
     return attraction
 
 
+def logits_of_slates(interest: Array, features: Array, offset: Array, slates: Ints) -> Array:
+    """(B, K) float32 logits of what is shown; of item 0 in empty slots. As `attraction_of_slates`."""
+    B, K = slates.shape
+    logit = np.empty((K, B), np.float32)
+    for k in range(K):
+        logits_of_slot(interest, features, offset, slates[:, k], logit[k])
+    return logit.T
+
+
 def top_items(interest: Array, features: Array, offset: Array, K: int) -> Ints:
     """(B, K) the items of the highest attraction, highest first; ties by the lower number.
 
     Args: as of `attraction_of_slates`; K is 1 to N.
     """
-    best = np.empty((len(interest), K), np.int64)
-    fill_top_items(interest, np.ascontiguousarray(features.T), offset, best)
+    best, highest = np.empty((len(interest), K), np.int64), np.empty((len(interest), K), np.float32)
+    fill_top_items(interest, np.ascontiguousarray(features.T), offset, best, highest)
     return best
+
+
+def top_attraction(interest: Array, columns: Array, offset: Array, K: int) -> Floats:
+    """(B, K) the highest attractions of the catalogue, highest first.
+
+    Args: as of `attraction_of_slates`, but columns (D, N) are the features transposed, contiguous.
+    """
+    best, highest = np.empty((len(interest), K), np.int64), np.empty((len(interest), K), np.float32)
+    fill_top_items(interest, columns, offset, best, highest)
+    return attraction_of_logits(highest)
+
+
+def attraction_of_logits(logit: Array) -> Floats:
+    """Sigmoid of float32 logits (B, K), in double precision."""
+    attraction = np.empty(logit.shape[::-1]).T
+    fill_sigmoid(logit, attraction)
+    return attraction
 
 
 @njit(cache=True, error_model="numpy")
@@ -48,20 +74,34 @@ def fill_attraction(
 ) -> None:
     """The compiled loops of `attraction_of_slates`, written into attraction (B, K)."""
     B, K = slates.shape
-    D = features.shape[1]
-    if slates.size > 0 and slates.max() >= len(features):
-        raise IndexError("a slate holds an item outside the catalogue")
     logit, shown = np.empty(B, np.float32), np.empty(B, np.bool_)
     for k in range(K):
-        for b in range(B):
-            item = max(slates[b, k], 0)
-            total = offset[item]
-            for d in range(D):
-                total += interest[b, d] * features[item, d]
-            logit[b] = total
+        logits_of_slot(interest, features, offset, slates[:, k], logit)
         is_new(slates, k, shown)
         for b in range(B):
             attraction[b, k] = shown[b] / (1.0 + np.exp(-np.float64(logit[b])))
+
+
+@njit(cache=True, error_model="numpy")
+def logits_of_slot(interest: Array, features: Array, offset: Array, items: Ints, logit: Array) -> None:
+    """Write the logits (B,) of the items (B,) of one slot; of item 0 where it is empty (-1)."""
+    if items.size > 0 and items.max() >= len(features):
+        raise IndexError("a slate holds an item outside the catalogue")
+    for b in range(len(items)):
+        item = max(items[b], 0)
+        total = offset[item]
+        for d in range(features.shape[1]):
+            total += interest[b, d] * features[item, d]
+        logit[b] = total
+
+
+@njit(cache=True, error_model="numpy")
+def fill_sigmoid(logit: Array, attraction: Floats) -> None:
+    """The compiled loop of `attraction_of_logits`."""
+    B, K = logit.shape
+    for k in range(K):
+        for b in range(B):
+            attraction[b, k] = 1.0 / (1.0 + np.exp(-np.float64(logit[b, k])))
 
 
 @njit(cache=True, error_model="numpy")
@@ -75,13 +115,13 @@ def is_new(slates: Ints, k: int, shown: Bools) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def fill_top_items(interest: Array, columns: Array, offset: Array, best: Ints) -> None:
-    """The compiled loop of `top_items`: columns (D, N) are the features, best (B, K) is written."""
+def fill_top_items(interest: Array, columns: Array, offset: Array, best: Ints, highest: Array) -> None:
+    """The loop of `top_items`: columns (D, N) are the features; best and highest (B, K) are written."""
     N, K = columns.shape[1], best.shape[1]
-    logit, maxima, passed = np.empty(N, np.float32), np.empty(lanes(K), np.float32), np.empty(N, np.int64)
+    logit, maxima, passed = np.empty(N, np.float32), np.empty(lanes(K), np.float32), np.empty(N + 1, np.int64)
     for b in range(len(interest)):
         fill_logits(interest[b], columns, offset, logit)
-        keep_highest(logit, maxima, passed, best[b])
+        keep_highest(logit, maxima, passed, best[b], highest[b])
 
 
 @njit(cache=True, error_model="numpy")
@@ -104,19 +144,15 @@ def fill_logits(interest: Array, columns: Array, offset: Array, logit: Array) ->
 
 
 @njit(cache=True, error_model="numpy")
-def keep_highest(logit: Array, maxima: Array, passed: Ints, best: Ints) -> None:
-    """Write the numbers (K,) of the highest logits (N,), highest first, ties by the lower number.
+def keep_highest(logit: Array, maxima: Array, passed: Ints, best: Ints, highest: Array) -> None:
+    """Write the numbers and values (K,) of the highest logits (N,), highest first, ties by the lower number.
 
     The items are dealt to lanes, item n to lane n mod M. The K-th highest of the maxima of the lanes is at
     most the K-th highest logit and nearly as high, so few items pass it, and these are ranked by counting.
-    There is no branch on a logit: a wrongly predicted one costs as much as ten comparisons, and sorting by
-    insertion took five times as long.
+    There is hardly a branch on a logit: a wrongly predicted one costs as much as ten comparisons, and sorting
+    by insertion took five times as long.
 
-    Args:
-        logit: (N,).
-        maxima: (M,) scratch, M = `lanes(K)`.
-        passed: (N,) scratch.
-        best: (K,).
+    Shapes: logit (N,), best and highest (K,); scratch are maxima (M,), M = `lanes(K)`, and passed (N + 1,).
     """
     N, M, K = len(logit), len(maxima), len(best)
     quarter = M // 4
@@ -125,19 +161,27 @@ def keep_highest(logit: Array, maxima: Array, passed: Ints, best: Ints) -> None:
         raise_to(maxima, logit[begin : begin + M])
     for part in range(1, 4):
         raise_to(maxima[:quarter], maxima[part * quarter : (part + 1) * quarter])
-    lowest = kth_highest(maxima[:quarter], K, maxima[quarter:])
-    above = 0
-    for lane in range(quarter):
-        if maxima[lane] >= lowest:
-            for n in range(lane, N, quarter):
-                passed[above] = n
-                above += logit[n] >= lowest
-    for n in passed[:above]:
+    lowest = np.float32(np.inf)
+    for one in range(quarter):
         rank = 0
-        for other in passed[:above]:
-            rank += (logit[other] > logit[n]) | ((logit[other] == logit[n]) & (other < n))
+        for other in range(quarter):
+            rank += maxima[other] > maxima[one]
+        lowest = maxima[one] if (rank < K) & (maxima[one] < lowest) else lowest
+    above = 0
+    for n in range(N):
+        passed[above] = n
+        above += logit[n] >= lowest
+    value = maxima if above <= M else np.empty(above, np.float32)
+    for i in range(above):
+        value[i] = logit[passed[i]]
+    for i in range(above):
+        rank = 0
+        for j in range(above):
+            rank += value[j] > value[i]
+        for j in range(i):
+            rank += value[j] == value[i]
         if rank < K:
-            best[rank] = n
+            best[rank], highest[rank] = passed[i], value[i]
 
 
 @njit(cache=True, error_model="numpy")
@@ -151,19 +195,6 @@ def raise_to(maxima: Array, values: Array) -> None:
 def lanes(K: int) -> int:
     """M, a multiple of four of at least 2 K: half of the quarter's maxima fall away."""
     return max(128, 8 * K)
-
-
-@njit(cache=True, error_model="numpy")
-def kth_highest(values: Array, K: int, sorted_values: Array) -> float:
-    """The K-th highest of the values; `sorted_values`, at least K, is scratch. Bubbles, without branches."""
-    sorted_values[:K] = -np.inf
-    for value in values:
-        falling = value
-        for j in range(K):
-            held = sorted_values[j]
-            sorted_values[j] = falling if falling > held else held
-            falling = held if falling > held else falling
-    return sorted_values[K - 1]
 
 
 @njit(cache=True, error_model="numpy")

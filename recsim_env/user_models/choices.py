@@ -27,6 +27,7 @@ from numba import njit
 
 from recsim_env.arrays import Bools, Floats, Ints
 from recsim_env.user_models.clicks.response import Response
+from recsim_env.user_models.slots import sum_over_slots
 
 SMALLEST = 2.0**-54  # stands for a uniform of 0, whose logarithm is infinite
 
@@ -56,12 +57,12 @@ class MultinomialLogit:
     def click_prob(self, utility: Floats, listed: Bools) -> Floats:
         """(B, K) P(click at k); 0 in empty slots."""
         _, weight, none = self._weights(utility, listed)
-        return np.asarray(weight / (weight.sum(axis=1) + none)[:, None])
+        return np.asarray(weight / (sum_over_slots(weight) + none)[:, None])
 
     def no_click_prob(self, utility: Floats, listed: Bools) -> Floats:
         """(B,) P(no click)."""
         _, weight, none = self._weights(utility, listed)
-        return np.asarray(none / (weight.sum(axis=1) + none))
+        return np.asarray(none / (sum_over_slots(weight) + none))
 
     def log_prob(self, utility: Floats, listed: Bools, clicked: Bools) -> Floats:
         """(B,) exact log-probability of the clicks (B, K); -inf for two clicks, or one in an empty slot."""
@@ -69,7 +70,7 @@ class MultinomialLogit:
         chosen = np.where(clicked & listed, utility, -np.inf).max(axis=1)
         count = clicked.sum(axis=1)
         logit = np.where(count == 0, self.no_click_logit, np.where(count == 1, chosen, -np.inf))
-        return np.asarray(logit - top - np.log(weight.sum(axis=1) + none))
+        return np.asarray(logit - top - np.log(sum_over_slots(weight) + none))
 
     def _weights(self, utility: Floats, listed: Bools) -> tuple[Floats, Floats, Floats]:
         """The largest logit t (B,), and exp(v - t) of slots (B, K) and of no click (B,): none overflows."""

@@ -33,7 +33,8 @@ from recsim_env.simulators.worlds.last_slate import (
 from recsim_env.simulators.worlds.world import Entry, Outcome, World
 from recsim_env.user_models.affinity import attraction_of_slates, top_items
 from recsim_env.user_models.clicks import ClickModel, Response, click_model
-from recsim_env.user_models.clicks.totals import click_totals, count_clicks, show
+from recsim_env.user_models.clicks.totals import click_totals, expected_clicks, show
+from recsim_env.user_models.slots import sum_over_slots
 
 
 class SlateState(NamedTuple):
@@ -125,14 +126,14 @@ class SlateWorld:
         u = luck.uniform("click", (self.clicks.draws_per_slot, self.slate_size))
         leave = luck.uniform("leave")
         response = show(self.clicks, attraction, u)
-        reward = count_clicks(response.clicked)
+        reward = sum_over_slots(response.clicked)
         left = leave < np.where(reward > 0.0, self.leave_after_click, self.leave_without_click)
         after = SlateState(state.user, state.interest, state.step + 1, slates.copy("K"), response.clicked)
         return after, reward, left, response
 
     def expected_reward(self, state: SlateState, slates: Ints) -> Floats:
         """(B,) expected clicks of this slate."""
-        return click_totals(self.clicks, self.slate_attraction(state, slates))[0]
+        return expected_clicks(self.clicks, self.slate_attraction(state, slates))
 
     def best_slate(self, state: SlateState) -> Ints:
         """(B, K) the most attractive items of the whole catalogue, most attractive first."""

@@ -1,4 +1,4 @@
-"""What worlds ask of any click model: show a slate, count its clicks, and their exact expectation."""
+"""What worlds ask of any click model: show a slate, and the exact expectation of its clicks."""
 
 import numpy as np
 from numba import njit
@@ -7,6 +7,7 @@ from recsim_env.arrays import Bools, Floats
 from recsim_env.user_models.clicks.cascade import Cascade
 from recsim_env.user_models.clicks.click_model import ClickModel
 from recsim_env.user_models.clicks.response import Response
+from recsim_env.user_models.slots import sum_over_slots
 
 
 def show(clicks: ClickModel, attraction: Floats, u: Floats) -> Response:
@@ -14,13 +15,6 @@ def show(clicks: ClickModel, attraction: Floats, u: Floats) -> Response:
     response = clicks.sample(attraction, u)
     pass_over_empty(attraction, response.examined)
     return response
-
-
-def count_clicks(clicked: Bools) -> Floats:
-    """(B,) clicks of each slate."""
-    total = np.zeros(len(clicked))
-    add_clicks(clicked, total)
-    return total
 
 
 def click_totals(clicks: ClickModel, attraction: Floats) -> tuple[Floats, Floats]:
@@ -32,8 +26,17 @@ def click_totals(clicks: ClickModel, attraction: Floats) -> tuple[Floats, Floats
         none = np.ones(len(attraction))
         multiply_misses(attraction, none)
         return 1.0 - none, none
-    none = np.exp(clicks.log_prob(attraction, np.zeros(attraction.shape, np.bool_)))
-    return np.asarray(clicks.click_prob(attraction).sum(axis=1)), none
+    nothing = np.zeros(attraction.shape, np.bool_)
+    none = np.ones(len(attraction))
+    multiply_misses(clicks.conditional_click_prob(attraction, nothing), none)
+    return sum_over_slots(clicks.click_prob(attraction)), none
+
+
+def expected_clicks(clicks: ClickModel, attraction: Floats) -> Floats:
+    """(B,) the expected number of clicks, exact."""
+    if isinstance(clicks, Cascade):
+        return click_totals(clicks, attraction)[0]
+    return sum_over_slots(clicks.click_prob(attraction))
 
 
 @njit(cache=True)
@@ -43,15 +46,6 @@ def pass_over_empty(attraction: Floats, examined: Bools) -> None:
     for k in range(K):
         for b in range(B):
             examined[b, k] &= attraction[b, k] > 0.0
-
-
-@njit(cache=True)
-def add_clicks(clicked: Bools, total: Floats) -> None:
-    """Add the clicks (B, K) of each user to total (B,)."""
-    B, K = clicked.shape
-    for k in range(K):
-        for b in range(B):
-            total[b] += clicked[b, k]
 
 
 @njit(cache=True)

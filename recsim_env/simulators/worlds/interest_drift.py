@@ -1,0 +1,287 @@
+"""Drifting interests: users come back at irregular times, and what they like has moved meanwhile.
+
+User u has the interest x_u(t), a Gaussian process over continuous time (`GaussianProcess`). At visit times
+t_0 < t_1 < ..., with Gamma gaps, they find item i attractive with probability
+
+    a(u, i, t) = sigmoid(offset_i + x_u(t) . f_i)
+
+and click by a click model. Slates do not change interests or visits, so the K most attractive items, most
+attractive first, are the best slate of a visit and of the whole episode.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.errors import InputError
+from recsim_env.simulators.catalogue import Catalogue, synthetic_catalogue
+from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.candidates import CandidateWorld
+from recsim_env.simulators.worlds.last_slate import (
+    check_sizes,
+    last_slate_entries,
+    no_slate,
+    observe_last_slate,
+)
+from recsim_env.simulators.worlds.world import Entry, Outcome, World
+from recsim_env.user_models.affinity import attraction_of_slates, top_attraction, top_items
+from recsim_env.user_models.clicks import ClickModel, Response, click_model
+from recsim_env.user_models.clicks.totals import expected_clicks, show
+from recsim_env.user_models.preferences import GaussianProcess, Paths
+from recsim_env.user_models.sessions import GammaGaps
+from recsim_env.user_models.slots import sum_over_slots
+
+LIFE = 10_000.0  # days: an episode begins at a uniform time in it
+LONGEST_GAP = 3650.0  # days that an observation tells apart
+
+
+class DriftState(NamedTuple):
+    """Where B users are."""
+
+    user: Ints  # (B,) number of the user in the population
+    day: Floats  # (B,) time of the present visit
+    gap: Floats  # (B,) days since the last visit, 0 at the first
+    interest: Array  # (B, D) float32 at the present visit
+    step: Ints  # (B,) visits so far in this episode
+    slate: Ints  # (B, K) of the last visit, -1 in empty slots and before the first
+    clicked: Bools  # (B, K) of the last visit
+
+
+@dataclass(frozen=True)
+class DriftWorld:
+    """Users whose interests are paths of a Gaussian process, before a catalogue.
+
+    Raises:
+        InputError: a shape that does not fit, a slate size or horizon out of range.
+    """
+
+    catalogue: Catalogue
+    process: GaussianProcess  # in days
+    paths: Paths  # of U users
+    gaps: GammaGaps  # between visits, in days
+    clicks: ClickModel
+    slate_size: int  # K
+    horizon: int  # H visits
+    intercept: float = 0.0  # logit of the attraction of an item that is nothing to the user
+    sharpness: float = 1.0  # of the interests
+    interest_observed: bool = False
+
+    def __post_init__(self) -> None:
+        check_sizes(self.slate_size, self.catalogue.num_items, self.horizon)
+        if self.process.dimension != self.catalogue.dimension:
+            raise InputError(
+                f"the process must have the dimension of the catalogue ({self.catalogue.dimension}), got "
+                f"{self.process.dimension}"
+            )
+
+    @property
+    def num_items(self) -> int:
+        """N."""
+        return self.catalogue.num_items
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return len(self.paths.frequency)
+
+    @property
+    def interest(self) -> Array:
+        """(U, D) float32 interests at day 0: what a retrieval stage of candidates knows of the users."""
+        return self.interest_at(np.arange(self.num_users), np.zeros(self.num_users))
+
+    def interest_at(self, user: Ints, day: Floats) -> Array:
+        """(B, D) float32 interests of these users at these days."""
+        return np.float32(self.sharpness) * self.process.interest(self.paths, user, day)
+
+    def begin(self, luck: Luck) -> DriftState:
+        """Users drawn uniformly from the population, at a uniform time of their lives."""
+        u = luck.uniform("user", (2,))
+        user = (u[:, 0] * self.num_users).astype(np.int64)
+        day = u[:, 1] * LIFE
+        B = len(luck)
+        return DriftState(
+            user,
+            day,
+            np.zeros(B),
+            self.interest_at(user, day),
+            np.zeros(B, np.int64),
+            *no_slate(B, self.slate_size),
+        )
+
+    def observe(self, state: DriftState) -> dict[str, Array]:
+        """Who it is, how long they were away, and what they did with the last slate."""
+        away = np.minimum(state.gap, LONGEST_GAP).astype(np.float32)
+        seen: dict[str, Array] = {"user": state.user, "days_away": away[:, None]}
+        seen |= observe_last_slate(state, self.num_items)
+        return {**seen, "interest": state.interest} if self.interest_observed else seen
+
+    def observation_entries(self) -> dict[str, Entry]:
+        """U users; days away; slates of 0 to N, where N stands for an empty slot; interests, if observed."""
+        entries = {
+            "user": Entry(0, self.num_users - 1),
+            "days_away": Entry(0.0, LONGEST_GAP, (1,), np.float32),
+            **last_slate_entries(self),
+        }
+        bound = self.sharpness * float(np.sqrt(self._largest_power))
+        interest = {"interest": Entry(-bound, bound, (self.catalogue.dimension,), np.float32)}
+        return {**entries, **interest} if self.interest_observed else entries
+
+    def slate_attraction(self, state: DriftState, slates: Ints) -> Floats:
+        """(B, K) a(u, i, t) of what is shown; 0 in empty slots and for an item's second showing."""
+        return attraction_of_slates(state.interest, self.catalogue.features, self._offset, slates)
+
+    def respond(self, state: DriftState, slates: Ints, luck: Luck) -> tuple[DriftState, Outcome]:
+        """Show slates (B, K), -1 in empty slots; an item shown a second time counts as an empty slot."""
+        attraction = self.slate_attraction(state, slates)
+        after, reward, left, response = self.react(state, slates, attraction, luck)
+        values = self._best_value(state), expected_clicks(self.clicks, attraction)
+        return after, Outcome(reward, left, response, *values)
+
+    def react(
+        self, state: DriftState, slates: Ints, attraction: Floats, luck: Luck
+    ) -> tuple[DriftState, Floats, Bools, Response]:
+        """The step without its values: the state after it, reward (B,), left (B,), response."""
+        u = luck.uniform("click", (self.clicks.draws_per_slot, self.slate_size))
+        gap = self.gaps.sample(luck.uniform("gap"))
+        response = show(self.clicks, attraction, u)
+        day = state.day + gap
+        interest = self.interest_at(state.user, day)
+        after = DriftState(state.user, day, gap, interest, state.step + 1, slates.copy("K"), response.clicked)
+        return after, sum_over_slots(response.clicked), np.zeros(len(slates), np.bool_), response
+
+    def expected_reward(self, state: DriftState, slates: Ints) -> Floats:
+        """(B,) expected clicks of this slate."""
+        return expected_clicks(self.clicks, self.slate_attraction(state, slates))
+
+    def best_slate(self, state: DriftState) -> Ints:
+        """(B, K) the most attractive items at this visit, most attractive first."""
+        return top_items(state.interest, self.catalogue.features, self._offset, self.slate_size)
+
+    def values(self, state: DriftState, slates: Ints) -> tuple[Floats, Floats]:
+        """(B,) expected clicks of this visit, of the best slate and of this one."""
+        return self._best_value(state), self.expected_reward(state, slates)
+
+    def _best_value(self, state: DriftState) -> Floats:
+        top = top_attraction(state.interest, self._columns, self._offset, self.slate_size)
+        return expected_clicks(self.clicks, top)
+
+    @cached_property
+    def _columns(self) -> Array:  # (D, N) float32
+        return np.ascontiguousarray(self.catalogue.features.T)
+
+    @cached_property
+    def _offset(self) -> Array:  # (N,) float32
+        return (self.intercept + self.catalogue.quality).astype(np.float32)
+
+    @cached_property
+    def _largest_power(self) -> float:
+        """The most that any coordinate of an interest can ever be, squared."""
+        amplitude = np.hypot(self.paths.cosine, self.paths.sine).sum(axis=1)
+        return float(amplitude.max() ** 2)
+
+
+def interest_drift(
+    length_scale: float = 30.0,
+    num_interests: int = 1,
+    num_items: int = 200,
+    slate_size: int = 10,
+    clicks: str = "cascade",
+    num_users: int = 1000,
+    dimension: int = 16,
+    num_categories: int = 20,
+    sharpness: float = 2.0,
+    intercept: float = -5.5,
+    mean_gap: float = 3.0,
+    gap_shape: float = 1.0,
+    horizon: int = 50,
+    interest_observed: bool = False,
+    candidates: int | None = None,
+    world_seed: int = 0,
+) -> World:
+    """Follow users whose interests move between visits, at a pace that you set.
+
+    Story:
+        People come by every few days, now sooner, now later. What they like is a smooth function of time:
+        after a day nearly the same, after a few months another matter. Who remembers clicks for too long
+        shows what was liked last season; who forgets too soon never learns.
+
+    Slate (action):
+        One number per slot: an item (0 to N-1), or N to leave a slot empty, which the first slot cannot
+        be. An item shown a second time counts as an empty slot. With `candidates` the numbers are places
+        in the candidate set of the observation instead (0 to C-1; C leaves a slot empty).
+
+    Observation:
+        `user`, a number in the population; `days_away`, days since the last visit; `step`, visits so far;
+        `slate` and `clicked`, what was shown at the last visit (N = empty) and clicked; `interest`, the
+        interest vector of this moment, if `interest_observed`; `candidates`, if there are any.
+
+    What the user does:
+        Finds item i attractive with probability sigmoid(intercept + quality_i + sharpness x(t) . f_i),
+        independently, looks and clicks by the click model named, and comes back after a Gamma gap. Each
+        coordinate of x(t) is a Gaussian process with variance 1 and correlation
+        exp(-lag^2 / 2 length_scale^2); with several interests x(t) is their mixture, and the mixture moves
+        at the same pace.
+
+    Reward:
+        The number of clicks.
+
+    Episode end:
+        Truncated after `horizon` visits; no user leaves.
+
+    Regret is measured against:
+        The K most attractive items at every visit, most attractive first: the exact optimum for click
+        models in which a higher slot is examined no less, since slates change neither interests nor visits.
+
+    Parameters (default, range, source):
+        length_scale: days in which interests change (30, above 0; infinity is a static user; ours).
+        num_interests: M parallel interests (1, at least 1; IDNP's users have several).
+        num_items: N (200, at least num_categories; ours).
+        slate_size: K (10, 1 to N; ours).
+        clicks: name of a click model in `user_models.clicks.CLICK_MODELS` (cascade), with its defaults.
+        num_users: U, size of the population (1000, at least 1; ours).
+        dimension: D of interests and features (16, at least 1; ours).
+        num_categories: C (20, 1 to N; ours).
+        sharpness: logits for a standard deviation of interest (2, at least 0; ours).
+        intercept: logit of an item at a right angle to the interest (-5.5; ours).
+        mean_gap: days between visits (3, above 0; ours).
+        gap_shape: kappa, 1 is Poisson, less is bursty, infinity is regular (1, above 0; ours).
+        horizon: H, visits of an episode (50, at least 1; ours).
+        interest_observed: True shows the interest of the moment to the agent (False).
+        candidates: C, size of a candidate set spread over the catalogue (None: every item can be shown).
+        world_seed: of catalogue and population (0).
+
+    Known simplifications:
+        Interests do not depend on what is shown; nobody leaves; the coordinates of one user share the
+        frequencies of their random Fourier features; quality and catalogue are constant.
+
+    Version history:
+        v0: first version.
+
+    Source: the idea of interests as functions of irregular time is that of Du et al., "IDNP", WSDM 2023;
+    the composition is ours.
+
+    Raises:
+        InputError: a parameter out of range, or an unknown click model.
+    """
+    if num_users < 1:
+        raise InputError(f"num_users must be at least 1, got {num_users}")
+    if not sharpness >= 0.0:
+        raise InputError(f"sharpness must be 0 or more, got {sharpness}")
+    process = GaussianProcess(dimension, length_scale, num_interests)
+    luck = Luck.from_seeds(np.arange(num_users) + (world_seed << 20))
+    world = DriftWorld(
+        catalogue=synthetic_catalogue(num_items, dimension, num_categories, world_seed=world_seed),
+        process=process,
+        paths=process.paths(luck.normal("paths", (process.num_normals,))),
+        gaps=GammaGaps(mean_gap, gap_shape),
+        clicks=click_model(clicks, slate_size),
+        slate_size=slate_size,
+        horizon=horizon,
+        intercept=intercept,
+        sharpness=sharpness,
+        interest_observed=interest_observed,
+    )
+    return world if candidates is None else CandidateWorld(world, candidates)
