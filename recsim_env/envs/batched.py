@@ -159,6 +159,13 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
             }
         return self._observation(), reward, terminated, truncated, info
 
+    def best_slates(self) -> Ints:
+        """(B, K) the actions that regret is measured against now; see `SingleUserEnv.best_slate`."""
+        if self._luck is None:
+            raise InputError("the episode has not begun: call reset() first")
+        best = self.world.best_slate(self._state)
+        return np.where(best < 0, self.world.num_items, best)
+
     def render(self) -> tuple[Any, ...] | None:
         """The last step of every row: see `SingleUserEnv.render`."""
         if self.render_mode is None or self._luck is None:

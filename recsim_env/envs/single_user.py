@@ -92,6 +92,16 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         }
         return self._observation(), float(outcome.reward[0]), terminated, truncated, info
 
+    def best_slate(self) -> Ints:
+        """(K,) the action that regret is measured against now; N in empty slots.
+
+        An oracle for comparison: an agent that looks here has seen the answer.
+        """
+        if self._luck is None:
+            raise InputError("the episode has not begun: call reset() first")
+        best = self.world.best_slate(self._state)[0]
+        return np.where(best < 0, self.world.num_items, best)
+
     def render(self) -> Any:
         """The last step: text for `ansi`, an (height, width, 3) uint8 picture for `rgb_array`."""
         if self.render_mode is None:

@@ -68,10 +68,17 @@ def _(world: BoredWorld, scene: Scene, row: int) -> UserScene:
         if left[c] > 0:
             bars.append(replace(one, share=1.0, label=f"bored, {left[c]} left", marked=True))
         else:
-            bars.append(replace(one, share=float(loss[c] / full), label=f"-{loss[c]:.1f}", marked=False))
+            bars.append(
+                replace(
+                    one,
+                    share=float(loss[c] / full),
+                    label=f"{-loss[c]:.1f}" if loss[c] >= 0.05 else "fresh",
+                    marked=False,
+                )
+            )
     user = f"user {state.user[0]}, patience {state.patience[0]:.0f} of {world.patience.budget:.0f}"
     return UserScene(
-        int(state.step[0]), world.horizon, user, Driver("boredom, favourites first", tuple(bars)), shown
+        int(state.step[0]), world.horizon, user, Driver("boredom with topics", tuple(bars)), shown
     )
 
 

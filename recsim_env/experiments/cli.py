@@ -1,4 +1,4 @@
-"""The command `recsim-env`: list and describe environments, run and compare experiments, write logs."""
+"""The command `recsim-env`: environments, experiments, logs and films."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from recsim_env import __version__
 from recsim_env.errors import InputError, unknown_name
+from recsim_env.experiments.film import add_film_command
 from recsim_env.experiments.log_command import add_log_command
 from recsim_env.experiments.settings import add_options, from_options, from_run
 
@@ -94,6 +95,7 @@ def parser(arguments: Sequence[str]) -> Parser:
             experiment.set_defaults(do=_run, experiment=module)
 
     add_log_command(verbs)
+    add_film_command(verbs)
 
     verb = verbs.add_parser("compare", help="draw several runs together")
     verb.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directories of finished runs")

@@ -74,12 +74,11 @@ def fill_attraction(
 ) -> None:
     """The compiled loops of `attraction_of_slates`, written into attraction (B, K)."""
     B, K = slates.shape
-    logit, shown = np.empty(B, np.float32), np.empty(B, np.bool_)
+    logit, shown, power = np.empty(B, np.float32), np.empty(B, np.bool_), np.empty(B)
     for k in range(K):
         logits_of_slot(interest, features, offset, slates[:, k], logit)
         is_new(slates, k, shown)
-        for b in range(B):
-            attraction[b, k] = shown[b] / (1.0 + np.exp(-np.float64(logit[b])))
+        sigmoid(logit, shown, power, attraction[:, k])
 
 
 @njit(cache=True, error_model="numpy")
@@ -99,9 +98,32 @@ def logits_of_slot(interest: Array, features: Array, offset: Array, items: Ints,
 def fill_sigmoid(logit: Array, attraction: Floats) -> None:
     """The compiled loop of `attraction_of_logits`."""
     B, K = logit.shape
+    shown, power = np.ones(B, np.bool_), np.empty(B)
     for k in range(K):
-        for b in range(B):
-            attraction[b, k] = 1.0 / (1.0 + np.exp(-np.float64(logit[b, k])))
+        sigmoid(logit[:, k], shown, power, attraction[:, k])
+
+
+@njit(cache=True, error_model="numpy")
+def sigmoid(logit: Array, shown: Bools, power: Floats, attraction: Floats) -> None:
+    """Write shown / (1 + exp(-logit)), all (B,), in double precision; relative error below 1e-12.
+
+    exp by a power of two and Taylor's series, in loops without calls, which the compiler runs several users
+    at a time: twice as fast as a call of the C library for each. power (B,) is scratch.
+    """
+    bits = power.view(np.int64)
+    for b in range(len(logit)):
+        x: float = -np.float64(logit[b]) * 1.4426950408889634  # to base 2
+        x = x if x < 1000.0 else 1000.0
+        x = x if x > -1000.0 else -1000.0
+        power[b] = x + 6755399441055744.0  # 1.5 2^52: its last bits are the nearest whole number
+        y = (x - (power[b] - 6755399441055744.0)) * 0.6931471805599453
+        series = 1 / 5040 + y * (1 / 40320 + y * (1 / 362880 + y * (1 / 3628800 + y / 39916800)))
+        series = 1 / 6 + y * (1 / 24 + y * (1 / 120 + y * (1 / 720 + y * series)))
+        attraction[b] = 1.0 + y * (1.0 + y * (1 / 2 + y * series))
+    for b in range(len(logit)):
+        bits[b] = (bits[b] + 1023) << 52
+    for b in range(len(logit)):
+        attraction[b] = shown[b] / (1.0 + attraction[b] * power[b])
 
 
 @njit(cache=True, error_model="numpy")

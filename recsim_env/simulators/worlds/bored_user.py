@@ -34,6 +34,7 @@ from recsim_env.user_models.affinity import (
     keep_highest,
     lanes,
     logits_of_slot,
+    sigmoid,
 )
 from recsim_env.user_models.clicks import ClickModel, click_model
 from recsim_env.user_models.clicks.totals import expected_clicks, show
@@ -41,7 +42,7 @@ from recsim_env.user_models.preferences import Boredom, BoredomState, Satiation
 from recsim_env.user_models.sessions import PatienceBudget
 from recsim_env.user_models.slots import sum_over_slots
 
-BORES = np.float32(1e9)  # logits taken off an item of a boring topic: its attraction is exactly 0
+BORES = np.float32(1e9)  # logits taken off an item of a boring topic: nobody ever clicks it
 
 
 class BoredState(NamedTuple):
@@ -237,13 +238,13 @@ def fill_attraction_less(
 ) -> None:
     """As `fill_attraction`, with loss (B, C) taken off the logits of the categories."""
     B, K = slates.shape
-    logit, shown = np.empty(B, np.float32), np.empty(B, np.bool_)
+    logit, shown, power = np.empty(B, np.float32), np.empty(B, np.bool_), np.empty(B)
     for k in range(K):
         logits_of_slot(interest, features, offset, slates[:, k], logit)
         is_new(slates, k, shown)
         for b in range(B):
-            lower = logit[b] - loss[b, category[max(slates[b, k], 0)]]
-            attraction[b, k] = shown[b] / (1.0 + np.exp(-np.float64(lower)))
+            logit[b] -= loss[b, category[max(slates[b, k], 0)]]
+        sigmoid(logit, shown, power, attraction[:, k])
 
 
 @njit(cache=True, error_model="numpy")
