@@ -44,6 +44,8 @@ from recsim_env.user_models.clicks import Response
 
 LONGEST_AGO = 87_600.0  # hours: ten years, and all that is longer
 TRIES = 8  # to draw a song that is new to the user, before the exact draw over the whole catalogue
+COLDEST = 0.25  # temperature: strengths of 2^-31 to 2^15 to a higher power than 4 leave single precision
+LAST_SECOND = 2**31  # times are kept in 32 bits
 
 
 class ListeningState(NamedTuple):
@@ -74,11 +76,11 @@ class ListeningWorld:
     slate_size: int = 1  # K
     horizon: int = 100  # H, songs of an episode
     repeat: float = 0.72  # rho, 0 to 1
-    temperature: float = 1.5  # T, above 0
+    temperature: float = 1.5  # T, at least 0.25
     decay: float = 0.5  # d, 0 to 1 (1 excluded)
     beta: float = 3.0  # log of how much easier a recommended song comes to mind, 0 or more
     session_length: int = 10  # songs
-    mean_gap: float = 45_000.0  # seconds between sessions: half an hour plus an exponential
+    mean_gap: float = 45_000.0  # seconds between sessions, 1800 or more: half an hour plus an exponential
     song_seconds: int = 240
     remembered: int = 500  # E plays, fewer than there are songs
     memory: str = "exact"  # or approximate
@@ -95,11 +97,14 @@ class ListeningWorld:
                 f"taste must be distributions over the {self.catalogue.num_categories} categories, got shape "
                 f"{self.taste.shape}"
             )
+        if not self.taste.min() >= 0.0:
+            user, c = np.unravel_index(self.taste.argmin(), self.taste.shape)
+            raise InputError(f"taste[{user}, {c}] = {self.taste[user, c]} is not a probability")
         if (np.diff(self.catalogue.category) < 0).any():
             raise InputError("the catalogue must be sorted by category")
         ranges = (
             ("repeat", self.repeat, 0.0 <= self.repeat <= 1.0, "from 0 to 1"),
-            ("temperature", self.temperature, self.temperature > 0.0, "above 0"),
+            ("temperature", self.temperature, self.temperature >= COLDEST, f"at least {COLDEST}"),
             ("decay", self.decay, 0.0 <= self.decay < 1.0, "from 0 to below 1"),
             ("beta", self.beta, 0.0 <= self.beta <= 50.0, "from 0 to 50"),
             ("session_length", self.session_length, self.session_length >= 1, "at least 1"),
@@ -116,6 +121,13 @@ class ListeningWorld:
         for name, value, holds, rule in ranges:
             if not holds:
                 raise InputError(f"{name} must be {rule}, got {value}")
+        sessions = -(-(self.remembered + self.horizon) // self.session_length)
+        most = (LAST_SECOND - (self.remembered + self.horizon) * self.song_seconds) / (2 * sessions + 40)
+        if not self.mean_gap <= most:
+            raise InputError(
+                f"mean_gap must be at most {most:.0f} seconds, so that {sessions} sessions surely end before "
+                f"second 2^31, got {self.mean_gap}"
+            )
 
     @property
     def num_items(self) -> int:
@@ -373,7 +385,7 @@ def repeat_listening(
         num_categories: C (50, 1 to N; ours).
         concentration: of the Dirichlet law of tastes (0.3, above 0; ours).
         repeat: rho (0.72, 0 to 1; the share of repeats in LFM-1b, read off a chart of PISA).
-        temperature: T (1.5, above 0; chosen for the predictability of LFM-1b sessions).
+        temperature: T (1.5, at least 0.25; chosen for the predictability of LFM-1b sessions).
         decay: d (0.5, 0 to below 1; ACT-R's usual value).
         beta: how much easier a recommended song comes to mind, in logits (3, 0 to 50; ours).
         session_length: songs (10, at least 1; LFM-1b sessions are cut to ten).
