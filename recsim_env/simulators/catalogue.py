@@ -33,10 +33,12 @@ class Catalogue:
         if N and self.category.min() < 0:
             raise InputError(f"category[{self.category.argmin()}] = {self.category.min()} is below 0")
         if not np.isfinite(self.features).all():
-            raise InputError(
-                f"features[{np.argwhere(~np.isfinite(self.features))[0].tolist()}] is not finite"
-            )
-        if not (self.popularity >= 0).all() or abs(self.popularity.sum() - 1.0) > 1e-6:
+            item, d = np.argwhere(~np.isfinite(self.features))[0]
+            raise InputError(f"features[{item}, {d}] = {self.features[item, d]} is not finite")
+        if N and not self.popularity.min() >= 0:
+            item = int(self.popularity.argmin())
+            raise InputError(f"popularity[{item}] = {self.popularity[item]} is not a probability")
+        if abs(self.popularity.sum() - 1.0) > 1e-6:
             raise InputError(f"popularity must be a distribution, got one of sum {self.popularity.sum():.6g}")
 
     @property
