@@ -99,7 +99,7 @@ def _(world: GroupWorld, scene: Scene, row: int) -> UserScene:
 @user_scene.register
 def _(world: CandidateWorld, scene: Scene, row: int) -> UserScene:
     state = one_row(scene.state, row)
-    if scene.slates is None:
+    if scene.slates is None or state.inner.step[0] == 0:
         shown, items = None, np.empty(0, np.int64)
     else:
         before = one_row(scene.before, row)
