@@ -29,7 +29,7 @@ def draw_head(
     """The step, what happened in words, the reward, and the slates if there are any."""
     sheet.text(MARGIN, 30, f"Step {step} of {horizon}", size=15, bold=True, color=INK)
     if shown is None:
-        sheet.text(MARGIN, 58, user, size=10, color=GREY)
+        sheet.text(MARGIN, 58, user, size=10, color=GREY, width=WIDTH - 2 * MARGIN)
         sheet.box((CARDS, TOP), (BEST_END - CARDS, BOTTOM - TOP), edge=PALE, dashed=True, radius=6)
         middle = (CARDS + BEST_END) / 2, (TOP + BOTTOM) / 2
         sheet.text(*middle, without_slate, size=12, align="center", color=GREY)

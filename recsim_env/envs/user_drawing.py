@@ -29,7 +29,7 @@ def user_picture(scene: UserScene) -> Array:
     sheet = Sheet(WIDTH, HEIGHT)
     draw_head(sheet, scene.step, scene.horizon, f"{scene.user}.", scene.shown, scene.without_slate)
     if scene.shown is not None:
-        sheet.text(MARGIN, 76, scene.user, size=8.5, color=GREY)
+        sheet.text(MARGIN, 76, scene.user, size=8.5, color=GREY, width=RIGHT - MARGIN)
     driver = scene.driver
     heading(sheet, DRIVER, driver.title)
     foot = CURVES_TOP - 34.0 if driver.curves else BOTTOM
