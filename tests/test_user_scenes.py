@@ -1,0 +1,183 @@
+"""Pictures and texts of users with interests and with memories, at every size of slate."""
+
+from dataclasses import replace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from recsim_env.envs.rendering import Scene, picture, text
+from recsim_env.envs.user_scenes import NUM_BARS, user_scene
+from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.repeat_listening import repeat_listening
+from recsim_env.simulators.worlds.slate import slate_rec
+from recsim_env.simulators.worlds.world import take_rows
+
+SHAPE = (480, 720, 3)
+WORLDS = {
+    "slates": (slate_rec, {"num_items": 400, "num_users": 20, "intercept": -2.0}),
+    "candidates": (slate_rec, {"num_items": 400, "num_users": 20, "candidates": 40, "intercept": -2.0}),
+    "songs": (repeat_listening, {"num_items": 400, "num_users": 20, "remembered": 100}),
+}
+
+
+@pytest.fixture(params=WORLDS)
+def kind(request):
+    return request.param
+
+
+def made(kind, **changes):
+    build, parameters = WORLDS[kind]
+    return build(**{**parameters, **changes})
+
+
+def scene_of(world, B=40, slates=None):
+    """One step of B users."""
+    luck = Luck.from_seeds(np.arange(B))
+    before = world.begin(luck)
+    if slates is None:
+        slates = world.best_slate(before)
+    state, outcome = world.respond(before, slates, luck)
+    return Scene(state, before, slates, outcome)
+
+
+def assert_within_the_sheet(frame):
+    assert frame.shape == SHAPE
+    assert frame.dtype == np.uint8
+    assert 0.02 < (frame < 200).any(axis=2).mean() < 0.5  # ink, on a sheet that is mostly paper
+    for side in (frame[:8], frame[-4:], frame[:, :8], frame[:, -8:]):
+        assert (side == 255).all()
+
+
+@pytest.mark.parametrize("slate_size", [1, 2, 10, 30])
+def test_nothing_runs_off_the_sheet(kind, slate_size):
+    world = made(kind, slate_size=slate_size)
+    scene = scene_of(world)
+    empty = np.full(scene.slates.shape, -1)
+    empty[:, 0] = 3
+    repeated = np.full(scene.slates.shape, 3)
+    for one in (scene, scene_of(world, slates=empty), scene_of(world, slates=repeated)):
+        frame = picture(world, one, 0)
+        assert_within_the_sheet(frame)
+        assert (frame != picture(world, Scene(one.state), 0)).any()
+        assert (frame != picture(world, Scene(one.before), 0)).any()
+        assert text(world, one, 0).startswith("step 1 of ")
+
+
+@pytest.mark.parametrize("slate_size", [1, 10])
+def test_pictures_differ_with_what_the_user_did(kind, slate_size):
+    world = made(kind, slate_size=slate_size)
+    B = 2000
+    luck = Luck.from_seeds(np.arange(B))
+    before = take_rows(world.begin(luck), np.zeros(B, np.int64))
+    slates = np.tile(world.best_slate(take_rows(before, np.arange(1)))[:, ::-1], (B, 1))
+    slates[:, 1:-1] = -1  # fewer clicks, so that some users click none
+    state, outcome = world.respond(before, slates, luck)
+    scene = Scene(state, before, slates, outcome)
+    rows = [int(np.flatnonzero((outcome.reward > 0) == clicked)[0]) for clicked in (True, False)]
+    one, other = (picture(world, scene, row) for row in rows)
+    assert (one != other).any(axis=2).sum() > 500
+    np.testing.assert_array_equal(picture(world, scene, rows[0]), one)
+
+
+def test_the_scene_holds_the_facts(kind):
+    world = made(kind, slate_size=3)
+    luck = Luck.from_seeds(np.arange(30))
+    before = world.begin(luck)
+    slates = np.random.default_rng(0).integers(-1, world.num_items, (30, 3))
+    slates[:, 0] = np.arange(30)
+    state, outcome = world.respond(before, slates, luck)
+    scene, best = Scene(state, before, slates, outcome), world.best_slate(before)
+    items, best_items = (world.items(before, s) if kind == "candidates" else s for s in (slates, best))
+    for row in range(30):
+        facts = user_scene(world, scene, row)
+        shown = facts.shown
+        assert facts.step == 1
+        assert facts.horizon == world.horizon
+        assert shown.reward == outcome.reward[row]
+        assert shown.best_value == outcome.best_value[row]
+        assert shown.slate_value == outcome.slate_value[row]
+        assert [card.name for card in shown.best] == [f"item {i}" for i in best_items[row]]
+        for k, card in enumerate(shown.cards):
+            item = items[row, k]
+            if item < 0 or item in items[row, :k]:
+                assert card.fate == "empty"
+                continue
+            assert card.name == f"item {item}"
+            assert (card.fate == "clicked") == outcome.response.clicked[row, k]
+            assert 0.0 <= card.attraction <= 1.0
+        assert 0 < len(facts.driver.bars) <= NUM_BARS
+        shares = [bar.share for bar in facts.driver.bars]
+        assert shares == sorted(shares, reverse=True)
+
+
+def test_interests_are_marked_where_the_slate_serves_them():
+    world = made("slates", slate_size=2)
+    scene = scene_of(world)
+    for row in range(10):
+        bars = user_scene(world, scene, row).driver.bars
+        shown = {f"category {c}" for c in world.catalogue.category[scene.slates[row]]}
+        assert {bar.name for bar in bars if bar.marked} == shown & {bar.name for bar in bars}
+
+
+def test_songs_in_mind_are_the_likeliest_repeats():
+    world = made("songs")
+    scene = scene_of(world)
+    for row in range(10):
+        facts = user_scene(world, scene, row)
+        weight = world.weights(take_rows(scene.state, np.array([row])))[0]
+        shares = np.sort(weight / weight.sum())[::-1][:NUM_BARS]
+        assert [bar.label for bar in facts.driver.bars] == [f"{share:.1%}" for share in shares]
+        played = scene.state.recent[row, 0]
+        assert f"just played item {played}" in facts.user
+
+
+def test_a_row_that_begins_its_next_episode_shows_no_slate(kind):
+    build, parameters = WORLDS[kind]
+    env_id = "RepeatListen-v0" if build is repeat_listening else "SlateRec-v0"
+    options = {"slate_size": 2, "leave_without_click": 0.0, "leave_after_click": 0.0}
+    if build is repeat_listening:
+        options = {"slate_size": 2}
+    for mode in ("ansi", "rgb_array"):
+        envs = gym.make_vec(env_id, num_envs=2, render_mode=mode, horizon=1, **parameters, **options)
+        envs.reset(seed=0)
+        envs.step(np.tile([0, 1], (2, 1)))
+        shown = envs.render()
+        envs.step(np.tile([0, 1], (2, 1)))  # NEXT_STEP: only begins the next episode
+        for row, (before, after) in enumerate(zip(shown, envs.render(), strict=True)):
+            if mode == "ansi":
+                assert "reward" in before
+                assert "no slate shown yet" in after
+            else:
+                fresh = Scene(envs.unwrapped._state)
+                np.testing.assert_array_equal(after, picture(envs.unwrapped.world, fresh, row))
+
+
+def test_one_row_of_a_batch_may_begin_anew_while_the_other_goes_on(kind):
+    """The scene then holds the slates of the last step for both."""
+    world = made(kind, slate_size=2)
+    scene = scene_of(world, 2)
+    fresh = world.begin(Luck.from_seeds([5, 6]))
+    mixed = take_rows(type(fresh)(*_stack(scene.state, fresh)), np.array([0, 3]))
+    words = [text(world, replace(scene, state=mixed), row) for row in (0, 1)]
+    assert "reward" in words[0]
+    assert "no slate shown yet" in words[1]
+
+
+def _stack(one, other):
+    return [
+        type(a)(*_stack(a, b)) if isinstance(a, tuple) else np.concatenate([a, b])
+        for a, b in zip(one, other, strict=True)
+    ]
+
+
+def test_long_names_stay_in_their_place(kind):
+    world = made(kind, slate_size=10)
+    inner = world.inner if kind == "candidates" else world
+    catalogue = replace(inner.catalogue, names=("A VERY LONG NAME OF AN ITEM " * 4,) * 400)
+    named = replace(inner, catalogue=catalogue)
+    if kind == "candidates":
+        named = replace(world, inner=named)
+    scene = scene_of(named)
+    assert_within_the_sheet(picture(named, scene, 0))
+    assert "A VERY LONG NAME" in text(named, scene, 0)
