@@ -7,9 +7,9 @@ from recsim_env.user_models.affinity import (
     attraction_of_slates,
     fill_logits,
     keep_highest,
-    logits_of_slates,
     lanes,
     listed,
+    logits_of_slates,
     top_items,
 )
 

@@ -451,7 +451,7 @@ def test_memory_is_the_plain_memory_over_300_songs(memory):
                 assert plain_memory(world, state, b).traces == plain[b].traces
             strength = plain[b].strengths(state.now[b], state.session_start[b], world.decay)
             assert np.isclose(
-                world.weights(state)[b].sum(), sum(s ** (1 / 1.5) for s in strength.values()), rtol=1e-5
+                world.weights(state)[b].sum(), sum(s ** (1 / 1.4) for s in strength.values()), rtol=1e-5
             )
     assert (state.memory.table[:, COUNT].max(axis=1) > 1).all()
 

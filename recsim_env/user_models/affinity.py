@@ -13,6 +13,8 @@ from numba import njit
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 
+MOST_COUNTED = 64  # beyond, sorting is faster than counting
+
 
 def attraction_of_slates(interest: Array, features: Array, offset: Array, slates: Ints) -> Floats:
     """(B, K) attraction of what is shown; 0 in empty slots and where an item stands for the second time.
@@ -172,7 +174,7 @@ def keep_highest(logit: Array, maxima: Array, passed: Ints, best: Ints, highest:
     The items are dealt to lanes, item n to lane n mod M. The K-th highest of the maxima of the lanes is at
     most the K-th highest logit and nearly as high, so few items pass it, and these are ranked by counting.
     There is hardly a branch on a logit: a wrongly predicted one costs as much as ten comparisons, and sorting
-    by insertion took five times as long.
+    by insertion took five times as long. Where many pass, as K is large or many are equal, they are sorted.
 
     Shapes: logit (N,), best and highest (K,); scratch are maxima (M,), M = `lanes(K)`, and passed (N + 1,).
     """
@@ -184,7 +186,9 @@ def keep_highest(logit: Array, maxima: Array, passed: Ints, best: Ints, highest:
     for part in range(1, 4):
         raise_to(maxima[:quarter], maxima[part * quarter : (part + 1) * quarter])
     lowest = np.float32(np.inf)
-    for one in range(quarter):
+    if K > MOST_COUNTED:
+        lowest = np.sort(maxima[:quarter])[quarter - K]
+    for one in range(quarter if K <= MOST_COUNTED else 0):
         rank = 0
         for other in range(quarter):
             rank += maxima[other] > maxima[one]
@@ -193,6 +197,12 @@ def keep_highest(logit: Array, maxima: Array, passed: Ints, best: Ints, highest:
     for n in range(N):
         passed[above] = n
         above += logit[n] >= lowest
+    if above > max(M, MOST_COUNTED):
+        order = np.argsort(-logit[passed[:above]], kind="mergesort")
+        for k in range(K):
+            best[k] = passed[order[k]]
+            highest[k] = logit[best[k]]
+        return
     value = maxima if above <= M else np.empty(above, np.float32)
     for i in range(above):
         value[i] = logit[passed[i]]

@@ -76,7 +76,7 @@ class ListeningWorld:
     slate_size: int = 1  # K
     horizon: int = 100  # H, songs of an episode
     repeat: float = 0.72  # rho, 0 to 1
-    temperature: float = 1.5  # T, at least 0.25
+    temperature: float = 1.4  # T, at least 0.25
     decay: float = 0.5  # d, 0 to 1 (1 excluded)
     beta: float = 3.0  # log of how much easier a recommended song comes to mind, 0 or more
     session_length: int = 10  # songs
@@ -329,9 +329,9 @@ def repeat_listening(
     slate_size: int = 1,
     num_users: int = 200,
     num_categories: int = 50,
-    concentration: float = 0.3,
+    concentration: float = 1.0,
     repeat: float = 0.72,
-    temperature: float = 1.5,
+    temperature: float = 1.4,
     decay: float = 0.5,
     beta: float = 3.0,
     session_length: int = 10,
@@ -383,9 +383,9 @@ def repeat_listening(
         slate_size: K (1, at least 1; ours).
         num_users: U, size of the population (200, at least 1; ours).
         num_categories: C (50, 1 to N; ours).
-        concentration: of the Dirichlet law of tastes (0.3, above 0; ours).
+        concentration: of the Dirichlet law of tastes (1, above 0; as the temperature).
         repeat: rho (0.72, 0 to 1; the share of repeats in LFM-1b, read off a chart of PISA).
-        temperature: T (1.5, at least 0.25; chosen for the predictability of LFM-1b sessions).
+        temperature: T (1.4, at least 0.25; chosen for the predictability of LFM-1b sessions).
         decay: d (0.5, 0 to below 1; ACT-R's usual value).
         beta: how much easier a recommended song comes to mind, in logits (3, 0 to 50; ours).
         session_length: songs (10, at least 1; LFM-1b sessions are cut to ten).
