@@ -1,0 +1,101 @@
+"""A log of the same users, times and basket sizes, with the choices of a fitted memory.
+
+Each user goes through their own baskets. For every item of a basket they repeat with probability rho, as long
+as there is a known item left that the basket does not hold yet: one of these, in proportion to s_i^(1/T). Else
+the item is new: the next one, in the order in which the log has this user meet new items, and when these are
+used up, ids that no log row has. An item that entered in this basket is known from the next one on.
+"""
+
+import numpy as np
+from numba import njit
+
+from recsim_env.arrays import Floats, Ints
+from recsim_env.errors import InputError
+from recsim_env.simulators.calibration.actr import ActrFit, strengths_before
+from recsim_env.simulators.calibration.histories import histories_of
+from recsim_env.simulators.log import Log
+from recsim_env.simulators.luck import Luck
+
+
+def simulate_repeats(fit: ActrFit, log: Log, luck: Luck) -> Log:
+    """What the users of a log consume if they have the fitted memory; the rules are at the top of this file.
+
+    Args:
+        fit: of this log, or another.
+        log: whose users, times, basket sizes (each item counts once) and order of new items are kept.
+        luck: of each user, in increasing order of their ids; a user's events are its steps.
+
+    Raises:
+        InputError: a luck of another number of users; nothing in the log is clicked.
+    """
+    h = histories_of(log)
+    U, R = len(h.user), len(h.item)
+    if len(luck) != U:
+        raise InputError(f"luck must have one row for each of the {U} users, got {len(luck)}")
+    user = h.user_of_event
+    begin = h.first_event[h.first_basket]  # (U+1,)
+    u = luck.rows(user).at(np.arange(R) - begin[user]).uniform("repeat", (2,))
+    chosen = np.empty(R, np.int64)
+    memory = fit.memory
+    choose_items(
+        h.first_basket,
+        h.time,
+        h.first_event,
+        memory.decay,
+        memory.temperature,
+        memory.repeat,
+        np.ascontiguousarray(u),
+        chosen,
+    )
+    # the first event of item j of user u is row met[number of pairs before u + j]
+    met = np.sort(np.unique(np.stack([user, h.item]), axis=1, return_index=True)[1])
+    first_pair = np.searchsorted(user[met], np.arange(U + 1))
+    of_the_log = chosen < np.diff(first_pair)[user]
+    pair = np.where(of_the_log, first_pair[user] + chosen, 0)
+    item = np.where(of_the_log, h.item_id[met[pair]], log.slate.max() + 1 + chosen)
+    time = np.repeat(h.time, np.diff(h.first_event))
+    return Log.from_interactions(h.user[user], item, time)
+
+
+@njit(cache=True, error_model="numpy")
+def choose_items(
+    first_basket: Ints,
+    time: Floats,
+    first_event: Ints,
+    decay: float,
+    temperature: float,
+    repeat: float,
+    u: Floats,
+    chosen: Ints,
+) -> None:
+    """Write the user's number of every item consumed (R,); u (R, 2) uniforms."""
+    for user in range(len(first_basket) - 1):
+        begin, end = first_basket[user], first_basket[user + 1]
+        events = first_event[end] - first_event[begin]
+        strength, slope, weight = np.empty(events), np.empty(events), np.empty(events)
+        met = 0
+        for v in range(begin, end):
+            known = met
+            strengths_before(begin, v, time, first_event, chosen, decay, known, strength, slope)
+            top, left = 0.0, 0
+            for i in range(known):
+                top = max(top, strength[i])
+            for i in range(known):
+                weight[i] = np.exp(np.log(strength[i] / top) / temperature)  # 0 if forgotten
+                left += weight[i] > 0.0
+            for e in range(first_event[v], first_event[v + 1]):
+                if left > 0 and u[e, 0] < repeat:
+                    total = weight[:known].sum()
+                    taken, mark = -1, u[e, 1] * total
+                    for i in range(known):
+                        if weight[i] > 0.0:
+                            taken = i  # the last one, should rounding leave a rest
+                            mark -= weight[i]
+                            if mark < 0.0:
+                                break
+                    weight[taken] = 0.0
+                    left -= 1
+                    chosen[e] = taken
+                else:
+                    chosen[e] = met
+                    met += 1
