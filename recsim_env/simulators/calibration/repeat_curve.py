@@ -5,12 +5,12 @@ since they last did. Over the items at risk with a gap in the same bin,
 
     rate = consumed / at risk,     need odds = consumed / (at risk - consumed)
 
-The need odds of memory fall with the gap as a power law: ln odds = b + slope ln gap. The bins are those of the
-gap alone; frequent items have short gaps, so the slope is not the decay of memory: it is what a fitted
+The need odds of memory fall with the gap as a power law: ln odds = b + slope ln gap. The bins are those of
+the gap alone; frequent items have short gaps, so the slope is not the decay of memory: it is what a fitted
 memory must give back.
 
-Source: Anderson, Schooler, "Reflections of the environment in memory", Psychological Science 2, 1991, who take
-the odds that an item is needed on a day by the days since it last was.
+Source: Anderson, Schooler, "Reflections of the environment in memory", Psychological Science 2, 1991, who
+take the odds that an item is needed on a day by the days since it last was.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,10 @@
 """A log of the same users, times and basket sizes, with the choices of a fitted memory.
 
-Each user goes through their own baskets. For every item of a basket they repeat with probability rho, as long
-as there is a known item left that the basket does not hold yet: one of these, in proportion to s_i^(1/T). Else
-the item is new: the next one, in the order in which the log has this user meet new items, and when these are
-used up, ids that no log row has. An item that entered in this basket is known from the next one on.
+Each user goes through their own baskets. For every item of a basket they repeat with probability rho, as
+long as there is a known item left that the basket does not hold yet: one of these, in proportion to
+s_i^(1/T). Else the item is new: the next one, in the order in which the log has this user meet new items, and
+when these are used up, ids that no log row has. An item that entered in this basket is known from the next
+one on.
 """
 
 import numpy as np
@@ -17,13 +18,15 @@ from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
 
 
-def simulate_repeats(fit: ActrFit, log: Log, luck: Luck) -> Log:
+def simulate_repeats(fit: ActrFit, log: Log, luck: Luck, *, keep_repeats: bool = False) -> Log:
     """What the users of a log consume if they have the fitted memory; the rules are at the top of this file.
 
     Args:
         fit: of this log, or another.
         log: whose users, times, basket sizes (each item counts once) and order of new items are kept.
         luck: of each user, in increasing order of their ids; a user's events are its steps.
+        keep_repeats: leave the gate out: an event is a repeat where it is one in the log. What differs
+            from the log then is due to which known item is chosen, not to when users repeat.
 
     Raises:
         InputError: a luck of another number of users; nothing in the log is clicked.
@@ -35,6 +38,10 @@ def simulate_repeats(fit: ActrFit, log: Log, luck: Luck) -> Log:
     user = h.user_of_event
     begin = h.first_event[h.first_basket]  # (U+1,)
     u = luck.rows(user).at(np.arange(R) - begin[user]).uniform("repeat", (2,))
+    met = np.sort(np.unique(np.stack([user, h.item]), axis=1, return_index=True)[1])  # first of each item
+    if keep_repeats:  # with a gate of 1: 0 passes it, 1 does not
+        u[:, 0] = 0.0
+        u[met, 0] = 1.0
     chosen = np.empty(R, np.int64)
     memory = fit.memory
     choose_items(
@@ -43,12 +50,11 @@ def simulate_repeats(fit: ActrFit, log: Log, luck: Luck) -> Log:
         h.first_event,
         memory.decay,
         memory.temperature,
-        memory.repeat,
+        1.0 if keep_repeats else memory.repeat,
         np.ascontiguousarray(u),
         chosen,
     )
-    # the first event of item j of user u is row met[number of pairs before u + j]
-    met = np.sort(np.unique(np.stack([user, h.item]), axis=1, return_index=True)[1])
+    # the first event of item j of a user is row met[first_pair[user] + j]
     first_pair = np.searchsorted(user[met], np.arange(U + 1))
     of_the_log = chosen < np.diff(first_pair)[user]
     pair = np.where(of_the_log, first_pair[user] + chosen, 0)
