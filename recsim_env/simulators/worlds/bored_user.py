@@ -363,8 +363,10 @@ def bored_user(
     Raises:
         InputError: a parameter out of range, or an unknown click model.
     """
-    if not sharpness >= 0.0:
-        raise InputError(f"sharpness must be 0 or more, got {sharpness}")
+    if not 0.0 <= sharpness < np.inf:
+        raise InputError(f"sharpness must be 0 or more and finite, got {sharpness}")
+    if not np.isfinite(intercept):
+        raise InputError(f"intercept must be finite, got {intercept}")
     catalogue = synthetic_catalogue(num_items, dimension, num_categories, world_seed=world_seed)
     return BoredWorld(
         catalogue=catalogue,

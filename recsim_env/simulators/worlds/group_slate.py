@@ -285,8 +285,8 @@ def group_slate(
         raise InputError(f"num_groups must be from 1 to the number of items ({num_items}), got {num_groups}")
     if dimension < 1:
         raise InputError(f"dimension must be at least 1, got {dimension}")
-    if not radius > 0.0:
-        raise InputError(f"radius must be above 0, got {radius}")
+    if not 0.0 < radius < np.inf:
+        raise InputError(f"radius must be above 0 and finite, got {radius}")
     if not 0.0 <= keep <= 1.0:
         raise InputError(f"keep must be from 0 to 1, got {keep}")
     if user not in ("linear", "gated"):

@@ -268,8 +268,10 @@ def interest_drift(
     """
     if num_users < 1:
         raise InputError(f"num_users must be at least 1, got {num_users}")
-    if not sharpness >= 0.0:
-        raise InputError(f"sharpness must be 0 or more, got {sharpness}")
+    if not 0.0 <= sharpness < np.inf:
+        raise InputError(f"sharpness must be 0 or more and finite, got {sharpness}")
+    if not np.isfinite(intercept):
+        raise InputError(f"intercept must be finite, got {intercept}")
     process = GaussianProcess(dimension, length_scale, num_interests)
     luck = Luck.from_seeds(np.arange(num_users) + (world_seed << 20))
     world = DriftWorld(

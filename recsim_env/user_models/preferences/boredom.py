@@ -1,8 +1,12 @@
 """Boredom: a topic clicked too often of late is worth nothing for a while.
 
-A topic with `threshold` or more of the user's last `window` clicks bores for `duration` steps:
+A topic bores for `duration` steps after a click on it that makes it, or leaves it, `threshold` or more of the
+user's last `window` clicks:
 
-    bored_c(t) = [ threshold clicks on c among the last `window` clicks at some step in (t - duration, t] ]
+    bored_c(t) = [ some click on c in the steps (t - duration, t] was at least the threshold-th on c among the
+                   `window` clicks that end with it ]
+
+so a topic whose clicks are old does not bore for ever where nothing else is clicked.
 
 Before the user has clicked `window` times, all their clicks count. (EasyRL4Rec's rule looks back from t by a
 slice that begins below 0 while t < window, which sees one or two items where there are three.)

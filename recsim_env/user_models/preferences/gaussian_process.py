@@ -56,8 +56,8 @@ class GaussianProcess:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.length_scale > 0.0:
             raise InputError(f"length_scale must be above 0, got {self.length_scale}")
-        if not self.sharpness >= 0.0:
-            raise InputError(f"sharpness must be 0 or more, got {self.sharpness}")
+        if not 0.0 <= self.sharpness < np.inf:
+            raise InputError(f"sharpness must be 0 or more and finite, got {self.sharpness}")
 
     @property
     def num_normals(self) -> int:

@@ -23,7 +23,7 @@ class RandomWalk:
     """The walk of each coordinate of an interest, all alike and independent.
 
     Raises:
-        InputError: a negative deviation, a time constant that is not above 0.
+        InputError: a deviation or mean out of range, a time constant that is not above 0.
     """
 
     deviation: float  # sigma, 0 or more: stationary if tau is finite, else per square root of time
@@ -31,10 +31,12 @@ class RandomWalk:
     mean: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.deviation >= 0.0:
-            raise InputError(f"deviation must be 0 or more, got {self.deviation}")
+        if not 0.0 <= self.deviation < np.inf:
+            raise InputError(f"deviation must be 0 or more and finite, got {self.deviation}")
         if not self.time_constant > 0.0:
             raise InputError(f"time_constant must be above 0, got {self.time_constant}")
+        if not np.isfinite(self.mean):
+            raise InputError(f"mean must be finite, got {self.mean}")
 
     def step(self, interest: Floats, gap: Floats, z: Floats) -> Floats:
         """The interest (B, D) after gaps (B,), from standard normals z (B, D)."""

@@ -32,8 +32,8 @@ class Satiation:
     memory: float = 0.9  # of a step (or of a unit of time, if gaps are given), 0 to 1 (1 excluded)
 
     def __post_init__(self) -> None:
-        if not self.factor >= 0.0:
-            raise InputError(f"factor must be 0 or more, got {self.factor}")
+        if not 0.0 <= self.factor < np.inf:
+            raise InputError(f"factor must be 0 or more and finite, got {self.factor}")
         if not 0.0 <= self.memory < 1.0:
             raise InputError(f"memory must be from 0 to below 1, got {self.memory}")
 
