@@ -23,6 +23,8 @@ from scipy.special import gammaincc, gammaincinv, gammaln, log_ndtr, ndtri
 from recsim_env.arrays import Bools, Floats, Ints
 from recsim_env.errors import InputError
 
+SMALLEST = 2.0**-54  # stands for a uniform of 0, whose normal is infinite
+
 
 @dataclass(frozen=True)
 class GammaGaps:
@@ -50,7 +52,13 @@ class GammaGaps:
         return np.asarray(gammaincinv(self.shape, u) * (self.mean / self.shape))
 
     def log_density(self, gap: Floats) -> Floats:
-        """Log-density of gaps above 0."""
+        """Log-density of gaps above 0.
+
+        Raises:
+            InputError: the shape is infinite: equal gaps have no density.
+        """
+        if np.isinf(self.shape):
+            raise InputError("gaps of infinite shape have no density: give a finite shape")
         rate = self.shape / self.mean
         return np.asarray(
             self.shape * np.log(rate) + (self.shape - 1.0) * np.log(gap) - rate * gap - gammaln(self.shape)
@@ -58,11 +66,24 @@ class GammaGaps:
 
     def survival(self, gap: Floats) -> Floats:
         """P(the gap is longer)."""
+        if np.isinf(self.shape):
+            return np.asarray(gap < self.mean, np.float64)
         return np.asarray(gammaincc(self.shape, gap * (self.shape / self.mean)))
 
     def hazard(self, gap: Floats) -> Floats:
-        """Density of a visit now, given none for this long."""
-        return np.exp(self.log_density(gap)) / self.survival(gap)
+        """Density of a visit now, given none for this long (above 0).
+
+        Where the survival underflows it is the start of the continued fraction of the incomplete gamma
+        function, with x = gap shape / mean: hazard = (shape / mean) (x + 1 - k + (k - 1) / (x + 3 - k)) / x.
+
+        Raises:
+            InputError: the shape is infinite: equal gaps have no density.
+        """
+        density, survival = np.exp(self.log_density(gap)), self.survival(gap)
+        k, x = self.shape, gap * (self.shape / self.mean)
+        small = survival < 1e-280
+        far = (k / self.mean) * (x + 1.0 - k + (k - 1.0) / np.where(small, x + 3.0 - k, 1.0)) / x
+        return np.where(small, far, density / np.where(small, 1.0, survival))
 
 
 @dataclass(frozen=True)
@@ -83,12 +104,14 @@ class LogNormalReturns:
                 f"{np.shape(self.deviation)}"
             )
         for name in ("median", "deviation"):
-            if not (getattr(self, name) > 0.0).all():
-                raise InputError(f"{name} must be above 0, got {getattr(self, name).min()}")
+            bad = ~((getattr(self, name) > 0.0) & (getattr(self, name) < np.inf))
+            if bad.any():
+                c = int(np.argmax(bad))
+                raise InputError(f"{name}[{c}] must be above 0 and finite, got {getattr(self, name)[c]}")
 
     def sample(self, category: Ints, u: Floats) -> Floats:
         """Return times of needs for these categories, from uniforms of the same shape."""
-        z = ndtri(u + 2.0**-54)
+        z = ndtri(np.maximum(u, SMALLEST))
         return np.asarray(self.median[category] * np.exp(self.deviation[category] * z))
 
     def log_density(self, category: Ints, time: Floats) -> Floats:
@@ -136,8 +159,8 @@ class PatienceBudget:
         if not self.budget > 0.0:
             raise InputError(f"budget must be above 0, got {self.budget}")
         for name in ("cost", "refund"):
-            if not getattr(self, name) >= 0.0:
-                raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
+            if not 0.0 <= getattr(self, name) < np.inf:
+                raise InputError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
 
     def begin(self, B: int) -> Floats:
         """(B,) full budgets."""
@@ -161,8 +184,8 @@ class LeavingAfterBadSlates:
 
     def __post_init__(self) -> None:
         _check_chance("first", self.first)
-        if not self.growth >= 1.0:
-            raise InputError(f"growth must be at least 1, got {self.growth}")
+        if not 1.0 <= self.growth < np.inf:
+            raise InputError(f"growth must be at least 1 and finite, got {self.growth}")
 
     def step(self, run: Ints, clicks: Floats) -> Ints:
         """(B,) length of the run of bad slates after one with so many clicks (B,)."""
@@ -170,7 +193,11 @@ class LeavingAfterBadSlates:
 
     def chance(self, run: Ints) -> Floats:
         """(B,) chance to leave with runs of this length."""
-        grown = self.first * self.growth ** np.minimum(np.maximum(run - 1, 0), 1000)
+        if self.first == 0.0:
+            return np.zeros(len(run))
+        # runs beyond the one that makes it certain are cut, or the power would overflow
+        certain = np.inf if self.growth == 1.0 else 1.0 - np.log(self.first) / np.log(self.growth)
+        grown = self.first * self.growth ** (np.clip(run, 1, np.ceil(certain)) - 1.0)
         return np.where(run > 0, np.minimum(grown, 1.0), 0.0)
 
     def leaves(self, run: Ints, u: Floats) -> Bools:
