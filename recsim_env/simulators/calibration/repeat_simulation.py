@@ -5,6 +5,21 @@ long as there is a known item left that the basket does not hold yet: one of the
 s_i^(1/T). Else the item is new: the next one, in the order in which the log has this user meet new items, and
 when these are used up, ids that no log row has. An item that entered in this basket is known from the next
 one on.
+
+How near it comes: slopes of `repeat_curve` of real logs, of simulated ones (seeds 0 to U-1), and of simulated
+ones that repeat when the log does (`keep_repeats`), gaps of 1 to 365 days in 19 bins, for the tags 1 to 1000
+posts in 21:
+
+    log                 real              simulated    repeats kept
+    mathoverflow-tags   -0.988 +- 0.023   -1.044       -0.950
+    complete-journey    -0.450 +- 0.054   -0.497       -0.411
+    online-retail       -0.289 +- 0.055   -0.107       -0.237
+
+What one rho for all lacks is seen in the last row: of the groceries of the busiest tenth of households 9 % are
+repeats while they know fewer than ten items and 88 % beyond 320; and customers of online-retail with three to
+five baskets repeat 25 %, those with a hundred or more 72 %. What the choice lacks is seen at the ends: tags come
+back more often after hundreds of posts than simulated ones, and purchases less often after a day than after a
+week, so that their curves rise before they fall and a slope over all gaps says little of them.
 """
 
 import numpy as np
