@@ -15,11 +15,12 @@ posts in 21:
     complete-journey    -0.450 +- 0.054   -0.497       -0.411
     online-retail       -0.289 +- 0.055   -0.107       -0.237
 
-What one rho for all lacks is seen in the last row: of the groceries of the busiest tenth of households 9 % are
-repeats while they know fewer than ten items and 88 % beyond 320; and customers of online-retail with three to
-five baskets repeat 25 %, those with a hundred or more 72 %. What the choice lacks is seen at the ends: tags come
-back more often after hundreds of posts than simulated ones, and purchases less often after a day than after a
-week, so that their curves rise before they fall and a slope over all gaps says little of them.
+What one rho for all lacks is seen in the last row: of the groceries of the busiest tenth of households 9 %
+are repeats while they know fewer than ten items and 88 % beyond 320; and customers of online-retail with
+three to five baskets repeat 25 %, those with a hundred or more 72 %. What the choice lacks is seen at the
+ends: tags come back more often after hundreds of posts than simulated ones, and purchases less often after a
+day than after a week, so that their curves rise before they fall and a slope over all gaps says little of
+them.
 """
 
 import numpy as np
