@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from recsim_env import __version__
 from recsim_env.errors import InputError, unknown_name
+from recsim_env.experiments.calibrate_command import add_calibrate_command
 from recsim_env.experiments.film import add_film_command
 from recsim_env.experiments.log_command import add_log_command
 from recsim_env.experiments.settings import add_options, from_options, from_run
@@ -96,6 +97,7 @@ def parser(arguments: Sequence[str]) -> Parser:
 
     add_log_command(verbs)
     add_film_command(verbs)
+    add_calibrate_command(verbs)
 
     verb = verbs.add_parser("compare", help="draw several runs together")
     verb.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directories of finished runs")

@@ -20,6 +20,7 @@ et al., "Transformers Meet ACT-R", RecSys 2024, for listening sessions.
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,7 @@ from recsim_env.simulators.worlds.repeat_kernels import (
 )
 from recsim_env.simulators.worlds.world import Entry, Outcome, take_rows
 from recsim_env.user_models.clicks import Response
+from recsim_env.user_models.sessions import GammaGaps
 
 LONGEST_AGO = 87_600.0  # hours: ten years, and all that is longer
 TRIES = 8  # to draw a song that is new to the user, before the exact draw over the whole catalogue
@@ -56,6 +58,7 @@ class ListeningState(NamedTuple):
     now: Floats  # (B,) whole seconds since the user's first event
     session_start: Floats  # (B,) seconds
     session_song: Ints  # (B,) songs played so far in this session
+    session_size: Ints  # (B,) songs of this session
     known: Array  # (B, N / 64 rounded up) uint64, one bit a song
     known_mass: Floats  # (B,) sum of q_ui over known songs
     recent: Ints  # (B, R) the last songs played, latest first, -1 before the first
@@ -82,6 +85,8 @@ class ListeningWorld:
     session_length: int = 10  # songs
     mean_gap: float = 45_000.0  # seconds between sessions, 1800 or more: half an hour plus an exponential
     song_seconds: int = 240
+    gap_shape: float = 1.0  # of the Gamma law of the gaps beyond half an hour, above 0
+    session_sizes: Floats | None = None  # (M,) probability of 1 to M songs, in place of session_length
     remembered: int = 500  # E plays, fewer than there are songs
     memory: str = "exact"  # or approximate
     history_length: int = 20  # R plays that an agent sees
@@ -108,6 +113,7 @@ class ListeningWorld:
             ("decay", self.decay, 0.0 <= self.decay < 1.0, "from 0 to below 1"),
             ("beta", self.beta, 0.0 <= self.beta <= 50.0, "from 0 to 50"),
             ("session_length", self.session_length, self.session_length >= 1, "at least 1"),
+            ("gap_shape", self.gap_shape, self.gap_shape > 0.0, "above 0"),
             ("mean_gap", self.mean_gap, self.mean_gap >= SHORTEST_GAP, f"at least {SHORTEST_GAP:g} seconds"),
             ("song_seconds", self.song_seconds, self.song_seconds >= 1, "at least 1"),
             ("history_length", self.history_length, self.history_length >= 1, "at least 1"),
@@ -121,7 +127,11 @@ class ListeningWorld:
         for name, value, holds, rule in ranges:
             if not holds:
                 raise InputError(f"{name} must be {rule}, got {value}")
-        sessions = -(-(self.remembered + self.horizon) // self.session_length)
+        sizes = self._sizes
+        if sizes.ndim != 1 or not (sizes >= 0.0).all() or abs(sizes.sum() - 1.0) > 1e-6:
+            raise InputError(f"session_sizes must be a distribution, got one of sum {sizes.sum():.6g}")
+        mean_size = float(sizes @ np.arange(1, len(sizes) + 1))
+        sessions = int(np.ceil((self.remembered + self.horizon) / mean_size))
         most = (LAST_SECOND - (self.remembered + self.horizon) * self.song_seconds) / (2 * sessions + 40)
         if not self.mean_gap <= most:
             raise InputError(
@@ -144,6 +154,23 @@ class ListeningWorld:
         user = (luck.uniform("user") * self.num_users).astype(np.int64)
         return take_rows(self._past, user)
 
+    def newcomers(self, user: Ints, luck: Luck) -> ListeningState:
+        """Users (B,) of the population who have heard nothing yet, at the beginning of a session."""
+        B, R = len(user), self.history_length
+        return ListeningState(
+            user=user,
+            step=np.zeros(B, np.int64),
+            now=np.zeros(B),
+            session_start=np.zeros(B),
+            session_song=np.zeros(B, np.int64),
+            session_size=self._draw_sizes(luck.uniform("first session")),
+            known=np.zeros((B, -(-self.num_items // 64)), np.uint64),
+            known_mass=np.zeros(B),
+            recent=np.full((B, R), -1),
+            recent_time=np.zeros((B, R)),
+            memory=empty_memory(B, self.remembered, self._exact),
+        )
+
     def observe(self, state: ListeningState) -> dict[str, Array]:
         """The user, the last songs they played and how long ago, and where in the session they are."""
         hours = np.minimum((state.now[:, None] - state.recent_time) / 3600.0, LONGEST_AGO)
@@ -161,7 +188,7 @@ class ListeningWorld:
         return {
             "user": Entry(0, self.num_users - 1),
             "step": Entry(0, self.horizon),
-            "session_song": Entry(0, self.session_length - 1),
+            "session_song": Entry(0, len(self._sizes) - 1),
             "recent": Entry(0, self.num_items, (R,)),
             "hours_ago": Entry(0.0, LONGEST_AGO, (R,), np.float32),
         }
@@ -183,9 +210,14 @@ class ListeningWorld:
     def respond(self, state: ListeningState, slates: Ints, luck: Luck) -> tuple[ListeningState, Outcome]:
         """Recommend slates (B, K), -1 in empty slots; an item shown a second time counts as an empty slot."""
         u = luck.uniform("song", (3 + TRIES,))
-        gap = np.floor(SHORTEST_GAP - np.log1p(-luck.uniform("gap")) * (self.mean_gap - SHORTEST_GAP))
+        gap = self._draw_gaps(luck.uniform("gap"))
         played, response, best, value = self._choose(state, slates, u)
-        over = state.session_song + 1 == self.session_length
+        over = state.session_song + 1 == state.session_size
+        size = (
+            self._draw_sizes(luck.uniform("session"))
+            if self.session_sizes is not None
+            else state.session_size
+        )
         now = state.now + np.where(over, gap, self.song_seconds)
         memory = SongMemory(*(column.copy() for column in state.memory))
         learned, forgotten = np.empty_like(played), np.empty_like(played)
@@ -198,6 +230,7 @@ class ListeningWorld:
             now=now,
             session_start=np.where(over, now, state.session_start),
             session_song=np.where(over, 0, state.session_song + 1),
+            session_size=np.where(over, size, state.session_size),
             known=known,
             known_mass=known_mass,
             recent=np.concatenate([played[:, None], state.recent[:, :-1]], axis=1),
@@ -300,24 +333,41 @@ class ListeningWorld:
     @cached_property
     def _past(self) -> ListeningState:
         """(U, ...) the population after as many plays as they remember, nothing recommended to them."""
-        U, R = self.num_users, self.history_length
-        state = ListeningState(
-            user=np.arange(U),
-            step=np.zeros(U, np.int64),
-            now=np.zeros(U),
-            session_start=np.zeros(U),
-            session_song=np.zeros(U, np.int64),
-            known=np.zeros((U, -(-self.num_items // 64)), np.uint64),
-            known_mass=np.zeros(U),
-            recent=np.full((U, R), -1),
-            recent_time=np.zeros((U, R)),
-            memory=empty_memory(U, self.remembered, self._exact),
-        )
+        U = self.num_users
         luck = Luck.from_seeds(np.arange(U) + (self.world_seed << 20) + PAST)
+        state = self.newcomers(np.arange(U), luck)
         nothing = np.full((U, self.slate_size), -1)
-        for play in range(-(-self.remembered // self.session_length) * self.session_length):
+        size = self.session_length if self.session_sizes is None else 1
+        plays = -(-self.remembered // size) * size
+        for play in range(plays):
             state, _ = self.respond(state, nothing, luck.at(play))
-        return state._replace(step=np.zeros(U, np.int64))
+        # where sessions are of different sizes, some users are in the middle of one: it ends here
+        amid = state.session_song > 0
+        now = np.where(amid, state.now + self._draw_gaps(luck.at(plays).uniform("gap")), state.now)
+        return state._replace(
+            step=np.zeros(U, np.int64),
+            now=now,
+            session_start=np.where(amid, now, state.session_start),
+            session_song=np.zeros(U, np.int64),
+        )
+
+    def _draw_gaps(self, u: Floats) -> Floats:
+        """Whole seconds between sessions, from uniforms."""
+        longer = self.mean_gap - SHORTEST_GAP
+        if longer == 0.0:
+            return np.full(u.shape, SHORTEST_GAP)
+        return np.floor(SHORTEST_GAP + GammaGaps(longer, self.gap_shape).sample(u))
+
+    def _draw_sizes(self, u: Floats) -> Ints:
+        """Songs of sessions, from uniforms."""
+        return np.searchsorted(np.cumsum(self._sizes)[:-1], u, side="right") + 1
+
+    @cached_property
+    def _sizes(self) -> Floats:
+        """(M,) probability of sessions of 1 to M songs."""
+        if self.session_sizes is not None:
+            return self.session_sizes
+        return np.eye(self.session_length)[-1]
 
 
 SHORTEST_GAP = 1800.0  # seconds between sessions
@@ -340,6 +390,8 @@ def repeat_listening(
     memory: str = "exact",
     history_length: int = 20,
     horizon: int = 100,
+    calibration: str | Path | None = None,
+    force: bool = False,
     world_seed: int = 0,
 ) -> ListeningWorld:
     """Recommend the next song to listeners who repeat what they remember and now and then discover.
@@ -395,6 +447,9 @@ def repeat_listening(
             the times of the first and last, which takes less time (exact).
         history_length: songs in the observation (20, at least 1; ours).
         horizon: H, songs of an episode (100, at least 1; ours).
+        calibration: directory that `recsim-env calibrate` wrote (None). It takes the place of num_items,
+            num_categories, concentration, repeat, temperature, decay, session_length and mean_gap.
+        force: True uses a calibration that says it is not to be trusted (False).
         world_seed: of the catalogue, the tastes and the past (0).
 
     Known simplifications:
@@ -411,6 +466,20 @@ def repeat_listening(
     Raises:
         InputError: a parameter out of range.
     """
+    if calibration is not None:
+        from recsim_env.simulators.calibration.listening import ListeningCalibration
+
+        return ListeningCalibration.load(calibration).world(
+            num_users=num_users,
+            force=force,
+            slate_size=slate_size,
+            beta=beta,
+            remembered=remembered,
+            memory=memory,
+            history_length=history_length,
+            horizon=horizon,
+            world_seed=world_seed,
+        )
     return ListeningWorld(
         catalogue=synthetic_catalogue(num_items, 1, num_categories, world_seed=world_seed),
         taste=synthetic_tastes(num_users, num_categories, concentration=concentration, world_seed=world_seed),

@@ -52,7 +52,7 @@ def strengths_of_traces(
 
     Exact for songs played once. Over the songs played twice or more in histories of 1500 plays of the world
     of repeated listening, |ln(approximate / exact)| is 0.08 on average and 0.43 at most for d = 1/2 (0.05 and
-    0.29 for d = 0.3, 0.11 and 0.54 for d = 0.8); nine in ten are too high. It is
+    0.29 for d = 0.3, 0.11 and 0.58 for d = 0.8); nine in ten are too high. It is
     never above d ln(t_n / t_1), as both sums lie between the same ends.
 
     Source: Petrov, "Computationally efficient approximation of the base-level learning equation in ACT-R",
