@@ -137,7 +137,7 @@ def test_clicks_restore_patience_up_to_the_budget():
 
 
 def test_patience_with_refunds_is_a_random_walk():
-    """With a refund of two costs and clicks of chance p, P(gone in 2 slates, budget 2) = (1 - p)^2."""
+    """With a refund of two costs and clicks of chance p, P(gone after 2 slates, budget 2) = (1 - p)^2."""
     n, p = 100_000, 0.3
     law, rng = PatienceBudget(2.0, 1.0, 2.0), np.random.default_rng(2)
     patience = law.begin(n)
