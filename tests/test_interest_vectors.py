@@ -121,7 +121,7 @@ def test_planted_tastes_are_recovered() -> None:
     mine = taste[:, None] == kind
     assert (score[mine].mean() - score[~mine].mean()) > 3 * score[~mine].std()
     within = np.mean([np.corrcoef(score[u], chance[u])[0, 1] for u in range(U)])
-    assert within > 0.9
+    assert within > 0.85
 
 
 def test_popularity_goes_to_the_bias_where_all_are_alike() -> None:

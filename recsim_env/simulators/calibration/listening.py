@@ -6,8 +6,7 @@ What is taken from the log:
     popularity of discoveries      of item i, in proportion to the users who ever consumed it, since each of
                                    them discovered it once
     sizes of visits                their empirical law, up to `LARGEST_VISIT` events
-    gaps between visits            a Gamma law of the same mean and of the maximum-likelihood shape, beyond
-                                   the shortest gap of the world (half an hour)
+    gaps between visits            a Gamma law of the gaps seen, by maximum likelihood (`fit_gaps`)
 
 Users differ in their histories alone: they have one taste, one repeat propensity and one law of visits. The
 fidelity report shows what that misses.
@@ -26,11 +25,13 @@ import numpy as np
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.calibration.actr import fit_actr
+from recsim_env.simulators.calibration.sessions import fit_gaps
 from recsim_env.simulators.catalogue import Catalogue
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.repeat_listening import SHORTEST_GAP, ListeningWorld
+from recsim_env.simulators.worlds.repeat_listening import ListeningWorld
 from recsim_env.simulators.worlds.world import take_rows
+from recsim_env.user_models.sessions import GammaGaps
 
 LARGEST_VISIT = 200  # events; the rare larger ones count as this
 SCHEMA = 1
@@ -45,7 +46,7 @@ class ListeningCalibration:
     temperature: float  # T
     decay: float  # d
     mean_gap: float  # seconds
-    gap_shape: float  # of the Gamma law beyond the shortest gap
+    gap_shape: float  # of the Gamma law, infinite if all gaps are equal
     popularity: Floats  # (N,) of discoveries, sums to 1
     session_sizes: Floats  # (M,) probability of visits of 1 to M events
     std_errors: dict[str, float]  # of repeat, temperature and decay
@@ -66,8 +67,8 @@ class ListeningCalibration:
         """
         if self.problems and not force:
             raise InputError(
-                f"this calibration is not to be trusted: {'; '.join(self.problems)}. "
-                "Fit a longer log, or pass force=True to use it all the same"
+                f"this calibration is not to be trusted ({'; '.join(self.problems)}): "
+                "fit a longer log, or pass force=True to use it all the same"
             )
         N = len(self.popularity)
         catalogue = Catalogue(
@@ -78,8 +79,12 @@ class ListeningCalibration:
             price=np.ones(N),
             group=np.zeros(N, np.int64),
         )
-        fitted = {name: getattr(self, name) for name in PARAMETERS}
-        sizes = {"session_sizes": self.session_sizes, "session_length": len(self.session_sizes)}
+        fitted: dict[str, Any] = {name: getattr(self, name) for name in PARAMETERS}
+        sizes = {
+            "session_sizes": self.session_sizes,
+            "session_length": len(self.session_sizes),
+            "shortest_gap": 0.0,
+        }
         return ListeningWorld(catalogue, np.ones((num_users, 1)), **{**fitted, **sizes, **changes})
 
     def save(self, directory: Path) -> None:
@@ -162,30 +167,29 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
     new_visit = np.append(True, (np.diff(user) != 0) | (np.diff(time) > 0))
     sizes = np.bincount(np.cumsum(new_visit) - 1)
     starts, who = time[new_visit], user[new_visit]
-    gaps = np.diff(starts)[np.diff(who) == 0]
-    if len(gaps) == 0:
-        raise InputError(
-            "the log has no gaps: every user has one visit only; fit a log that users come back to"
-        )
+    between = np.diff(starts)[np.diff(who) == 0]
     problems = [f"{name} lies on the bound of its search" for name in fit.on_bound]
     if not fit.converged:
         problems.append("the search for decay and temperature did not converge")
     if fit.memory.decay >= 1.0:
         problems.append(f"decay {fit.memory.decay:.3g} is not below 1, as the world needs it")
-    beyond = np.maximum(gaps - SHORTEST_GAP, 1.0)
-    if gaps.mean() <= SHORTEST_GAP + 1.0:
-        problems.append(
-            f"the mean gap {gaps.mean():.3g} s is below the shortest of the world, {SHORTEST_GAP:g} s: is "
-            "the unit of time right?"
-        )
+    if len(between) and np.ptp(between) == 0.0:  # the clock counts visits
+        gaps = GammaGaps(float(between[0]), np.inf)
+    else:
+        found = fit_gaps(log)  # not censored at the end: who never comes back has no long gap
+        gaps = GammaGaps(found.gaps.mean * seconds, found.gaps.shape)
+        if not found.converged:
+            problems.append("the search for the law of gaps did not converge")
+        if found.on_bound:
+            problems.append("the shape of the gaps lies on the bound of its search")
     events = np.bincount(np.minimum(sizes, LARGEST_VISIT))[1:]
     errors = fit.std_errors
     return ListeningCalibration(
         repeat=fit.memory.repeat,
         temperature=fit.memory.temperature,
         decay=min(fit.memory.decay, 0.999),
-        mean_gap=float(max(gaps.mean(), SHORTEST_GAP + 1.0)),
-        gap_shape=gamma_shape(beyond),
+        mean_gap=gaps.mean,
+        gap_shape=gaps.shape,
         popularity=discoverers / discoverers.sum(),
         session_sizes=events / events.sum(),
         std_errors={"repeat": errors.repeat, "temperature": errors.temperature, "decay": errors.decay},
@@ -193,18 +197,6 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
         problems=tuple(problems),
         about={"log": name, "users": len(np.unique(user)), "events": len(user), "items": len(item_ids)},
     )
-
-
-def gamma_shape(values: Floats) -> float:
-    """The maximum-likelihood shape of a Gamma law: ln k - psi(k) = ln mean - mean ln, by Newton's method."""
-    from scipy.special import digamma, polygamma
-
-    spread = max(float(np.log(values.mean()) - np.log(values).mean()), 1e-9)
-    shape = (3.0 - spread + np.sqrt((spread - 3.0) ** 2 + 24.0 * spread)) / (12.0 * spread)
-    for _ in range(20):
-        excess = np.log(shape) - digamma(shape) - spread
-        shape -= excess / (1.0 / shape - polygamma(1, shape))
-    return float(shape)
 
 
 def simulate_like(world: ListeningWorld, log: Log, *, seconds: float = 1.0, seed: int = 0) -> Log:

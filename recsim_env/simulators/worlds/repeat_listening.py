@@ -45,6 +45,7 @@ from recsim_env.user_models.clicks import Response
 from recsim_env.user_models.sessions import GammaGaps
 
 LONGEST_AGO = 87_600.0  # hours: ten years, and all that is longer
+SHORTEST_GAP = 1800.0  # seconds between sessions
 TRIES = 8  # to draw a song that is new to the user, before the exact draw over the whole catalogue
 COLDEST = 0.25  # temperature: strengths of 2^-31 to 2^15 to a higher power than 4 leave single precision
 LAST_SECOND = 2**31  # times are kept in 32 bits
@@ -85,7 +86,8 @@ class ListeningWorld:
     session_length: int = 10  # songs
     mean_gap: float = 45_000.0  # seconds between sessions, 1800 or more: half an hour plus an exponential
     song_seconds: int = 240
-    gap_shape: float = 1.0  # of the Gamma law of the gaps beyond half an hour, above 0
+    shortest_gap: float = SHORTEST_GAP  # seconds, 0 or more
+    gap_shape: float = 1.0  # of the Gamma law of the gaps beyond the shortest, above 0
     session_sizes: Floats | None = None  # (M,) probability of 1 to M songs, in place of session_length
     remembered: int = 500  # E plays, fewer than there are songs
     memory: str = "exact"  # or approximate
@@ -107,14 +109,21 @@ class ListeningWorld:
             raise InputError(f"taste[{user}, {c}] = {self.taste[user, c]} is not a probability")
         if (np.diff(self.catalogue.category) < 0).any():
             raise InputError("the catalogue must be sorted by category")
+        shortest = self.shortest_gap
         ranges = (
             ("repeat", self.repeat, 0.0 <= self.repeat <= 1.0, "from 0 to 1"),
             ("temperature", self.temperature, self.temperature >= COLDEST, f"at least {COLDEST}"),
             ("decay", self.decay, 0.0 <= self.decay < 1.0, "from 0 to below 1"),
             ("beta", self.beta, 0.0 <= self.beta <= 50.0, "from 0 to 50"),
             ("session_length", self.session_length, self.session_length >= 1, "at least 1"),
+            ("shortest_gap", shortest, 0.0 <= shortest < np.inf, "0 or more and finite"),
             ("gap_shape", self.gap_shape, self.gap_shape > 0.0, "above 0"),
-            ("mean_gap", self.mean_gap, self.mean_gap >= SHORTEST_GAP, f"at least {SHORTEST_GAP:g} seconds"),
+            (
+                "mean_gap",
+                self.mean_gap,
+                self.mean_gap >= self.shortest_gap,
+                f"at least {self.shortest_gap:g} seconds",
+            ),
             ("song_seconds", self.song_seconds, self.song_seconds >= 1, "at least 1"),
             ("history_length", self.history_length, self.history_length >= 1, "at least 1"),
             (
@@ -353,10 +362,11 @@ class ListeningWorld:
 
     def _draw_gaps(self, u: Floats) -> Floats:
         """Whole seconds between sessions, from uniforms."""
-        longer = self.mean_gap - SHORTEST_GAP
+        longer = self.mean_gap - self.shortest_gap
         if longer == 0.0:
-            return np.full(u.shape, SHORTEST_GAP)
-        return np.floor(SHORTEST_GAP + GammaGaps(longer, self.gap_shape).sample(u))
+            return np.full(u.shape, np.floor(self.shortest_gap))
+        gap = self.shortest_gap + GammaGaps(longer, self.gap_shape).sample(u)
+        return np.maximum(np.floor(gap), 1.0)
 
     def _draw_sizes(self, u: Floats) -> Ints:
         """Songs of sessions, from uniforms."""
@@ -370,7 +380,6 @@ class ListeningWorld:
         return np.eye(self.session_length)[-1]
 
 
-SHORTEST_GAP = 1800.0  # seconds between sessions
 PAST = 1 << 48  # seeds of the past, far from those that users of the package choose
 
 
