@@ -241,6 +241,18 @@ def test_the_best_slate_has_the_best_value(env_id):
         assert (info["slate_value"] <= info["best_value"] + 1e-9).all()
 
 
+def test_the_best_slate_is_an_action(env_id):
+    env, envs = make(env_id).unwrapped, make_vec(env_id, 3)
+    with pytest.raises(InputError, match="call reset"):
+        env.best_slate()
+    env.reset(seed=4)
+    envs.reset(seed=4)
+    assert np.array_equal(env.best_slate(), envs.unwrapped.best_slates()[0])
+    assert env.action_space.contains(env.best_slate())
+    _, _, _, _, info = env.step(env.best_slate())
+    assert info["slate_value"] == pytest.approx(info["best_value"], abs=1e-9)
+
+
 def test_time_limit_truncates_and_leaving_terminates(env_id):
     env = make(env_id)
     env.reset(seed=0)

@@ -106,7 +106,10 @@ class Luck:
         One uniform makes one normal and the map is monotone, so common random numbers stay coupled.
         Half a unit (2^-54) is added to the uniform, so that 0 does not become minus infinity.
         """
-        return np.asarray(ndtri(self.uniform(stream, shape) + 2.0**-54))
+        middle = np.minimum(
+            self.uniform(stream, shape) + 2.0**-54, 1.0 - 2.0**-53
+        )  # the last one rounds to 1
+        return np.asarray(ndtri(middle))
 
     def beta(self, stream: str, a: Floats, b: Floats) -> Floats:
         """Beta(a, b) draws, one per entry.
