@@ -104,11 +104,10 @@ class Luck:
         """Standard normal draws, (B, *shape): the inverse distribution function of `uniform`.
 
         One uniform makes one normal and the map is monotone, so common random numbers stay coupled.
-        Half a unit (2^-54) is added to the uniform, so that 0 does not become minus infinity.
+        Half a unit (2^-54) is added to the uniform, so that 0 does not become minus infinity; the largest
+        one, which would round to 1, is kept below it.
         """
-        middle = np.minimum(
-            self.uniform(stream, shape) + 2.0**-54, 1.0 - 2.0**-53
-        )  # the last one rounds to 1
+        middle = np.minimum(self.uniform(stream, shape) + 2.0**-54, 1.0 - 2.0**-53)
         return np.asarray(ndtri(middle))
 
     def beta(self, stream: str, a: Floats, b: Floats) -> Floats:
