@@ -8,9 +8,10 @@ import pytest
 
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds import repeat_listening as module
-from recsim_env.simulators.worlds.repeat_kernels import COUNT, SONG, keep_largest, walk
+from recsim_env.simulators.worlds import listening as module
+from recsim_env.simulators.worlds.repeat_kernels import keep_largest, walk
 from recsim_env.simulators.worlds.repeat_listening import repeat_listening
+from recsim_env.simulators.worlds.song_memory import COUNT, SONG
 from recsim_env.simulators.worlds.world import put_rows, repeat_rows, take_rows
 from recsim_env.user_models.clicks.all_lists import all_lists
 from recsim_env.user_models.memory.strength import (

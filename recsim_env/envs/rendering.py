@@ -14,12 +14,12 @@ from typing import Any
 
 from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError
-from recsim_env.simulators.worlds.bored_user import BoredWorld
+from recsim_env.simulators.worlds.bored import BoredWorld
 from recsim_env.simulators.worlds.candidates import CandidateWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
-from recsim_env.simulators.worlds.group_slate import GroupWorld
+from recsim_env.simulators.worlds.grouped import GroupWorld
 from recsim_env.simulators.worlds.interest_drift import DriftWorld
-from recsim_env.simulators.worlds.repeat_listening import ListeningWorld
+from recsim_env.simulators.worlds.listening import ListeningWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.world import Outcome, World
 

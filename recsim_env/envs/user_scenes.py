@@ -10,13 +10,13 @@ from recsim_env.arrays import Floats, Ints
 from recsim_env.envs.rendering import Scene
 from recsim_env.envs.slate_scene import Bar, Driver, Shown, UserScene, one_row, shown_slate
 from recsim_env.simulators.catalogue import Catalogue, category_centres
-from recsim_env.simulators.worlds.bored_user import BoredWorld
+from recsim_env.simulators.worlds.bored import BoredWorld
 from recsim_env.simulators.worlds.candidates import CandidateWorld
-from recsim_env.simulators.worlds.group_slate import GroupWorld
+from recsim_env.simulators.worlds.grouped import GroupWorld
 from recsim_env.simulators.worlds.interest_drift import DriftWorld
-from recsim_env.simulators.worlds.repeat_kernels import SONG
-from recsim_env.simulators.worlds.repeat_listening import ListeningWorld
+from recsim_env.simulators.worlds.listening import ListeningWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
+from recsim_env.simulators.worlds.song_memory import SONG
 
 NUM_BARS = 8
 DAYS_SHOWN = 90

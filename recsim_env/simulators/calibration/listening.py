@@ -29,7 +29,7 @@ from recsim_env.simulators.calibration.sessions import fit_gaps
 from recsim_env.simulators.catalogue import Catalogue
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.repeat_listening import ListeningWorld
+from recsim_env.simulators.worlds.listening import ListeningWorld
 from recsim_env.simulators.worlds.world import take_rows
 from recsim_env.user_models.sessions import GammaGaps
 
