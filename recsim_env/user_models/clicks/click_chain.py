@@ -14,57 +14,30 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from recsim_env.arrays import Bools, Floats
+from recsim_env.arrays import Floats
 from recsim_env.user_models.clicks.chain_fit import ChainStatistics, fit_chain
 from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, next_rate
-from recsim_env.user_models.clicks.examination_chain import (
-    conditional_click_prob_of_chain,
-    examine_prob_of_chain,
-    log_prob_of_clicks,
-    sample_chain,
-)
-from recsim_env.user_models.clicks.response import Response
+from recsim_env.user_models.clicks.examination_chain import ExaminationChain
 
 if TYPE_CHECKING:
     from recsim_env.simulators.log import Log
 
 
 @dataclass(frozen=True)
-class ClickChain:
+class ClickChain(ExaminationChain):
     """The click chain model of slates of any length."""
 
     after_skip: float  # alpha_1, in [0, 1]
     after_irrelevant: float  # alpha_2, in [0, 1]
     after_relevant: float  # alpha_3, in [0, 1]
 
-    draws_per_slot = 2
-
     @classmethod
     def default(cls, num_slots: int) -> Self:
         """Most go on after a skip, half of them after a click, fewer if it was relevant; ours."""
         return cls(0.9, 0.6, 0.4)
 
-    def sample(self, attraction: Floats, u: Floats) -> Response:
-        """See `ClickModel`; u (B, 2, K): attraction, then going on."""
-        return sample_chain(attraction, *self._passage(attraction), u)
-
-    def click_prob(self, attraction: Floats) -> Floats:
-        """(B, K) a_k P(E_k = 1)."""
-        return attraction * self.examine_prob(attraction)
-
-    def examine_prob(self, attraction: Floats) -> Floats:
-        """(B, K) prod_{j<k} ((1 - a_j) alpha_1 + a_j (alpha_2 (1 - a_j) + alpha_3 a_j))."""
-        return examine_prob_of_chain(attraction, *self._passage(attraction))
-
-    def conditional_click_prob(self, attraction: Floats, clicked: Bools) -> Floats:
-        """(B, K) by the forward filter of `examination_chain`."""
-        return conditional_click_prob_of_chain(attraction, *self._passage(attraction), clicked)
-
-    def log_prob(self, attraction: Floats, clicked: Bools) -> Floats:
-        """(B,) exact log-probability of the clicks."""
-        return log_prob_of_clicks(self.conditional_click_prob(attraction, clicked), clicked)
-
-    def _passage(self, attraction: Floats) -> tuple[Floats, Floats]:
+    def passage(self, attraction: Floats) -> tuple[Floats, Floats]:
+        """See `ExaminationChain`."""
         after_click = self.after_irrelevant * (1.0 - attraction) + self.after_relevant * attraction
         return np.full(attraction.shape, self.after_skip), after_click
 

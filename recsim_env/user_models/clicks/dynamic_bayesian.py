@@ -14,56 +14,29 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from recsim_env.arrays import Bools, Floats
+from recsim_env.arrays import Floats
 from recsim_env.user_models.clicks.chain_fit import ChainStatistics, fit_chain
 from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, next_rate
-from recsim_env.user_models.clicks.examination_chain import (
-    conditional_click_prob_of_chain,
-    examine_prob_of_chain,
-    log_prob_of_clicks,
-    sample_chain,
-)
-from recsim_env.user_models.clicks.response import Response
+from recsim_env.user_models.clicks.examination_chain import ExaminationChain
 
 if TYPE_CHECKING:
     from recsim_env.simulators.log import Log
 
 
 @dataclass(frozen=True)
-class DynamicBayesian:
+class DynamicBayesian(ExaminationChain):
     """The dynamic Bayesian model of slates of any length."""
 
     satisfaction: Floats | float  # sigma, in [0, 1]: for all items alike, or (B, K) or (K,) for those shown
     continuation: float  # gamma, in [0, 1]
-
-    draws_per_slot = 2
 
     @classmethod
     def default(cls, num_slots: int) -> Self:
         """Gamma = 0.9, as the paper's best, and sigma = 0.4."""
         return cls(satisfaction=0.4, continuation=0.9)
 
-    def sample(self, attraction: Floats, u: Floats) -> Response:
-        """See `ClickModel`; u (B, 2, K): attraction, then going on."""
-        return sample_chain(attraction, *self._passage(attraction), u)
-
-    def click_prob(self, attraction: Floats) -> Floats:
-        """(B, K) a_k gamma^{k-1} prod_{j<k} (1 - a_j sigma_j)."""
-        return attraction * self.examine_prob(attraction)
-
-    def examine_prob(self, attraction: Floats) -> Floats:
-        """(B, K) gamma^{k-1} prod_{j<k} (1 - a_j sigma_j)."""
-        return examine_prob_of_chain(attraction, *self._passage(attraction))
-
-    def conditional_click_prob(self, attraction: Floats, clicked: Bools) -> Floats:
-        """(B, K) by the forward filter of `examination_chain`."""
-        return conditional_click_prob_of_chain(attraction, *self._passage(attraction), clicked)
-
-    def log_prob(self, attraction: Floats, clicked: Bools) -> Floats:
-        """(B,) exact log-probability of the clicks."""
-        return log_prob_of_clicks(self.conditional_click_prob(attraction, clicked), clicked)
-
-    def _passage(self, attraction: Floats) -> tuple[Floats, Floats]:
+    def passage(self, attraction: Floats) -> tuple[Floats, Floats]:
+        """See `ExaminationChain`."""
         after_click = np.broadcast_to(
             self.continuation * (1.0 - np.asarray(self.satisfaction)), attraction.shape
         )

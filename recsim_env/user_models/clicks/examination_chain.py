@@ -19,11 +19,43 @@ gives the probability of any clicks, and with n_k = P(no click from k on | E_k =
 gives what was examined below the last click, which fitting needs.
 """
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Bools, Floats
 from recsim_env.user_models.clicks.response import Response
+
+
+class ExaminationChain(ABC):
+    """A click model of this chain: all of `ClickModel` but `default` and `fit`, from `passage`."""
+
+    draws_per_slot = 2
+
+    @abstractmethod
+    def passage(self, attraction: Floats) -> tuple[Floats, Floats]:
+        """s_k and c_k, (B, K) both: the probability to go on after a skip, and after a click."""
+
+    def sample(self, attraction: Floats, u: Floats) -> Response:
+        """See `ClickModel`; u (B, 2, K): attraction, then going on."""
+        return sample_chain(attraction, *self.passage(attraction), u)
+
+    def click_prob(self, attraction: Floats) -> Floats:
+        """(B, K) a_k P(E_k = 1)."""
+        return attraction * self.examine_prob(attraction)
+
+    def examine_prob(self, attraction: Floats) -> Floats:
+        """(B, K) P(E_k = 1) = prod_{j<k} ((1 - a_j) s_j + a_j c_j)."""
+        return examine_prob_of_chain(attraction, *self.passage(attraction))
+
+    def conditional_click_prob(self, attraction: Floats, clicked: Bools) -> Floats:
+        """(B, K) by the forward filter."""
+        return conditional_click_prob_of_chain(attraction, *self.passage(attraction), clicked)
+
+    def log_prob(self, attraction: Floats, clicked: Bools) -> Floats:
+        """(B,) exact log-probability of the clicks."""
+        return log_prob_of_clicks(self.conditional_click_prob(attraction, clicked), clicked)
 
 
 def sample_chain(attraction: Floats, after_skip: Floats, after_click: Floats, u: Floats) -> Response:
