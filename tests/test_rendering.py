@@ -8,6 +8,7 @@ import gymnasium as gym
 import matplotlib
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
 
 from recsim_env.envs.describe import registered_ids
 from recsim_env.envs.rendering import Scene, picture, text
@@ -175,6 +176,20 @@ def test_a_row_that_begins_its_next_episode_shows_no_slate():
     assert all("reward" in frame for frame in envs.render())
     envs.step(actions)  # NEXT_STEP: only begins the next episode
     assert all("no slate shown yet" in frame for frame in envs.render())
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "Disabled"])
+def test_rows_that_go_on_keep_their_last_slate_when_others_begin(mode):
+    envs = gym.make_vec("SlateRec-v0", num_envs=40, render_mode="ansi", autoreset_mode=AutoresetMode(mode))
+    envs.reset(seed=0)
+    actions = np.tile(np.arange(10), (40, 1))
+    _, _, terminated, _, _ = envs.step(actions)
+    assert 0 < terminated.sum() < 40
+    if mode == "Disabled":
+        envs.reset(options={"reset_mask": terminated})
+    for frame, left in zip(envs.render(), terminated, strict=True):
+        assert ("no slate shown yet" in frame) == left
+        assert ("reward" in frame) != left
 
 
 def test_a_state_alone_in_mid_episode_is_not_said_to_be_the_first():

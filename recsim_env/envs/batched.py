@@ -10,6 +10,7 @@ What `step` returns in each autoreset mode, for a row whose episode has T steps 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -200,4 +201,6 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
             self._elapsed = np.where(mask, 0, self._elapsed)
         self._done = self._done & ~mask
         self._luck = luck
-        self._scene = None
+        # rows that go on keep their last slate; of those that begin, a state at step 0 shows none
+        if self._scene is not None:
+            self._scene = None if mask.all() else replace(self._scene, state=self._state)
