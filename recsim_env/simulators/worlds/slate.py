@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
@@ -152,10 +153,9 @@ class SlateWorld:
         return self._values(state, self.slate_attraction(state, slates))
 
     def _values(self, state: SlateState, attraction: Floats) -> tuple[Floats, Floats]:
-        clicks, stay = self._worth(attraction)
-        value = self._best[1]
-        step = np.minimum(state.step, self.horizon - 1)
-        return value[state.user, step], clicks + stay * value[state.user, step + 1]
+        best, shown = np.empty(len(attraction)), np.empty(len(attraction))
+        follow(*self._worth(attraction), self._best[1], state.user, state.step, best, shown)
+        return best, shown
 
     def _worth(self, attraction: Floats) -> tuple[Floats, Floats]:
         """r(A) and stay(A), (B,) both."""
@@ -177,6 +177,17 @@ class SlateWorld:
         for h in range(self.horizon - 1, -1, -1):
             value[:, h] = clicks + stay * value[:, h + 1]
         return slates, value
+
+
+@njit(cache=True)
+def follow(
+    clicks: Floats, stay: Floats, value: Floats, user: Ints, step: Ints, best: Floats, shown: Floats
+) -> None:
+    """Write V_h(u) and r(A) + stay(A) V_{h+1}(u), (B,) both, from the table value (U, H+1)."""
+    for b in range(len(user)):
+        h = min(step[b], value.shape[1] - 2)
+        best[b] = value[user[b], h]
+        shown[b] = clicks[b] + stay[b] * value[user[b], h + 1]
 
 
 def slate_rec(
