@@ -4,13 +4,12 @@
 
 Two forms are in use and offered by name:
 
-    "towards"  u'_d = u_d + rate (f_d - u_d) on the coordinates d that the clicked items have (f_d != 0):
-               SARDINE's influence of clicks, which averages over the clicked items of each topic
+    "towards"  u'_d = u_d + rate (f_d - u_d) on the coordinates d that the clicked items have (f_d != 0)
     "signed"   u'_d = u_d + rate s (1 - |u_d|) f_d with s = +1 with probability (u . f + 1) / 2, else -1:
-               RecSim's interest evolution, in which a click may also put off
+               a click may also put off
 
-A coordinate that no clicked item has does not move. (SARDINE takes the mean of the clicked embeddings over
-all their entries, one number, and adds it to every topic alike.)
+A coordinate that no clicked item has does not move. Both are ours, after SARDINE and RecSim; their own laws,
+which differ in step, scale and bounds, are `SardineInfluence` and `RecSimInterest`.
 
 Source: Deffayet et al., "SARDINE", 2024; Ie et al., "RecSim", 2019, section 5.
 """

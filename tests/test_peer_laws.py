@@ -1,0 +1,189 @@
+"""The laws of RecSim, SARDINE and RecLab, without their defects, against plain twins and by sampling."""
+
+import numpy as np
+import pytest
+
+from recsim_env.errors import InputError
+from recsim_env.user_models.preferences import (
+    RecLabSatiation,
+    RecSimInterest,
+    SardineBoredom,
+    SardineInfluence,
+    Satiation,
+)
+
+
+def normals(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def agree(samples, value, axis=0, errors=5.0):
+    """The mean of the samples is the value, within so many standard errors."""
+    error = samples.std(axis=axis, ddof=1) / np.sqrt(samples.shape[axis])
+    np.testing.assert_array_less(np.abs(samples.mean(axis=axis) - value), errors * error + 1e-12)
+
+
+# RecSim and SARDINE: the pull of clicks
+
+
+def slate_of(B=6, K=4, D=5, seed=0):
+    rng = np.random.default_rng(seed)
+    features = rng.uniform(-1, 1, (B, K, D)) * (rng.random((B, K, D)) < 0.4)
+    clicked = rng.random((B, K)) < 0.5
+    clicked[0], clicked[1] = False, True
+    return rng.uniform(-1, 1, (B, D)), features, clicked
+
+
+def test_recsims_interest_by_its_formula_and_by_sampling():
+    law, B = RecSimInterest(), 100_000
+    interest = np.repeat([[0.6, -0.4, 0.1]], B, axis=0)
+    features = np.zeros((B, 2, 3))
+    features[:, 1, 0] = 1.0  # the second slot holds topic 0
+    clicked = np.tile([False, True], (B, 1))
+    up = law.towards_prob(interest[:1], features[:1, 1])[0]
+    assert up == pytest.approx(0.8)
+    after = law.step(interest, features, clicked, np.random.default_rng(0).random(B))
+    move = 0.3 * (1 - 0.6) * 1.0 * (1.0 - 0.6)
+    agree(after[:, 0] - 0.6, move * (2 * up - 1))
+    assert set(np.round(after[:, 0] - 0.6, 12)) == {round(move, 12), round(-move, 12)}
+    assert np.array_equal(after[:, 1:], interest[:, 1:])
+    nothing = law.step(interest, features, np.zeros_like(clicked), np.zeros(B))
+    assert np.array_equal(nothing, interest)
+
+
+def test_sardines_influence_is_a_weighted_mean_of_length_one():
+    interest, features, clicked = slate_of(B=40)
+    interest /= np.linalg.norm(interest, axis=1, keepdims=True)
+    after = SardineInfluence(0.8).step(interest, features, clicked)
+    np.testing.assert_allclose(np.linalg.norm(after, axis=1), 1.0)
+    assert np.array_equal(after[0], interest[0])  # no click
+    for b in range(1, 40):
+        if clicked[b].any():
+            mixed = 0.8 * interest[b] + 0.2 * np.mean(features[b][clicked[b]], axis=0)
+            np.testing.assert_allclose(after[b], mixed / np.linalg.norm(mixed))
+    cancel = np.array([[[-1.0, 0.0]]])
+    with pytest.raises(InputError, match=r"interest\[0\] .* cancel out"):
+        SardineInfluence(0.5).step(np.array([[1.0, 0.0]]), cancel, np.array([[True]]))
+
+
+def one_topic_slates(B=8, K=3, D=10, seed=0):
+    """Interests, and slates of which only topics 0-3 are clicked, though others are shown."""
+    rng = np.random.default_rng(seed)
+    features = np.zeros((B, K, D))
+    features[:, :2, :4] = rng.random((B, 2, 4))
+    features[:, 2, 4:] = rng.random((B, D - 4))
+    interest = rng.random((B, D))
+    interest /= np.linalg.norm(interest, axis=1, keepdims=True)
+    return interest, features, np.tile([True, True, False], (B, 1))
+
+
+def test_clicks_move_the_topics_of_the_clicked_items_only():
+    """SARDINE takes the mean of the clicked features without an axis: one number, added to every topic."""
+    interest, features, clicked = one_topic_slates()
+    after = RecSimInterest().step(interest, features, clicked, np.zeros(8))
+    assert np.array_equal(after[:, 4:], interest[:, 4:])
+    after = SardineInfluence(0.8).step(interest, features, clicked)
+    gained = after / after[:, 9:] * interest[:, 9:] - interest  # undo the scaling to length 1
+    np.testing.assert_allclose(gained[:, 4:], 0.0, atol=1e-15)
+    np.testing.assert_allclose(gained[:, :4], 0.25 * features[:, :2, :4].mean(axis=1))
+
+
+# RecLab: ratings
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5, 2.0])
+def test_the_mean_rating_is_the_mean_of_ratings(noise):
+    law, B = RecLabSatiation(Satiation(1.0, 0.5), noise), 200_000
+    preference, satiation = np.array([[0.7, 3.0, 5.4]]), np.array([[0.2, 1.5, 0.0]])
+    ratings = law.rating(preference, satiation, normals(B, 3))
+    agree(ratings, law.mean_rating(preference, satiation)[0])
+
+
+def test_the_true_rating_is_the_mean_of_sampled_ratings_and_falls_with_satiation():
+    """RecLab's dense ratings add the satiation that its sampled ratings subtract, so that its perfect
+    baseline is the worst: a preference of 4.1 gave 4.60, 4.85, 4.98 against 3.60, 3.35, 3.23."""
+    law = RecLabSatiation(Satiation(1.0, 0.5), 0.0)
+    preference, satiation, consumed = np.full((1, 3), 4.1), np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0]])
+    said = []
+    for _ in range(3):
+        satiation = law.step(satiation, consumed)
+        mean = law.mean_rating(preference, satiation)
+        assert np.array_equal(mean, law.rating(preference, satiation, np.zeros((1, 3))))
+        said.append(mean[0, 0])
+        assert mean[0, 1:].tolist() == [4.1, 4.1]
+    np.testing.assert_allclose(said, [3.60, 3.35, 3.225])
+
+    noisy, B = RecLabSatiation(Satiation(1.0, 0.5), 0.7), 100_000
+    ratings = noisy.rating(preference, satiation, np.random.default_rng(0).standard_normal((B, 3)))
+    error = ratings.std(axis=0) / np.sqrt(B)
+    assert (np.abs(ratings.mean(axis=0) - noisy.mean_rating(preference, satiation)[0]) < 5 * error).all()
+
+
+# SARDINE: boredom
+
+
+class BoredUser:
+    """SARDINE's boredom of one user, with a list of all clicks."""
+
+    def __init__(self, C, threshold, window):
+        self.threshold, self.window = threshold, window
+        self.clicks, self.until, self.t = [], [-1] * C, -1
+
+    def step(self, topics):
+        self.t += 1
+        self.clicks.append(list(topics))
+        for c in range(len(self.until)):
+            count = sum(step.count(c) for i, step in enumerate(self.clicks) if i > self.t - self.window)
+            if count >= self.threshold and self.until[c] <= self.t:
+                self.until[c] = self.t + self.window
+        return [until > self.t for until in self.until]
+
+
+@pytest.mark.parametrize(("threshold", "window"), [(1, 1), (3, 2), (3, 5), (5, 12)])
+def test_sardines_boredom_is_that_of_a_list_of_clicks(threshold, window):
+    B, K, C, T = 20, 4, 3, 40
+    rng = np.random.default_rng(window)
+    law = SardineBoredom(C, threshold, window)
+    state, users = law.begin(B), [BoredUser(C, threshold, window) for _ in range(B)]
+    interest, ever = rng.random((B, C)), False
+    for _ in range(T):
+        topics, clicked = rng.integers(0, C, (B, K)), rng.random((B, K)) < 0.3
+        state = law.step(state, topics, clicked)
+        bored = [user.step(topics[b][clicked[b]].tolist()) for b, user in enumerate(users)]
+        assert np.array_equal(law.bored(state), bored)
+        assert np.array_equal(law.away(state), np.any(bored, axis=1))
+        assert np.array_equal(law.interest(interest, state), np.where(bored, 0.0, interest))
+        ever = ever or np.any(bored)
+    assert ever
+
+
+def test_boredom_changes_nothing_that_it_was_given():
+    law = SardineBoredom(3, 2, 4)
+    state = law.begin(2)
+    topics, clicked = np.array([[0, 0], [1, 2]]), np.ones((2, 2), bool)
+    kept = [np.copy(array) for array in state]
+    once, again = law.step(state, topics, clicked), law.step(state, topics, clicked)
+    for before, array, one, two in zip(kept, state, once, again, strict=True):
+        assert np.array_equal(before, array)
+        assert np.array_equal(one, two)
+    assert law.bored(once).tolist() == [[True, False, False], [False, False, False]]
+
+
+def test_a_click_on_a_topic_that_does_not_exist_is_refused():
+    law = SardineBoredom(3, 2, 4)
+    law.step(law.begin(1), np.array([[-1, 0]]), np.array([[False, True]]))
+    with pytest.raises(InputError, match=r"topics\[0, 1\] = 3 was clicked"):
+        law.step(law.begin(1), np.array([[0, 3]]), np.ones((1, 2), bool))
+
+
+@pytest.mark.parametrize("window", [1, 2, 5])
+def test_the_window_is_right_before_it_is_full(window):
+    """EasyRL4Rec slices from t - N, negative for t < N: 1, 2, 2, 1, 5, 5, 5 steps at t = 1 .. 7, N = 5."""
+    for threshold in range(1, 8):
+        law = SardineBoredom(2, threshold, window)
+        state, bored = law.begin(1), []
+        for _ in range(8):  # one click a step
+            state = law.step(state, np.zeros((1, 1), int), np.ones((1, 1), bool))
+            bored.append(bool(law.bored(state)[0, 0]))
+        first = bored.index(True) + 1 if any(bored) else None
+        assert first == (threshold if threshold <= window else None)
