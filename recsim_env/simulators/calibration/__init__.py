@@ -6,6 +6,7 @@ from recsim_env.simulators.calibration.held_out import HeldOutGain, held_out_gai
 from recsim_env.simulators.calibration.histories import Histories, histories_of
 from recsim_env.simulators.calibration.repeat_curve import RepeatCurve, log_log_slope, repeat_by_gap
 from recsim_env.simulators.calibration.repeat_simulation import simulate_repeats
+from recsim_env.simulators.calibration.user_gaps import UserGapFit, fit_user_gaps
 
 __all__ = [
     "ActrFit",
@@ -14,8 +15,10 @@ __all__ = [
     "Histories",
     "RepeatCurve",
     "StandardErrors",
+    "UserGapFit",
     "fit_actr",
     "fit_cascade_mdp",
+    "fit_user_gaps",
     "held_out_gain",
     "histories_of",
     "log_log_slope",

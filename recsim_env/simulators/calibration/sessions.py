@@ -8,7 +8,8 @@ after c units of time is known to be longer, and counts
 
 Standard errors are from the observed information, the second derivatives of -log L at the maximum, in the
 logarithms of the parameters, se(theta) = theta se(log theta). They hold gaps for independent and all users
-for alike; where users differ, the errors are too small.
+for alike; where users differ, the errors are too small, and the shape of gaps is that of the mixture,
+burstier than the users are (`user_gaps.fit_user_gaps` gives each their own).
 
 Source: Cox, Oakes, "Analysis of Survival Data", 1984, chapter 3.
 """
