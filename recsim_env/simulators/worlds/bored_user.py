@@ -75,9 +75,9 @@ def bored_user(
         intercept: logit of an item at a right angle to the interest (-3.5; ours).
         satiation_factor: logits lost for a click on the topic (0.5, at least 0; 0 is no satiation; ours).
         satiation_memory: share of satiation kept a step (0.9, 0 to below 1; ours).
-        threshold: clicks on a topic that bore (5, 1 to window; SARDINE's).
-        window: clicks looked back on (10; SARDINE's).
-        duration: slates for which a topic bores (5, at least 1; SARDINE's).
+        threshold: clicks on a topic that bore (5, 1 to window; as many as in SARDINE).
+        window: clicks looked back on (10; ours: SARDINE looks back on steps).
+        duration: slates for which a topic bores (5, at least 1; as in SARDINE).
         patience: slates without a click that a user stands (10, above 0; ours).
         refund: patience that a click restores (1, at least 0; ours).
         horizon: H, slates of an episode (100, at least 1; SARDINE's).
@@ -86,8 +86,8 @@ def bored_user(
 
     Known simplifications:
         Time passes by slates, not hours; interests themselves do not move; within one slate nothing
-        satiates. SARDINE's boredom alone is satiation_factor=0; RecLab's satiation alone is
-        threshold=window=10**6, with items as topics.
+        satiates. satiation_factor=0 is boredom alone, threshold=window=1000 satiation alone. The laws of
+        SARDINE and RecLab themselves, which differ in detail, are in `user_models.preferences`.
 
     Version history:
         v0: first version.
