@@ -22,6 +22,7 @@ from recsim_env.agents.bandits.cascade_ts import CascadeTS
 from recsim_env.agents.baselines.logging_policies import EpsilonGreedySlates, PlackettLuceSlates
 from recsim_env.agents.baselines.random_slates import RandomSlates, shown_first
 from recsim_env.errors import InputError
+from recsim_env.experiments import log_command
 from recsim_env.experiments.cli import main
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.log_files import read_log, write_logs
@@ -322,6 +323,23 @@ def test_a_killed_log_leaves_no_file_under_its_name(tmp_path: Path, how: signal.
     assert main([*COMMAND[3:], "--steps", "20", "--num-envs", "3", "--out", str(out)]) == 0
     assert len(read_log(out)) == 60
     assert not part.exists()
+
+
+def test_an_interrupt_in_compiled_code_is_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Numba makes a SystemError of it. One that is no interrupt is a bug and shows itself."""
+    causes = iter([KeyboardInterrupt(), ValueError()])
+
+    def stopped(options: object) -> None:
+        raise SystemError("returned a result with an exception set") from next(causes)
+
+    monkeypatch.setattr(log_command, "run", stopped)
+    command = [*COMMAND[3:], "--steps", "1", "--out", "log.parquet"]
+    assert main(command) == 130
+    assert "interrupted" in capsys.readouterr().err
+    with pytest.raises(SystemError):
+        main(command)
 
 
 def test_a_full_disk_leaves_no_file(tmp_path: Path) -> None:

@@ -42,9 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a disk that is full, a file that may not be read
         place = f" ({error.filename})" if error.filename else ""
         return _complain(f"{error.strerror or error}{place}: free some room or permit it, then --resume")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        if not _was_interrupted(error):
+            raise
         return _complain("interrupted: a run continues with --resume, a log must be made again", 130)
     return 0
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is the cause: where it arrives in compiled code, that makes a SystemError of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _complain(message: str, code: int = 2) -> int:
