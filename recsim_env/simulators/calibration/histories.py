@@ -1,6 +1,6 @@
 """What every user consumed, basket by basket, with the items of each user numbered as they met them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,13 @@ class Histories:
         """(R,) number of the user, 0 to U-1, of each event."""
         return np.repeat(np.arange(len(self.user)), np.diff(self.first_event[self.first_basket]))
 
+    @property
+    def num_consumers(self) -> Ints:
+        """(R,) how many of the users ever consumed the item of each event."""
+        _, item = np.unique(self.item_id, return_inverse=True)
+        pairs = np.unique(np.stack([self.user_of_event, item]), axis=1)
+        return np.bincount(pairs[1])[item]
+
 
 def histories_of(log: Log) -> Histories:
     """The histories of a log: what was clicked was consumed, a basket counts an item once.
@@ -54,3 +61,17 @@ def histories_of(log: Log) -> Histories:
     before = np.searchsorted(np.sort(number[met]), np.arange(len(users)))  # pairs of the users before
     local = rank[pair.ravel()] - before[number]
     return Histories(users, first_basket, time[first_event[:-1]], first_event, local, item)
+
+
+def in_visits(log: Log) -> Log:
+    """The same log on the clock of each user's visits: 0, 1, 2, ... for one time after the other.
+
+    On it, memory fades with what happens and not while the user is away. In logs of shops that fits better
+    than seconds and gives curves of coming back (`repeat_by_gap`) that fall from the first visit on: nobody
+    can come back to an item between two visits, and nobody buys milk twice on one day.
+    """
+    again = np.append(False, np.diff(log.user) == 0)
+    later = np.cumsum(again & np.append(False, np.diff(log.time) > 0))
+    first = np.flatnonzero(~again)
+    number = later - np.repeat(later[first], np.diff(np.append(first, len(log))))
+    return replace(log, time=number.astype(np.float64))

@@ -13,14 +13,15 @@ listening sessions, with all W_j = P = 1 and C in place of S_ji = S - ln(fan_j).
 
 `TwoStageMemory` turns activation into behaviour:
 
-    P(a known item) = rho
+    P(a known item) = rho(L),    odds rho(L) / (1 - rho(L)) = rho / (1 - rho) (L / L_0)^g
     P(i | a known item) = exp(B_i / T) / sum_k exp(B_k / T) = s_i^(1/T) / sum_k s_k^(1/T),     s = e^B
 
-over the known items k; T = 1 gives the plain share of strength s_i / sum_k s_k. Not built, because it runs
-away: the user who takes the item of the highest activation whenever that is above tau, and a new one
-otherwise. What is taken becomes stronger still: as tau falls by half a unit, the share of repeats rises from
-below 0.15 to above 0.75, and soon to 1 (`test_a_single_threshold_runs_away`). A gate of fixed probability
-cannot run away.
+over the L known items k; T = 1 gives the plain share of strength s_i / sum_k s_k, and g = 0 one repeat
+probability for all; real users repeat more the more they know. Not built, because it runs away: the user who
+takes the item of the highest activation whenever that is above tau, and a new one otherwise. What is taken
+becomes stronger still: as tau falls by half a unit, the share of repeats rises from below 0.15 to above 0.75,
+and soon to 1 (`test_a_single_threshold_runs_away`). This gate cannot run away: it does not feel how strong
+the known items are.
 
 Sources: Anderson, Bothell, Byrne, Douglass, Lebiere, Qin, "An integrated theory of the mind", Psychological
 Review 111, 2004; Tran et al., "Transformers Meet ACT-R", RecSys 2024 (spreading, matching).
@@ -165,16 +166,30 @@ class TwoStageMemory:
     repeat: float = 0.72  # rho, 0 to 1; the share of repeats in LFM-1b, read off a chart of Tran et al. 2024
     temperature: float = 1.5  # T, above 0; with rho = 0.72 about as predictable as LFM-1b sessions
     decay: float = 0.5  # d, 0 or more; Anderson et al. 2004
+    repeat_growth: float = 0.0  # g; rho is the probability of a user who knows `repeat_reference` items
+    repeat_reference: float = 1.0  # L_0, above 0
 
     def __post_init__(self) -> None:
         ranges = (
             ("repeat", self.repeat, 0.0 <= self.repeat <= 1.0, "from 0 to 1"),
             ("temperature", self.temperature, 0.0 < self.temperature < np.inf, "above 0"),
             ("decay", self.decay, 0.0 <= self.decay < np.inf, "0 or more"),
+            ("repeat_growth", self.repeat_growth, abs(self.repeat_growth) < np.inf, "finite"),
+            ("repeat_reference", self.repeat_reference, 0.0 < self.repeat_reference < np.inf, "above 0"),
         )
         for name, value, holds, rule in ranges:
             if not holds:
                 raise InputError(f"{name} must be {rule}, got {value}")
+
+    def repeat_prob(self, num_known: Ints) -> Floats:
+        """(...,) rho(L) of users who know L items; 0 of those who know nothing.
+
+        Args:
+            num_known: (...,) L, 0 or more.
+        """
+        odds = (np.maximum(num_known, 1) / self.repeat_reference) ** self.repeat_growth
+        prob = self.repeat * odds / (self.repeat * odds + 1.0 - self.repeat)
+        return np.asarray(np.where(np.asarray(num_known) > 0, prob, 0.0))
 
     def choice_prob(self, activation: Floats, known: Bools) -> Floats:
         """(B, L) P(i | a known item); rows of 0 for users who know nothing.
@@ -203,7 +218,8 @@ class TwoStageMemory:
         fresh = np.where(known, 0.0, novelty)
         mass = fresh.sum(axis=1, keepdims=True)
         fresh = fresh / np.where(mass > 0.0, mass, 1.0)
-        gate = np.where(mass[:, 0] > 0.0, self.repeat, 1.0) * familiar.any(axis=1)
+        repeat = self.repeat_prob((known & (activation > -np.inf)).sum(axis=1))
+        gate = np.where(mass[:, 0] > 0.0, repeat, 1.0) * familiar.any(axis=1)
         return np.asarray(gate[:, None] * familiar + (1.0 - gate)[:, None] * fresh)
 
     def sample(self, activation: Floats, known: Bools, novelty: Floats, u: Floats) -> Ints:
