@@ -131,6 +131,18 @@ def test_the_two_stages_by_hand() -> None:
     assert_array_equal(memory.sample(nothing, nothing > 0, nothing, np.array([0.5])), [-1])
 
 
+def test_who_knows_more_repeats_more() -> None:
+    memory = TwoStageMemory(repeat=0.6, repeat_growth=0.5, repeat_reference=9.0)
+    odds = 1.5 * np.array([1 / 3, 1.0, 2.0])
+    assert_allclose(memory.repeat_prob(np.array([1, 9, 36])), odds / (1.0 + odds))
+    assert_array_equal(memory.repeat_prob(np.array([0])), 0.0)
+    known = np.array([[True] * 9 + [False]])
+    got = memory.item_prob(np.zeros((1, 10)), known, np.ones((1, 10)))
+    assert_allclose(got[0], [0.6 / 9] * 9 + [0.4])
+    for repeat in (0.0, 1.0):
+        assert_array_equal(TwoStageMemory(repeat, repeat_growth=2.0).repeat_prob(np.array([3])), repeat)
+
+
 def test_large_activations_do_not_overflow() -> None:
     memory = TwoStageMemory(temperature=0.01)
     got = memory.choice_prob(np.array([[900.0, 899.99, -5000.0]]), np.ones((1, 3), np.bool_))

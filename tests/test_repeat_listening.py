@@ -138,10 +138,13 @@ def plain_choice(world, state, row, slate):
     N, weight = world.num_items, np.zeros(world.num_items)
     known = plain_memory(world, state, row).strengths(state.now[row], state.session_start[row], world.decay)
     for song, strength in known.items():
-        weight[song] = strength ** (1.0 / world.temperature)
+        popularity = world.catalogue.popularity[song] / world.catalogue.popularity.mean()
+        weight[song] = strength ** (1.0 / world.temperature) * popularity**world.popularity_exponent
     appeal = np.where(np.isin(np.arange(N), list(known)), 0.0, plain_appeal(world, state.user[row]))
     boost = np.where(np.isin(np.arange(N), slate), np.exp(world.beta), 1.0)
-    gate = world.repeat if weight.sum() > 0.0 else 0.0
+    odds = world.repeat / max(1.0 - world.repeat, 1e-300)
+    odds *= (len(known) / world.repeat_reference) ** world.repeat_growth
+    gate = odds / (1.0 + odds) if weight.sum() > 0.0 else 0.0
     old = weight * boost / (weight * boost).sum() if gate else 0.0
     return gate * old + (1.0 - gate) * appeal * boost / (appeal * boost).sum()
 
@@ -354,6 +357,40 @@ def test_songs_are_played_as_often_as_enumeration_says(memory, repeat):
         new = [i for i in range(30) if i not in known]
         for slate in ([-1, -1, -1], [known[0], new[0], known[-1]], [new[3], new[3], new[5]]):
             assert_drawn_from(*frequencies(world, state, np.array(slate)))
+
+
+@pytest.mark.parametrize("memory", ["exact", "approximate"])
+def test_gates_that_grow_and_popular_songs_are_played_as_often_as_enumeration_says(memory):
+    world = small_world(memory=memory, repeat=0.5, remembered=12)
+    world = replace(world, repeat_growth=0.8, repeat_reference=6.0, popularity_exponent=0.7)
+    newcomer = world.newcomers(np.array([2]), Luck.from_seeds([9]))
+    for songs in (5, 14):
+        state = newcomer
+        for h in range(songs):
+            state, _ = world.respond(state, np.array([[-1, -1, -1]]), Luck.from_seeds([9]).at(h))
+        known = list(plain_memory(world, state, 0).counts())
+        assert state.num_known[0] == len(known)
+        new = [i for i in range(30) if i not in known]
+        for slate in ([-1, -1, -1], [known[0], new[0], known[-1]]):
+            assert_drawn_from(*frequencies(world, state, np.array(slate)))
+            best, shown = world.values(state, np.array([slate]))
+            assert shown[0] == pytest.approx(plain_choice(world, state, 0, np.array(slate))[
+                [i for i in slate if i >= 0]].sum(), rel=3e-5)  # fmt: skip
+            assert best[0] == pytest.approx(world.values(state, world.best_slate(state))[1][0])
+
+
+def test_every_user_has_their_own_pace():
+    world = replace(small_world(mean_gap=20_000.0), pace=np.array([0.2, 0.5, 1.0, 2.0, 10.0]))
+    U, B = 5, 20_000
+    user = np.arange(B) % U
+    luck = Luck.from_seeds(np.arange(B))
+    state = world.newcomers(user, luck)
+    for h in range(4):
+        before = state
+        state, _ = world.respond(before, np.full((B, 3), -1), luck.at(h))
+    gap = (state.now - before.now).reshape(-1, U)
+    expected = 1800.0 + 18_200.0 * world.pace
+    assert (np.abs(gap.mean(axis=0) - expected) < 5 * gap.std(axis=0) / np.sqrt(len(gap)) + 1.0).all()
 
 
 @pytest.mark.parametrize("tries", [0, 1])
@@ -624,7 +661,7 @@ def test_a_song_outside_the_catalogue_does_not_reach_memory():
         ({"beta": -1.0}, "beta must be from 0 to 50, got -1.0"),
         ({"session_length": 0}, "session_length must be at least 1, got 0"),
         ({"mean_gap": 10.0}, "mean_gap must be at least 1800 seconds, got 10.0"),
-        ({"mean_gap": 1e9}, r"mean_gap must be at most \d+ seconds, so that 27 sessions"),
+        ({"mean_gap": 1e9}, r"mean_gap must be at most \d+ seconds .* of 108 songs surely end"),
         ({"mean_gap": np.inf}, "mean_gap must be at most"),
         ({"history_length": 0}, "history_length must be at least 1, got 0"),
         ({"remembered": 28}, "remembered must be from 1 to 27, so that some songs are new, got 28"),
@@ -648,6 +685,14 @@ def test_bad_worlds():
         replace(world, taste=world.taste[:, :3])
     with pytest.raises(InputError, match=r"taste\[0, 1\] = -0.5 is not a probability"):
         replace(world, taste=np.array([[1.0, -0.5, 0.5, 0.0]]))
+    with pytest.raises(InputError, match="pace must be 5 numbers above 0, got"):
+        replace(world, pace=np.array([1.0, 1.0, 0.0, 1.0, 1.0]))
+    with pytest.raises(InputError, match=r"for the slowest user, .* got 45000000000"):
+        replace(world, pace=np.array([1.0, 1.0, 1e6, 1.0, 1.0]))
+    with pytest.raises(InputError, match="repeat_reference must be above 0, got 0"):
+        replace(world, repeat_reference=0.0)
+    with pytest.raises(InputError, match="popularity_exponent must be from -10 to 10, got nan"):
+        replace(world, popularity_exponent=np.nan)
     with pytest.raises(InputError, match="song_seconds must be at least 1"):
         replace(world, song_seconds=0)
     mixed = replace(world.catalogue, category=world.catalogue.category[::-1].copy())

@@ -1,18 +1,20 @@
 """Repeated listening: users play songs they know, by the strength of their memory, and discover new ones.
 
-The two-stage form of ACT-R, which is stable. At each song the user wants one they know with probability
-rho, else a new one. With s_i = sum_j (now - t_j)^-d over the plays of song i (its base-level activation is
-B_i = ln s_i) and recommendations A brought to mind exp(beta) times as easily,
+The two-stage form of ACT-R, which is stable. At each song a user who knows L songs wants one of these with
+probability rho(L), else a new one. With s_i = sum_j (now - t_j)^-d over the plays of song i (its base-level
+activation is B_i = ln s_i) and recommendations A brought to mind exp(beta) times as easily,
 
-    P(plays i | wants a known song) ~ s_i^(1/T) exp(beta [i in A]),       i known, not yet played this session
-    P(plays i | wants a new song) ~ q_ui exp(beta [i in A]),              i unknown
+    rho(L) / (1 - rho(L)) = rho / (1 - rho) (L / L_0)^g
+    P(plays i | wants a known song) ~ s_i^(1/T) popularity_i^c exp(beta [i in A]),    i known, not yet played
+                                                                                      in this session
+    P(plays i | wants a new song) ~ q_ui exp(beta [i in A]),                          i unknown
     q_ui = taste_u,c(i) popularity_i / (popularity of its category)
 
 The user plays one song a step and earns the recommender 1 if it was on the slate.
 
 Not built: the user who plays the song of the highest activation whenever it is above a threshold. Their
-share of repeats jumps from 0.15 to 1 within half a unit of the threshold, because what is played becomes
-stronger still; a gate of fixed probability cannot run away.
+share of repeats jumps to 1 as the threshold falls, because what is played becomes stronger still; a gate that
+does not feel strength cannot run away (`user_models/memory/actr.py`).
 
 Source: Anderson et al., "An integrated theory of the mind", Psychological Review 111, 2004 (ACT-R); Tran
 et al., "Transformers Meet ACT-R", RecSys 2024, for listening sessions.
@@ -33,6 +35,7 @@ from recsim_env.simulators.worlds.repeat_kernels import choose_songs, weights_of
 from recsim_env.simulators.worlds.song_memory import SONG, SongMemory, empty_memory, note_known, remember
 from recsim_env.simulators.worlds.world import Entry, Outcome, take_rows
 from recsim_env.user_models.clicks import Response
+from recsim_env.user_models.memory import TwoStageMemory
 from recsim_env.user_models.sessions import GammaGaps
 
 LONGEST_AGO = 87_600.0  # hours: ten years, and all that is longer
@@ -52,6 +55,7 @@ class ListeningState(NamedTuple):
     session_song: Ints  # (B,) songs played so far in this session
     session_size: Ints  # (B,) songs of this session
     known: Array  # (B, N / 64 rounded up) uint64, one bit a song
+    num_known: Ints  # (B,) how many
     known_mass: Floats  # (B,) sum of q_ui over known songs
     recent: Ints  # (B, R) the last songs played, latest first, -1 before the first
     recent_time: Floats  # (B, R) seconds
@@ -70,15 +74,19 @@ class ListeningWorld:
     taste: Floats  # (U, C) share of each category in a user's discoveries
     slate_size: int = 1  # K
     horizon: int = 100  # H, songs of an episode
-    repeat: float = 0.72  # rho, 0 to 1
+    repeat: float = 0.72  # rho, 0 to 1, of a user who knows L_0 songs
+    repeat_growth: float = 0.0  # g, 0 if all users repeat alike
+    repeat_reference: float = 1.0  # L_0, above 0
     temperature: float = 1.4  # T, at least 0.25
     decay: float = 0.5  # d, 0 to 1 (1 excluded)
+    popularity_exponent: float = 0.0  # c, 0 if known songs are alike but for their plays
     beta: float = 3.0  # log of how much easier a recommended song comes to mind, 0 or more
     session_length: int = 10  # songs
     mean_gap: float = 45_000.0  # seconds between sessions, 1800 or more: half an hour plus an exponential
     song_seconds: int = 240
     shortest_gap: float = SHORTEST_GAP  # seconds, 0 or more
     gap_shape: float = 1.0  # of the Gamma law of the gaps beyond the shortest, above 0
+    pace: Floats | None = None  # (U,) a user's mean gap beyond the shortest, in that of the world; above 0
     session_sizes: Floats | None = None  # (M,) probability of 1 to M songs, in place of session_length
     remembered: int = 500  # E plays, fewer than there are songs
     memory: str = "exact"  # or approximate
@@ -102,9 +110,14 @@ class ListeningWorld:
             raise InputError("the catalogue must be sorted by category")
         shortest = self.shortest_gap
         ranges = (
-            ("repeat", self.repeat, 0.0 <= self.repeat <= 1.0, "from 0 to 1"),
             ("temperature", self.temperature, self.temperature >= COLDEST, f"at least {COLDEST}"),
             ("decay", self.decay, 0.0 <= self.decay < 1.0, "from 0 to below 1"),
+            (
+                "popularity_exponent",
+                self.popularity_exponent,
+                abs(self.popularity_exponent) <= 10.0,
+                "from -10 to 10",
+            ),
             ("beta", self.beta, 0.0 <= self.beta <= 50.0, "from 0 to 50"),
             ("session_length", self.session_length, self.session_length >= 1, "at least 1"),
             ("shortest_gap", shortest, 0.0 <= shortest < np.inf, "0 or more and finite"),
@@ -127,16 +140,20 @@ class ListeningWorld:
         for name, value, holds, rule in ranges:
             if not holds:
                 raise InputError(f"{name} must be {rule}, got {value}")
+        _ = self._memory  # refuses what is no gate
+        if self.pace is not None and not (
+            self.pace.shape == (self.num_users,) and self.pace.min() > 0.0 and np.isfinite(self.pace).all()
+        ):
+            raise InputError(f"pace must be {self.num_users} numbers above 0, got {self.pace}")
         sizes = self._sizes
         if sizes.ndim != 1 or not (sizes >= 0.0).all() or abs(sizes.sum() - 1.0) > 1e-6:
             raise InputError(f"session_sizes must be a distribution, got one of sum {sizes.sum():.6g}")
-        mean_size = float(sizes @ np.arange(1, len(sizes) + 1))
-        sessions = int(np.ceil((self.remembered + self.horizon) / mean_size))
-        most = (LAST_SECOND - (self.remembered + self.horizon) * self.song_seconds) / (2 * sessions + 40)
-        if not self.mean_gap <= most:
+        most = longest_mean_gap(sizes, self.remembered + self.horizon, self.song_seconds)
+        slowest = self.mean_gap * (1.0 if self.pace is None else max(float(self.pace.max()), 1.0))
+        if not slowest <= most:
             raise InputError(
-                f"mean_gap must be at most {most:.0f} seconds, so that {sessions} sessions surely end before "
-                f"second 2^31, got {self.mean_gap}"
+                f"mean_gap must be at most {most:.0f} seconds for the slowest user, so that the sessions of "
+                f"{self.remembered + self.horizon} songs surely end before second 2^31, got {slowest:.0f}"
             )
 
     @property
@@ -165,6 +182,7 @@ class ListeningWorld:
             session_song=np.zeros(B, np.int64),
             session_size=self._draw_sizes(luck.uniform("first session")),
             known=np.zeros((B, -(-self.num_items // 64)), np.uint64),
+            num_known=np.zeros(B, np.int64),
             known_mass=np.zeros(B),
             recent=np.full((B, R), -1),
             recent_time=np.zeros((B, R)),
@@ -203,6 +221,7 @@ class ListeningWorld:
             state.session_start,
             self.decay,
             1.0 / self.temperature,
+            self._appeal,
             weight,
         )
         return weight
@@ -210,7 +229,7 @@ class ListeningWorld:
     def respond(self, state: ListeningState, slates: Ints, luck: Luck) -> tuple[ListeningState, Outcome]:
         """Recommend slates (B, K), -1 in empty slots; an item shown a second time counts as an empty slot."""
         u = luck.uniform("song", (3 + TRIES,))
-        gap = self._draw_gaps(luck.uniform("gap"))
+        gap = self._draw_gaps(state.user, luck.uniform("gap"))
         played, response, best, value = self._choose(state, slates, u)
         over = state.session_song + 1 == state.session_size
         size = (
@@ -222,8 +241,10 @@ class ListeningWorld:
         memory = SongMemory(*(column.copy() for column in state.memory))
         learned, forgotten = np.empty_like(played), np.empty_like(played)
         remember(played, state.now, memory, self._exact, learned, forgotten)
-        known, known_mass = state.known.copy(), state.known_mass.copy()
-        note_known(known, known_mass, learned, forgotten, state.user, self.taste, *self._shares[:2])
+        known, num_known, known_mass = state.known.copy(), state.num_known.copy(), state.known_mass.copy()
+        note_known(
+            known, num_known, known_mass, learned, forgotten, state.user, self.taste, *self._shares[:2]
+        )
         after = ListeningState(
             user=state.user,
             step=state.step + 1,
@@ -232,6 +253,7 @@ class ListeningWorld:
             session_song=np.where(over, 0, state.session_song + 1),
             session_size=np.where(over, size, state.session_size),
             known=known,
+            num_known=num_known,
             known_mass=known_mass,
             recent=np.concatenate([played[:, None], state.recent[:, :-1]], axis=1),
             recent_time=np.concatenate([state.now[:, None], state.recent_time[:, :-1]], axis=1),
@@ -283,7 +305,8 @@ class ListeningWorld:
             self._cumulative_taste,
             *self._shares,
             self._favourites,
-            self.repeat,
+            self._repeat_prob,
+            self._appeal,
             np.expm1(self.beta),
             self.decay,
             1.0 / self.temperature,
@@ -293,6 +316,7 @@ class ListeningWorld:
             state.now,
             state.session_start,
             state.known,
+            state.num_known,
             state.known_mass,
             slates,
             u,
@@ -307,6 +331,25 @@ class ListeningWorld:
     @property
     def _exact(self) -> bool:
         return self.memory == "exact"
+
+    @cached_property
+    def _memory(self) -> TwoStageMemory:
+        return TwoStageMemory(
+            self.repeat, self.temperature, self.decay, self.repeat_growth, self.repeat_reference
+        )
+
+    @cached_property
+    def _repeat_prob(self) -> Floats:
+        """(E+1,) by the number of songs known."""
+        return self._memory.repeat_prob(np.arange(self.remembered + 1))
+
+    @cached_property
+    def _appeal(self) -> Floats:
+        """(N,) popularity^c, 1 at the mean popularity; (0,) if songs are alike."""
+        if self.popularity_exponent == 0.0:
+            return np.empty(0)
+        popularity = self.catalogue.popularity / self.catalogue.popularity.mean()
+        return np.where(popularity > 0.0, np.maximum(popularity, 1e-30) ** self.popularity_exponent, 0.0)
 
     @cached_property
     def _cumulative_taste(self) -> Floats:
@@ -343,7 +386,9 @@ class ListeningWorld:
             state, _ = self.respond(state, nothing, luck.at(play))
         # where sessions are of different sizes, some users are in the middle of one: it ends here
         amid = state.session_song > 0
-        now = np.where(amid, state.now + self._draw_gaps(luck.at(plays).uniform("gap")), state.now)
+        now = np.where(
+            amid, state.now + self._draw_gaps(state.user, luck.at(plays).uniform("gap")), state.now
+        )
         return state._replace(
             step=np.zeros(U, np.int64),
             now=now,
@@ -351,13 +396,15 @@ class ListeningWorld:
             session_song=np.zeros(U, np.int64),
         )
 
-    def _draw_gaps(self, u: Floats) -> Floats:
-        """Whole seconds between sessions, from uniforms."""
+    def _draw_gaps(self, user: Ints, u: Floats) -> Floats:
+        """Whole seconds between sessions of these users, from uniforms, (B,) all."""
         longer = self.mean_gap - self.shortest_gap
         if longer == 0.0:
             return np.full(u.shape, np.floor(self.shortest_gap))
-        gap = self.shortest_gap + GammaGaps(longer, self.gap_shape).sample(u)
-        return np.maximum(np.floor(gap), 1.0)
+        gap = GammaGaps(longer, self.gap_shape).sample(u)
+        if self.pace is not None:
+            gap = gap * self.pace[user]
+        return np.maximum(np.floor(self.shortest_gap + gap), 1.0)
 
     def _draw_sizes(self, u: Floats) -> Ints:
         """Songs of sessions, from uniforms."""
@@ -369,6 +416,18 @@ class ListeningWorld:
         if self.session_sizes is not None:
             return self.session_sizes
         return np.eye(self.session_length)[-1]
+
+
+def longest_mean_gap(session_sizes: Floats, songs: int, song_seconds: int) -> float:
+    """Seconds between sessions, on average, with which so many songs surely end before second 2^31.
+
+    Args:
+        session_sizes: (M,) probability of sessions of 1 to M songs.
+        songs: of a user, in all.
+        song_seconds: of each song.
+    """
+    sessions = np.ceil(songs / float(session_sizes @ np.arange(1, len(session_sizes) + 1)))
+    return float((LAST_SECOND - songs * song_seconds) / (2 * sessions + 40))
 
 
 PAST = 1 << 48  # seeds of the past, far from those that users of the package choose

@@ -33,9 +33,10 @@ def weights_of_songs(
     session_start: Floats,
     decay: float,
     exponent: float,
+    appeal: Floats,
     weight: Floats,
 ) -> None:
-    """Write strength^exponent of every song in memory, (B, L); 0 if free or played in this session."""
+    """Write strength^exponent appeal of every song in memory, (B, L); 0 if free or played in this session."""
     L = weight.shape[1]
     work, work_single, single = np.empty((3, L)), np.empty((3, L), np.float32), np.empty(L, np.float32)
     for b in range(len(weight)):
@@ -48,6 +49,7 @@ def weights_of_songs(
             session_start[b],
             decay,
             exponent,
+            appeal,
             work,
             work_single,
             single,
@@ -64,12 +66,16 @@ def weigh(
     session_start: float,
     decay: float,
     exponent: float,
+    appeal: Floats,
     work: Floats,
     work_single: Array,
     single: Array,
     weight: Floats,
 ) -> None:
-    """One row of `weights_of_songs`, table (4, L) and weight (L,); work, work_single, single are scratch."""
+    """One row of `weights_of_songs`: table (4, L), weight (L,), appeal (N,) or (0,) if all songs are alike.
+
+    work, work_single and single are scratch.
+    """
     if exact:
         row = weight[:n]
         strengths_of_events(table[EVENT_SONG], table[EVENT_TIME], now, session_start, decay, work[0], row)
@@ -82,6 +88,9 @@ def weigh(
             raise_to_power_single(row_single, exponent, work_single)
         for i in range(n):
             weight[i] = row_single[i]
+    if len(appeal) > 0:
+        for i in range(n):
+            weight[i] *= appeal[max(table[SONG, i], 0)]  # a free place has weight 0
     weight[n:] = 0.0
 
 
@@ -95,7 +104,8 @@ def choose_songs(
     cumulative_share: Floats,
     category_start: Ints,
     favourites: Ints,
-    repeat: float,
+    repeat_prob: Floats,
+    appeal: Floats,
     boost: float,
     # the users and what they are shown
     decay: float,
@@ -106,6 +116,7 @@ def choose_songs(
     now: Floats,
     session_start: Floats,
     known: Array,
+    num_known: Ints,
     known_mass: Floats,
     slates: Ints,
     u: Floats,
@@ -123,11 +134,13 @@ def choose_songs(
         category: (N,), items sorted by it, those of category c at category_start[c : c + 2].
         share, cumulative_share: (N,) share of a song in the discoveries of its category, and their sums.
         favourites: (U, F) songs by appeal, highest first: more than a memory and a slate can hold.
-        repeat: rho, probability that the user wants a song they know.
+        repeat_prob: (E+1,) rho(n), probability that a user who knows n songs wants one of these.
+        appeal: (N,) popularity^c, or (0,) if c = 0.
         boost: how much a recommended song gains in weight: exp(beta) - 1.
         decay, exponent: d and 1 / T.
         now, session_start: (B,) seconds.
-        known: (B, N / 64 rounded up) one bit a song; known_mass (B,) their share of the discoveries.
+        known: (B, N / 64 rounded up) one bit a song; num_known (B,) how many, known_mass (B,) their share of
+            the discoveries.
         slates: (B, K); u (B, 3 + tries): the gate, the choice, the last resort, and tries.
         played: (B,); clicked, listed: (B, K); best_value, slate_value: (B,).
     """
@@ -141,7 +154,18 @@ def choose_songs(
         who = user[b]
         table, used = memory.table[b], memory.used[b]
         weigh(
-            table, used, exact, now[b], session_start[b], decay, exponent, work, work_single, single, weights
+            table,
+            used,
+            exact,
+            now[b],
+            session_start[b],
+            decay,
+            exponent,
+            appeal,
+            work,
+            work_single,
+            single,
+            weights,
         )
         song, weight = table[SONG, :used], weights[:used]
         total = add_up(weight)
@@ -160,7 +184,7 @@ def choose_songs(
             on_slate += slate_weight[k]
             new_on_slate += slate_appeal[k]
         unknown = max(1.0 - known_mass[b], 1e-12)
-        gate = repeat if total > 0.0 else 0.0
+        gate = repeat_prob[num_known[b]] if total > 0.0 else 0.0
         slate_value[b] = hit(gate, boost, on_slate, total, new_on_slate, unknown)
         # the best slate holds the m strongest known songs and the K - m most appealing new ones, for some m
         keep_largest(weight, known_top)

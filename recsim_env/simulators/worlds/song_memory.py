@@ -88,6 +88,7 @@ def remember(
 @njit(cache=True)
 def note_known(
     known: Array,
+    num_known: Ints,
     known_mass: Floats,
     learned: Ints,
     forgotten: Ints,
@@ -96,9 +97,10 @@ def note_known(
     category: Ints,
     share: Floats,
 ) -> None:
-    """Set and clear the bits of songs learned and forgotten, and their share of the discoveries, in place."""
+    """Set and clear the bits of songs learned and forgotten; count them and their share of discoveries."""
     for b in range(len(user)):
         for item, sign in ((learned[b], 1.0), (forgotten[b], -1.0)):
             if item >= 0:
                 known[b, item >> 6] ^= np.uint64(1) << np.uint64(item & 63)
+                num_known[b] += int(sign)
                 known_mass[b] += sign * taste[user[b], category[item]] * share[item]
