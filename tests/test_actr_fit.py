@@ -183,7 +183,7 @@ def _deviations(fit: ActrFit, truth: TwoStageMemory, popularity: float = 0.0) ->
             found.repeat_growth - truth.repeat_growth,
             found.temperature - truth.temperature,
             found.decay - truth.decay,
-            fit.popularity - popularity,
+            fit.popularity_exponent - popularity,
         ]
     ) / np.where(np.isnan(errors), 1e-300, errors)
 
@@ -212,7 +212,9 @@ def test_memories_are_recovered_from_simulated_repeats(truth: TwoStageMemory, po
     # how popular items are is a property of the frame, and nearly that of what was made of it
     fit = fit_actr(simulated)
     assert (np.abs(_deviations(fit, truth, popularity)[:4]) < 4).all()
-    assert fit.popularity == pytest.approx(popularity, abs=4 * fit.std_errors.popularity + 0.05)
+    assert fit.popularity_exponent == pytest.approx(
+        popularity, abs=4 * fit.std_errors.popularity_exponent + 0.05
+    )
     assert max(fit.std_errors) < 0.08  # and the errors are small enough to say something
     assert fit.num_repeats > 9000
 
@@ -302,7 +304,9 @@ def test_parameters_on_their_bound_are_named() -> None:
     assert fit.memory.temperature == pytest.approx(TEMPERATURES[1])
     assert fit.memory.repeat > 0.9999
     assert np.isnan(fit.std_errors[0])
-    assert fit.std_errors.popularity != fit.std_errors.popularity  # two users know all: it tells nothing
+    assert (
+        fit.std_errors.popularity_exponent != fit.std_errors.popularity_exponent
+    )  # two users know all: it tells nothing
 
 
 def test_what_is_long_ago_is_forgotten() -> None:
@@ -436,7 +440,7 @@ def _slopes(log: Log, edges: Floats) -> tuple[ActrFit, float, float]:
     fit, luck = fit_actr(log), Luck.from_seeds(range(len(np.unique(log.user))))
     logs = (log, simulate_repeats(fit, log, luck))
     real, simulated = (float(log_log_slope(repeat_by_gap(one, edges)).value) for one in logs)
-    print(fit.memory, fit.popularity, fit.std_errors, real, simulated)  # the figures of the docs
+    print(fit.memory, fit.popularity_exponent, fit.std_errors, real, simulated)  # the figures of the docs
     return fit, real, simulated
 
 
@@ -468,7 +472,7 @@ def test_real_users_come_back_as_the_fitted_memory_does(
     assert fit.on_bound == ()
     assert fit.memory.decay == pytest.approx(decay, abs=0.01)
     assert fit.memory.temperature == pytest.approx(temperature, abs=0.01)
-    assert fit.popularity == pytest.approx(popularity, abs=0.01)
+    assert fit.popularity_exponent == pytest.approx(popularity, abs=0.01)
     assert fit.memory.repeat_growth > 0.5  # who knows more repeats more
     assert real == pytest.approx(slope, abs=0.01)
     assert simulated == pytest.approx(real, rel=0.1)

@@ -68,14 +68,15 @@ def run(options: argparse.Namespace) -> None:
     calibration = fit_listening(log, seconds=seconds, name=str(options.log))
     for problem in calibration.problems:
         say(f"WARNING: {problem}\n")
-    errors = calibration.std_errors
-    for name in ("repeat", "temperature", "decay"):
-        sys.stdout.write(f"{name:12} {getattr(calibration, name):.4f} +- {errors[name]:.4f}\n")
+    for name, error in calibration.std_errors.items():
+        sys.stdout.write(f"{name:20} {getattr(calibration, name):.4f} +- {error:.4f}\n")
     sys.stdout.write(
-        f"{'mean gap':12} {calibration.mean_gap / 86_400:.2f} days, shape {calibration.gap_shape:.2f}\n"
+        f"{'mean gap':20} {calibration.mean_gap / 86_400:.2f} days, shape {calibration.gap_shape:.2f}\n"
     )
     remembered = max(1, min(MOST_REMEMBERED, len(calibration.popularity) - 2))
-    world = calibration.world(num_users=1, force=options.force, remembered=remembered, horizon=1)
+    world = calibration.world(
+        num_users=len(calibration.pace), force=options.force, remembered=remembered, horizon=1
+    )
     say("simulating a log of the same users and numbers of events ...\n")
     simulated = simulate_like(world, log, seconds=seconds, seed=options.seed)
     report = fidelity(log, simulated)

@@ -58,7 +58,7 @@ class StandardErrors(NamedTuple):
     repeat_growth: float
     temperature: float
     decay: float
-    popularity: float
+    popularity_exponent: float
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ActrFit:
     """A memory of maximum likelihood."""
 
     memory: TwoStageMemory
-    popularity: float  # c, exponent of an item's number of users in the choice among known items
+    popularity_exponent: float  # c, of an item's number of users in the choice among known items
     std_errors: StandardErrors
     log_likelihood: Floats  # (iterations + 1,) of the choices of known items, in nats, from start to end
     converged: bool  # both searches ended by themselves
@@ -99,19 +99,19 @@ def fit_actr(log: Log) -> ActrFit:
     coldest, hottest = np.log(TEMPERATURES)
     choice = _maximise(
         lambda x: choice_log_likelihood(histories, log_popularity, x[0], np.exp(x[1]), x[2]),
-        {"decay": DECAYS, "temperature": (coldest, hottest), "popularity": POPULARITIES},
+        {"decay": DECAYS, "temperature": (coldest, hottest), "popularity_exponent": POPULARITIES},
         np.array([0.5, 0.0, 0.0]),
     )
     repeat, temperature = float(expit(gate.best[0])), float(np.exp(choice.best[1]))
     return ActrFit(
         memory=TwoStageMemory(repeat, temperature, float(choice.best[0]), float(gate.best[1]), reference),
-        popularity=float(choice.best[2]),
+        popularity_exponent=float(choice.best[2]),
         std_errors=StandardErrors(
             repeat=float(gate.std_error[0]) * repeat * (1.0 - repeat),
             repeat_growth=float(gate.std_error[1]),
             temperature=float(choice.std_error[1]) * temperature,
             decay=float(choice.std_error[0]),
-            popularity=float(choice.std_error[2]),
+            popularity_exponent=float(choice.std_error[2]),
         ),
         log_likelihood=choice.path,
         converged=gate.converged and choice.converged,

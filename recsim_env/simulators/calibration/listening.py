@@ -2,21 +2,22 @@
 
 What is taken from the log:
 
-    repeat, temperature, decay     by maximum likelihood, with standard errors (`fit_actr`)
-    popularity of discoveries      of item i, in proportion to the users who ever consumed it, since each of
-                                   them discovered it once
-    sizes of visits                their empirical law, up to `LARGEST_VISIT` events
-    gaps between visits            a Gamma law of the gaps seen, by maximum likelihood (`fit_gaps`)
+    repeat and its growth, temperature,    by maximum likelihood, with standard errors (`fit_actr`)
+    decay, popularity exponent
+    popularity of an item                  the users who ever consumed it: discoveries go in proportion to it,
+                                           since each of them discovered it once
+    sizes of visits                        their empirical law, up to `LARGEST_VISIT` events
+    gaps between visits                    of every user their mean, and one Gamma shape (`fit_user_gaps`)
 
-Users differ in their histories alone: they have one taste, one repeat propensity and one law of visits. The
-fidelity report shows what that misses.
+Users differ in their histories and their pace; they have one taste, one memory and one law of the sizes of
+visits. The fidelity report shows what that misses.
 
 A calibration is a directory: `calibration.json` (parameters, standard errors, where they come from) and
 `calibration.npz` (arrays, read without unpickling). `gym.make("RepeatListen-v0", calibration=DIR)` reads it.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,31 +26,44 @@ import numpy as np
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.calibration.actr import fit_actr
-from recsim_env.simulators.calibration.sessions import fit_gaps
+from recsim_env.simulators.calibration.user_gaps import fit_user_gaps
 from recsim_env.simulators.catalogue import Catalogue
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.listening import ListeningWorld
+from recsim_env.simulators.worlds.listening import ListeningWorld, longest_mean_gap
 from recsim_env.simulators.worlds.world import take_rows
-from recsim_env.user_models.sessions import GammaGaps
 
 LARGEST_VISIT = 200  # events; the rare larger ones count as this
-SCHEMA = 1
-PARAMETERS = ("repeat", "temperature", "decay", "mean_gap", "gap_shape")
+SCHEMA = 2
+PARAMETERS = (
+    "repeat",
+    "repeat_growth",
+    "repeat_reference",
+    "temperature",
+    "decay",
+    "popularity_exponent",
+    "mean_gap",
+    "gap_shape",
+)
+ARRAYS = ("popularity", "session_sizes", "pace", "item_ids")
 
 
 @dataclass(frozen=True)
 class ListeningCalibration:
     """The parameters of a `ListeningWorld`, fitted to a log."""
 
-    repeat: float  # rho
+    repeat: float  # rho, of a user who knows repeat_reference items
+    repeat_growth: float  # g
+    repeat_reference: float  # L_0
     temperature: float  # T
     decay: float  # d
-    mean_gap: float  # seconds
+    popularity_exponent: float  # c
+    mean_gap: float  # seconds, of all gaps
     gap_shape: float  # of the Gamma law, infinite if all gaps are equal
     popularity: Floats  # (N,) of discoveries, sums to 1
+    pace: Floats  # (U,) the mean gap of each user of the log, in mean_gaps; who had most events comes first
     session_sizes: Floats  # (M,) probability of visits of 1 to M events
-    std_errors: dict[str, float]  # of repeat, temperature and decay
+    std_errors: dict[str, float]  # of what `fit_actr` fits
     item_ids: Ints  # (N,) of the items in the log
     problems: tuple[str, ...]  # why the fit should not be trusted; empty if nothing speaks against it
     about: dict[str, Any]  # size and source of the log
@@ -58,7 +72,8 @@ class ListeningCalibration:
         """The world of this calibration.
 
         Args:
-            num_users: U, all of the same law.
+            num_users: how many; they have the paces of users of the log, spread evenly from those with the
+                most events to those with the fewest. Nobody is slower than times of 2^31 seconds allow.
             force: build it although there are problems.
             changes: fields of `ListeningWorld` that the log does not tell, such as `slate_size`.
 
@@ -80,12 +95,16 @@ class ListeningCalibration:
             group=np.zeros(N, np.int64),
         )
         fitted: dict[str, Any] = {name: getattr(self, name) for name in PARAMETERS}
-        sizes = {
+        fitted |= {
             "session_sizes": self.session_sizes,
             "session_length": len(self.session_sizes),
             "shortest_gap": 0.0,
         }
-        return ListeningWorld(catalogue, np.ones((num_users, 1)), **{**fitted, **sizes, **changes})
+        world = ListeningWorld(catalogue, np.ones((num_users, 1)), **{**fitted, **changes})
+        songs = world.remembered + world.horizon
+        slowest = longest_mean_gap(self.session_sizes, songs, world.song_seconds) / self.mean_gap
+        pace = self.pace[np.arange(num_users) * len(self.pace) // num_users]
+        return replace(world, pace=np.minimum(pace, 0.999 * slowest))
 
     def save(self, directory: Path) -> None:
         """Write the two files; the directory is made if it is missing."""
@@ -99,9 +118,7 @@ class ListeningCalibration:
             "about": self.about,
         }
         with (directory / "calibration.npz.part").open("wb") as file:
-            np.savez(
-                file, popularity=self.popularity, session_sizes=self.session_sizes, item_ids=self.item_ids
-            )
+            np.savez(file, **{name: getattr(self, name) for name in ARRAYS})
         (directory / "calibration.json.part").write_text(json.dumps(document, indent=2) + "\n")
         for name in ("calibration.npz", "calibration.json"):
             (directory / f"{name}.part").replace(directory / name)
@@ -128,14 +145,12 @@ class ListeningCalibration:
                     f"'RepeatListen-v0' and {SCHEMA}: {again}"
                 )
             with np.load(directory / "calibration.npz", allow_pickle=False) as arrays:
-                popularity, sizes = arrays["popularity"], arrays["session_sizes"]
-                item_ids = arrays["item_ids"]
+                columns = {name: arrays[name] for name in ARRAYS}
+            fields: dict[str, Any] = {name: float(document[name]) for name in PARAMETERS}
             return cls(
-                **{name: float(document[name]) for name in PARAMETERS},
-                popularity=np.asarray(popularity, np.float64),
-                session_sizes=np.asarray(sizes, np.float64),
+                **fields,
+                **columns,
                 std_errors=document["std_errors"],
-                item_ids=item_ids,
                 problems=tuple(document["problems"]),
                 about=document["about"],
             )
@@ -154,7 +169,7 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
         name: of the log, for the record.
 
     Raises:
-        InputError: nothing to fit: see `fit_actr`; all users have one visit; seconds is not above 0.
+        InputError: nothing to fit: see `fit_actr`; nobody has three visits; seconds is not above 0.
     """
     if not (np.isfinite(seconds) and seconds > 0.0):
         raise InputError(f"seconds must be above 0, got {seconds}")
@@ -166,36 +181,35 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
     discoverers = np.bincount(pairs[1], minlength=len(item_ids)).astype(np.float64)
     new_visit = np.append(True, (np.diff(user) != 0) | (np.diff(time) > 0))
     sizes = np.bincount(np.cumsum(new_visit) - 1)
-    starts, who = time[new_visit], user[new_visit]
-    between = np.diff(starts)[np.diff(who) == 0]
     problems = [f"{name} lies on the bound of its search" for name in fit.on_bound]
     if not fit.converged:
-        problems.append("the search for decay and temperature did not converge")
+        problems.append("the search for the memory did not converge")
     if fit.memory.decay >= 1.0:
         problems.append(f"decay {fit.memory.decay:.3g} is not below 1, as the world needs it")
-    if len(between) and np.ptp(between) == 0.0:  # the clock counts visits
-        gaps = GammaGaps(float(between[0]), np.inf)
-    else:
-        found = fit_gaps(log)  # not censored at the end: who never comes back has no long gap
-        gaps = GammaGaps(found.gaps.mean * seconds, found.gaps.shape)
-        if not found.converged:
-            problems.append("the search for the law of gaps did not converge")
-        if found.on_bound:
-            problems.append("the shape of the gaps lies on the bound of its search")
+    gaps = fit_user_gaps(
+        log.rows(log.clicked.any(axis=1))
+    )  # not censored at the end: who never comes back has no long gap
+    mean_gap = float(np.average(gaps.mean, weights=gaps.num_gaps))
+    users, num_events = np.unique(user, return_counts=True)
+    pace = np.full(len(users), np.median(gaps.mean) / mean_gap)  # for those with one visit
+    pace[np.searchsorted(users, gaps.user)] = gaps.mean / mean_gap
     events = np.bincount(np.minimum(sizes, LARGEST_VISIT))[1:]
-    errors = fit.std_errors
     return ListeningCalibration(
         repeat=fit.memory.repeat,
+        repeat_growth=fit.memory.repeat_growth,
+        repeat_reference=fit.memory.repeat_reference,
         temperature=fit.memory.temperature,
         decay=min(fit.memory.decay, 0.999),
-        mean_gap=gaps.mean,
-        gap_shape=gaps.shape,
+        popularity_exponent=fit.popularity_exponent,
+        mean_gap=mean_gap * seconds,
+        gap_shape=gaps.common_shape,
         popularity=discoverers / discoverers.sum(),
         session_sizes=events / events.sum(),
-        std_errors={"repeat": errors.repeat, "temperature": errors.temperature, "decay": errors.decay},
+        pace=pace[np.argsort(-num_events, kind="stable")],
+        std_errors=fit.std_errors._asdict(),
         item_ids=item_ids,
         problems=tuple(problems),
-        about={"log": name, "users": len(np.unique(user)), "events": len(user), "items": len(item_ids)},
+        about={"log": name, "users": len(users), "events": len(user), "items": len(item_ids)},
     )
 
 

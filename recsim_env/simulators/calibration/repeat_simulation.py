@@ -74,7 +74,7 @@ def simulate_repeats(fit: ActrFit, log: Log, luck: Luck, *, keep_repeats: bool =
         np.log(h.num_consumers[met]),
         memory.decay,
         memory.temperature,
-        fit.popularity,
+        fit.popularity_exponent,
         np.ones(R + 1) if keep_repeats else memory.repeat_prob(np.arange(R + 1)),
         np.ascontiguousarray(u),
         chosen,
