@@ -16,16 +16,16 @@ A calibration is a directory: `calibration.json` (parameters, standard errors, w
 `calibration.npz` (arrays, read without unpickling). `gym.make("RepeatListen-v0", calibration=DIR)` reads it.
 """
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recsim_env.arrays import Floats, Ints
+from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.calibration.actr import fit_actr
+from recsim_env.simulators.calibration.calibration_files import read_calibration, write_calibration
 from recsim_env.simulators.calibration.user_gaps import fit_user_gaps
 from recsim_env.simulators.catalogue import Catalogue
 from recsim_env.simulators.log import Log
@@ -34,6 +34,7 @@ from recsim_env.simulators.worlds.listening import ListeningWorld, longest_mean_
 from recsim_env.simulators.worlds.world import take_rows
 
 LARGEST_VISIT = 200  # events; the rare larger ones count as this
+WORLD = "RepeatListen-v0"
 SCHEMA = 2
 PARAMETERS = (
     "repeat",
@@ -108,20 +109,14 @@ class ListeningCalibration:
 
     def save(self, directory: Path) -> None:
         """Write the two files; the directory is made if it is missing."""
-        directory.mkdir(parents=True, exist_ok=True)
         document = {
-            "schema": SCHEMA,
-            "world": "RepeatListen-v0",
             **{name: getattr(self, name) for name in PARAMETERS},
             "std_errors": self.std_errors,
             "problems": list(self.problems),
             "about": self.about,
         }
-        with (directory / "calibration.npz.part").open("wb") as file:
-            np.savez(file, **{name: getattr(self, name) for name in ARRAYS})
-        (directory / "calibration.json.part").write_text(json.dumps(document, indent=2) + "\n")
-        for name in ("calibration.npz", "calibration.json"):
-            (directory / f"{name}.part").replace(directory / name)
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        write_calibration(directory, WORLD, SCHEMA, document, arrays)
 
     @classmethod
     def load(cls, directory: str | Path) -> "ListeningCalibration":
@@ -130,34 +125,18 @@ class ListeningCalibration:
         Raises:
             InputError: a file is missing, broken, of another world or of a newer version.
         """
-        directory = Path(directory)
-        path = directory / "calibration.json"
-        again = "make it with: recsim-env calibrate LOG --world RepeatListen-v0 --out DIR"
-        if not path.is_file():
-            raise InputError(
-                f"calibration must be a directory with calibration.json, got {directory}: {again}"
-            )
-        try:
-            document = json.loads(path.read_text())
-            if document["schema"] != SCHEMA or document["world"] != "RepeatListen-v0":
-                raise InputError(
-                    f"{path} is of world {document['world']!r} and schema {document['schema']!r}, needed are "
-                    f"'RepeatListen-v0' and {SCHEMA}: {again}"
-                )
-            with np.load(directory / "calibration.npz", allow_pickle=False) as arrays:
-                columns = {name: arrays[name] for name in ARRAYS}
+
+        def build(document: dict[str, Any], arrays: dict[str, Array]) -> "ListeningCalibration":
             fields: dict[str, Any] = {name: float(document[name]) for name in PARAMETERS}
             return cls(
                 **fields,
-                **columns,
+                **{name: arrays[name] for name in ARRAYS},
                 std_errors=document["std_errors"],
                 problems=tuple(document["problems"]),
                 about=document["about"],
             )
-        except InputError:
-            raise
-        except Exception as error:  # whatever a broken file makes of JSON and NumPy
-            raise InputError(f"{directory} holds no readable calibration ({error}): {again}") from None
+
+        return read_calibration(directory, WORLD, SCHEMA, build)
 
 
 def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> ListeningCalibration:
