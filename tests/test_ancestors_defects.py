@@ -72,6 +72,8 @@ SECOND = {
         "interest_observed": False,
         "candidates": 50,
         "candidates_from": {"candidates": 50, "candidates_from": "interest"},
+        "calibration": "a directory",
+        "force": True,
         "world_seed": 1,
     },
     "RepeatListen-v0": {

@@ -15,6 +15,7 @@ if l_0 >= l_1, the most users who stay, so it is best at every step (nearly, for
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -205,6 +206,8 @@ def slate_rec(
     interest_observed: bool = True,
     candidates: int | None = None,
     candidates_from: str = "catalogue",
+    calibration: str | Path | None = None,
+    force: bool = False,
     world_seed: int = 0,
 ) -> World:
     """Show a user what they like out of a thousand items, before they lose patience and leave.
@@ -262,12 +265,16 @@ def slate_rec(
         candidates: C, size of the candidate set (None: every item can be shown; K to N).
         candidates_from: catalogue, spread evenly over all items, or interest, spread over the 10 C items
             nearest to the user, as a retrieval stage would (catalogue).
+        calibration: directory that `recsim-env calibrate LOG --world SlateRec-v0` wrote (None). What was
+            fitted to the log takes the place of all parameters but interest_observed, candidates and
+            candidates_from.
+        force: True uses a calibration that says it is not to be trusted (False).
         world_seed: of catalogue and population (0).
 
     Known simplifications:
         Interests last for ever, items attract independently of each other, nothing bores, and the
         numbers are chosen so that random slates are clicked one time in six and the best nine in ten;
-        they are not fitted to data.
+        without a calibration they are not fitted to data.
 
     Version history:
         v0: first version.
@@ -277,6 +284,11 @@ def slate_rec(
     Raises:
         InputError: a parameter out of range, or an unknown click model.
     """
+    if calibration is not None:
+        from recsim_env.simulators.calibration.slates import SlateCalibration
+
+        fitted = SlateCalibration.load(calibration).world(force=force, interest_observed=interest_observed)
+        return fitted if candidates is None else CandidateWorld(fitted, candidates, candidates_from)
     if not sharpness >= 0.0:
         raise InputError(f"sharpness must be 0 or more, got {sharpness}")
     catalogue = synthetic_catalogue(num_items, dimension, num_categories, world_seed=world_seed)
