@@ -192,6 +192,8 @@ def fit_slates(
     """
     _check_click_model(clicks)
     log.check_variety()
+    if not log.clicked.any():
+        raise InputError("log must hold a click, got none: there is nothing to learn from")
     users, items = np.unique(log.user), np.unique(log.slate[log.slate >= 0])
     seen = _as_the_world_sees_it(log, users, items)
     sessions = sessions_of(seen)

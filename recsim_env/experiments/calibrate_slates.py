@@ -1,0 +1,74 @@
+"""`recsim-env calibrate LOG --world SlateRec-v0`: fit, and try the world on sessions that were held out."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from recsim_env.errors import InputError
+from recsim_env.simulators.calibration.fidelity_report import FidelityReport
+from recsim_env.simulators.calibration.slates import NUMBERS, SlateCalibration
+from recsim_env.simulators.log import Log
+
+CLICKS = "cascade"
+DIMENSION = 16
+
+
+def calibrate_slates(options: argparse.Namespace) -> tuple[SlateCalibration, FidelityReport]:
+    """The calibration and its report.
+
+    Raises:
+        InputError: a file that is no log; see also `fit_slates`; problems, and no --force.
+    """
+    from recsim_env.simulators.calibration.slate_fidelity import slate_fidelity
+    from recsim_env.simulators.calibration.slates import fit_slates
+
+    log = read(Path(options.log))
+    sys.stderr.write(f"fitting {len(log):,} slates ...\n")
+    fit = fit_slates(
+        log,
+        CLICKS if options.clicks is None else options.clicks,
+        DIMENSION if options.dimension is None else options.dimension,
+        seed=options.seed,
+        name=str(options.log),
+    )
+    calibration = fit.calibration
+    for problem in calibration.problems:
+        sys.stderr.write(f"WARNING: {problem}\n")
+    for note in calibration.notes:
+        sys.stderr.write(f"note: {note}\n")
+    for name in NUMBERS:
+        value, error = getattr(calibration, name), calibration.std_errors[name]
+        sys.stdout.write(f"{name:20}{value:9.4f}" + (f" +- {error:.4f}\n" if error == error else "\n"))
+    sys.stdout.write(f"{'clicks':20}{calibration.clicks}\n")
+    world = calibration.world(force=options.force)
+    sys.stderr.write("showing the held-out slates to the simulated users ...\n")
+    return calibration, slate_fidelity(world, fit, seed=options.seed)
+
+
+def read(path: Path) -> Log:
+    """A log of slates; in one that an environment of this package made, the users are the people met.
+
+    Raises:
+        InputError: no such file, no log, or slates of places in candidate sets.
+    """
+    from recsim_env.envs.describe import builder
+    from recsim_env.simulators.calibration.people import by_people
+    from recsim_env.simulators.log_files import read_log
+    from recsim_env.simulators.worlds.candidates import CandidateWorld
+
+    log = read_log(path)
+    if "env_id" not in log.metadata:
+        return log
+    env_id, parameters = str(log.metadata["env_id"]), dict(log.metadata.get("env_args", {}))
+    try:
+        world = builder(env_id)(**parameters)
+    except TypeError as error:
+        raise InputError(
+            f"{path} says it was made by {env_id} with {parameters}, which does not fit it ({error}): "
+            "make the log again with this version"
+        ) from None
+    if isinstance(world, CandidateWorld):
+        raise InputError(
+            f"{path} shows places in candidate sets, not items: make a log without candidates to fit to"
+        )
+    return by_people(world, log) if "user" in world.observation_entries() else log
