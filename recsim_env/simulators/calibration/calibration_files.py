@@ -68,8 +68,9 @@ def read_calibration(
                 f"{path} is of world {document['world']!r} and schema {document['schema']!r}, needed are "
                 f"{world!r} and {schema}: {again}"
             )
-        with np.load(directory / "calibration.npz", allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with (directory / "calibration.npz").open("rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            arrays = {name: stored[name] for name in stored.files}
         return build(document, arrays)
     except InputError:
         raise

@@ -191,8 +191,8 @@ def _by_prediction(world: SlateWorld, sides: tuple[Log, Log]) -> Panel:
         predicted = world.clicks.click_prob(attraction_in(world, log.user, log.slate))[shown]
         slots.append((np.repeat(log.user, shown.sum(axis=1)), predicted, log.clicked[shown]))
     real = slots[0][1]
-    edges = np.unique(np.quantile(real, np.linspace(0.0, 1.0, BINS + 1)[1:-1]))
-    edges = np.concatenate([[-np.inf], edges, [np.inf]])
+    inner = np.unique(np.quantile(real, np.linspace(0.0, 1.0, BINS + 1)[1:-1], method="higher"))
+    edges = np.concatenate([[-np.inf], inner[inner > real.min()], [np.inf]])  # each bin has a slot
     rates = [
         ratio_over_users(
             histogram_by_user(user[clicked], edges, predicted[clicked], U),
