@@ -115,6 +115,8 @@ class FidelityReport:
 
 def _draw(axes: Any, panel: Panel) -> None:
     """Both curves of a panel; zeros are left out of a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     for i, (name, estimate) in enumerate((("real", panel.real), ("simulated", panel.simulated))):
         value = np.asarray(estimate.value, np.float64)
         low, high = (np.asarray(end, np.float64) for end in estimate.interval)
@@ -136,6 +138,10 @@ def _draw(axes: Any, panel: Panel) -> None:
         axes.margins(x=0.12)
     if panel.log_x:
         axes.set_xscale("log")
+        if panel.x.max() < 1000 * panel.x.min():  # else the names of all the small marks overlap
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
     if panel.log_y:
         axes.set_yscale("log")
     else:
