@@ -30,7 +30,7 @@ from recsim_env.simulators.log_files import write_log
 from recsim_env.simulators.log_generation import generate_log
 from recsim_env.simulators.log_replay import replay
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.slate import SlateState, slate_rec
+from recsim_env.simulators.worlds.slate import slate_rec
 from recsim_env.user_models.clicks import CLICK_MODELS
 from recsim_env.user_models.clicks.click_through_rates import DocumentClickThroughRate
 
@@ -81,7 +81,7 @@ def test_attraction_is_recovered(fitted):
     assert fit.calibration.problems == ()
     # what it finds best is nearly as good as the best, and about as good as it says
     everyone = np.arange(world.num_users)
-    slates = world.best_slate(SlateState(everyone, world.interest, everyone, None, None))
+    slates = world.best_slate(_begun(world, everyone)[0])
     ids = (fit.calibration.user_ids, fit.calibration.item_ids[slates])
     in_truth = truth.clicks.click_prob(attraction_in(truth, *ids)).sum(axis=1).mean()
     best = truth.values(*_begun(truth, ids[0]))[0].mean()
@@ -531,7 +531,7 @@ def test_the_command_writes_the_calibration_and_the_report(tmp_path, capsys):
     capsys.readouterr()
     assert main([*arguments, str(out), "--dimension", "4"]) == 0
     shown = capsys.readouterr().out
-    for words in ("sharpness", "+-", "Cascade()", "slates a session", "repeat ratio"):
+    for words in ("sharpness", "+-", "cascade", "slates a session", "repeat ratio"):
         assert words in shown
     assert {path.name for path in out.iterdir()} == {
         "calibration.json",
@@ -550,6 +550,9 @@ def test_the_command_writes_the_calibration_and_the_report(tmp_path, capsys):
     ):
         assert main([*arguments, *more]) == 2
         assert message in capsys.readouterr().err
+    browsing = [*arguments, str(tmp_path / "browsing"), "--dimension", "4", "--clicks", "user_browsing"]
+    assert main([*browsing, "--force"]) == 0
+    assert "examination         4 x 4, in calibration.npz" in capsys.readouterr().out
     listening = ["calibrate", "complete-journey", "--world", "RepeatListen-v0", "--out", str(tmp_path / "x")]
     assert main([*listening, "--clicks", "cascade"]) == 2
     assert "--clicks is not for RepeatListen-v0: leave it out" in capsys.readouterr().err

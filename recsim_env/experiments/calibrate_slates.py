@@ -4,6 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from recsim_env.arrays import Array
 from recsim_env.errors import InputError
 from recsim_env.simulators.calibration.fidelity_report import FidelityReport
 from recsim_env.simulators.calibration.slates import NUMBERS, SlateCalibration
@@ -39,10 +42,18 @@ def calibrate_slates(options: argparse.Namespace) -> tuple[SlateCalibration, Fid
     for name in NUMBERS:
         value, error = getattr(calibration, name), calibration.std_errors[name]
         sys.stdout.write(f"{name:20}{value:9.4f}" + (f" +- {error:.4f}\n" if error == error else "\n"))
-    sys.stdout.write(f"{'clicks':20}{calibration.clicks}\n")
+    sys.stdout.write(f"{'clicks':20}{calibration.click_name}\n")
+    for name, value in vars(calibration.clicks).items():
+        sys.stdout.write(f"{name:20}{_shown(np.asarray(value))}\n")
     world = calibration.world(force=options.force)
     sys.stderr.write("showing the held-out slates to the simulated users ...\n")
     return calibration, slate_fidelity(world, fit, seed=options.seed)
+
+
+def _shown(value: Array) -> str:
+    if value.ndim == 2:
+        return f"{value.shape[0]} x {value.shape[1]}, in calibration.npz"
+    return " ".join(f"{one:.3f}" for one in value.ravel())
 
 
 def read(path: Path) -> Log:
