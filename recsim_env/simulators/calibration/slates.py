@@ -21,10 +21,10 @@ clicks most likely stays.
 Users are as active as each other in the world (an episode meets any of them), and examination is fitted
 before interests are known. The fidelity report shows what else is missed.
 
-On 200,000 random slates of SlateRec-v0 itself (`recsim-env log SlateRec-v0 --agent random --steps 100 --num-envs
-2000`: 1,000 people with 36 clicks each, 1,000 items) the attractions found correlate .81 with the true ones and
-have the same mean, .0195. The slates that the fitted world holds for best get .851 clicks in the true one, and
-.850 in its own belief; the best there are get .930, random ones .179.
+On 200,000 random slates of SlateRec-v0 itself (1,000 people with 36 clicks each, 1,000 items, made by
+`recsim-env log SlateRec-v0 --agent random --steps 100 --num-envs 2000`) the attractions found correlate .81
+with the true ones and have the same mean, .0195. The slates that the fitted world holds for best get .851
+clicks in the true one, and .850 in its own belief; the best there are get .930, random ones .179.
 
 A calibration is a directory (`calibration_files`); `gym.make("SlateRec-v0", calibration=DIR)` reads it.
 """
