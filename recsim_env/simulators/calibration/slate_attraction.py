@@ -1,7 +1,7 @@
 """What attracts whom in a log of slates: a click model, interest vectors, and the scale that joins them.
 
-The steps are described in `slates`. The first two see the sessions that are fitted to, the third the held-out
-ones.
+The steps are described in `slates`. Click model, vectors and the quality of items see the
+sessions that are fitted to, the scale the held-out ones.
 """
 
 from dataclasses import dataclass, replace

@@ -15,8 +15,10 @@ it; when the slates of the session are used up, the user's other held-out slates
 take only sessions that began so early that the log would show the longest one whole, as a cut one is short.
 
 Both logs have the same users and slates, which makes their statistics alike beyond what z (`fidelity`) takes
-into account: z is nearer to 0 than if the users were others. Times count the slates of a user, so a visit is
-a slate with clicks, and a gap is the number of slates from one such to the next.
+into account: z is nearer to 0 than if the users were others. Three numbers (intercept, sharpness, weight of
+quality) were fitted to the same slates, so the overall click rate agrees by construction. Times count
+the slates of a user, so a visit is a slate with clicks, and a gap is the number of slates from one such to
+the next.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """A world of personal slates fitted to a log of slates and clicks.
 
-What is taken from the log, of which some sessions (a fifth) are held out of the first two steps:
+What is taken from the log, of which some sessions (a fifth) are held out of the first three steps:
 
     clicks       how users look down a slate, by the `fit` of a click model; where only the product of
                  examination and attraction is known, the slot most looked at is looked at always
