@@ -128,9 +128,9 @@ class ListeningCalibration:
 
         def build(document: dict[str, Any], arrays: dict[str, Array]) -> "ListeningCalibration":
             fields: dict[str, Any] = {name: float(document[name]) for name in PARAMETERS}
+            fields |= {name: arrays[name] for name in ARRAYS}
             return cls(
                 **fields,
-                **{name: arrays[name] for name in ARRAYS},
                 std_errors=document["std_errors"],
                 problems=tuple(document["problems"]),
                 about=document["about"],
@@ -166,7 +166,7 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
     if fit.memory.decay >= 1.0:
         problems.append(f"decay {fit.memory.decay:.3g} is not below 1, as the world needs it")
     gaps = fit_user_gaps(
-        log.rows(log.clicked.any(axis=1))
+        log.rows(np.unique(rows))
     )  # not censored at the end: who never comes back has no long gap
     mean_gap = float(np.average(gaps.mean, weights=gaps.num_gaps))
     users, num_events = np.unique(user, return_counts=True)
