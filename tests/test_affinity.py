@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from recsim_env.user_models.affinity import (
+    attraction_of_catalogue,
     attraction_of_slates,
     fill_logits,
     keep_highest,
     lanes,
     listed,
     logits_of_slates,
+    present,
     top_items,
 )
 
@@ -78,6 +80,18 @@ def test_an_item_has_the_same_logit_in_a_slate_and_in_the_catalogue_to_the_last_
     # logits that differ in the last bit of float32 have sigmoids that differ by 1e-8 of themselves or more
     np.testing.assert_allclose(shown, 1.0 / (1.0 + np.exp(-np.float64(logit))), rtol=1e-13)
     assert np.array_equal(logits_of_slates(interest, features, offset, whole), logit)
+
+
+def test_a_table_of_attractions_is_what_slates_are_computed_to_be_to_the_last_bit():
+    interest, features, offset = users_and_items(B=12, N=60, D=7)
+    table = attraction_of_catalogue(interest, features, offset)
+    rng = np.random.default_rng(2)
+    user, slates = rng.integers(0, 12, 500), rng.integers(-1, 60, (500, 9))
+    shown, holds = present(table, user, slates)
+    assert np.array_equal(shown, attraction_of_slates(interest[user], features, offset, slates))
+    assert np.array_equal(holds, listed(slates))
+    with pytest.raises(IndexError, match="outside the catalogue"):
+        present(table, user, np.full((500, 1), 60))
 
 
 def test_the_number_of_users_changes_no_bit():

@@ -385,7 +385,9 @@ def test_kuaisim_probabilities_span_their_range_by_one_sigmoid(build):
     state = world.begin(Luck.from_seeds(np.arange(300)))
     slates = np.tile(np.arange(60), (300, 1))
     attraction = world.slate_attraction(state, slates)
-    logit = -4.0 + world.catalogue.quality + state.interest.astype(float) @ world.catalogue.features.T
+    logit = (
+        -4.0 + world.catalogue.quality + world.interest_of(state).astype(float) @ world.catalogue.features.T
+    )
     np.testing.assert_allclose(attraction, 1.0 / (1.0 + np.exp(-logit)), atol=2e-6)
     assert attraction.min() < 1e-3
     assert attraction.max() > 0.99

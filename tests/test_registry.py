@@ -122,6 +122,32 @@ def test_row_of_a_batch_is_the_single_environment(env_id, num_envs):
             over[i] = bool(terminated[i] or truncated[i])
 
 
+def test_an_observation_is_the_callers_own(env_id):
+    """It shares no memory with the state, nor with anything else of the world: writing into it changes neither."""
+    env = make_vec(env_id, 5).unwrapped
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    for _ in range(2):
+        state = env._state
+        seen, kept = env.world.observe(state), env.world.observe(state)
+        for name, value in seen.items():
+            assert value.flags.writeable, name
+            assert not any(np.may_share_memory(value, column) for column in columns_of(state)), name
+            value[...] = 0
+        for name, value in env.world.observe(state).items():
+            assert np.array_equal(value, kept[name]), name
+        env.step(env.action_space.sample())
+
+
+def columns_of(state):
+    """The arrays of a state, those of states that it holds included."""
+    for column in state:
+        if isinstance(column, tuple):
+            yield from columns_of(column)
+        else:
+            yield column
+
+
 def test_a_later_batch_row_is_the_same_user(env_id):
     """The user of seed 42 does the same as row 0 of 1 and as row 3 of 5."""
     alone, among = make_vec(env_id, 1), make_vec(env_id, 5)

@@ -83,7 +83,7 @@ def test_the_step_is_the_plain_step(name, B):
     world, luck = small_world(name), Luck.from_seeds(np.arange(B) + 9)
     user = np.random.default_rng(B).integers(0, 4, B)
     slates = random_slates(B, 6, 3, B)
-    state = SlateState(user, world.interest[user], np.full(B, 1), *np.zeros((2, B, 3), int))
+    state = SlateState(user, np.full(B, 1), *np.zeros((2, B, 3), int))
     after, outcome = world.respond(state, slates, luck)
     attraction = plain_attraction(world, user, slates)
     np.testing.assert_allclose(world.slate_attraction(state, slates), attraction, atol=1e-6)
@@ -101,7 +101,6 @@ def test_the_step_is_the_plain_step(name, B):
     assert np.array_equal(after.slate, slates)
     assert np.array_equal(after.clicked, response.clicked)
     assert np.array_equal(after.user, user)
-    assert np.array_equal(after.interest, state.interest)
     clicks, stay = plain_worth(world, attraction)
     np.testing.assert_allclose(world.expected_reward(state, slates), clicks, atol=1e-6)
     later = np.array([best_of_all(world, u)[0] for u in range(4)])
@@ -157,13 +156,28 @@ def test_the_order_by_attraction_is_the_best_order_of_random_attractions(name):
 def test_the_best_slate_of_the_default_world_is_the_best_order_under_the_click_chain_too():
     """Greedy exchanges of two slots find nothing better."""
     world = slate_rec(clicks="click_chain", num_users=5)
-    state = SlateState(np.arange(5), world.interest, np.full(5, 19), *np.zeros((2, 5, 10), int))
+    state = SlateState(np.arange(5), np.full(5, 19), *np.zeros((2, 5, 10), int))
     best = world.best_slate(state)
     value = world.values(state, best)[0]
     for i, j in product(range(10), repeat=2):
         other = best.copy()
         other[:, [i, j]] = best[:, [j, i]]
         assert (world.values(state, other)[1] <= value + 1e-12).all()
+
+
+@pytest.mark.parametrize("name", ["cascade", "user_browsing"])
+def test_attractions_looked_up_or_computed_make_the_same_step_to_the_last_bit(name, monkeypatch):
+    looked_up, luck, slates = small_world(name), Luck.from_seeds(np.arange(300)), random_slates(300, 6, 3)
+    one, outcome = looked_up.respond(looked_up.begin(luck), slates, luck)
+    monkeypatch.setattr("recsim_env.simulators.worlds.slate.MOST_KEPT", 4 * 6 - 1)
+    computed = small_world(name)
+    other, alone = computed.respond(computed.begin(luck), slates, luck)
+    assert looked_up._attraction.shape == (4, 6)
+    assert computed._attraction is None
+    for ours, theirs in zip((*flat(one), *flat(outcome)), (*flat(other), *flat(alone)), strict=True):
+        assert np.array_equal(ours, theirs)
+    with pytest.raises(IndexError, match="outside the catalogue"):
+        looked_up.respond(one, slates + 6, luck)
 
 
 def test_users_leave_with_their_probabilities():

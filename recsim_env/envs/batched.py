@@ -114,7 +114,7 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         if "episode" in options:
             luck = luck.of_episode(np.where(mask, options["episode"], luck.episode))
         self._begin(mask, luck)
-        return self._observation(), {}
+        return self.world.observe(self._state), {}
 
     def step(  # type: ignore[override]  # Gymnasium gives one type to rewards and flags
         self, actions: Array
@@ -150,7 +150,7 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         self._done = terminated | truncated
         self._scene = Scene(self._state, before, slates, outcome) if self.render_mode else None
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._done.any():
-            final = {"final_obs": self._observation(), "final_info": info}
+            final = {"final_obs": self.world.observe(self._state), "final_info": info}
             self._begin(self._done, self._next_episodes(self._done))
             info = {
                 **info,
@@ -158,7 +158,7 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
                 "_final_obs": terminated | truncated,
                 "_final_info": terminated | truncated,
             }
-        return self._observation(), reward, terminated, truncated, info
+        return self.world.observe(self._state), reward, terminated, truncated, info
 
     def best_slates(self) -> Ints:
         """(B, K) the actions that regret is measured against now; see `SingleUserEnv.best_slate`."""
@@ -174,9 +174,6 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         scene = self._scene or Scene(self._state)
         draw = text if self.render_mode == "ansi" else picture
         return tuple(draw(self.world, scene, row) for row in range(self.num_envs))
-
-    def _observation(self) -> Observation:
-        return {name: value.copy() for name, value in self.world.observe(self._state).items()}
 
     def _new_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None:

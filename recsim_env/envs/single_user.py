@@ -116,6 +116,4 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         )
 
     def _observation(self) -> Observation:
-        seen = self.world.observe(self._state)
-        # copies of arrays, since users keep what they are given; an entry of one number is none
-        return {name: value[0] if value.ndim == 1 else value[0].copy() for name, value in seen.items()}
+        return {name: value[0] for name, value in self.world.observe(self._state).items()}

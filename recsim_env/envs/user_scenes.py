@@ -36,7 +36,7 @@ def user_scene(world: Any, scene: Scene, row: int) -> UserScene:
 def _(world: SlateWorld, scene: Scene, row: int) -> UserScene:
     state = one_row(scene.state, row)
     shown, items = _shown(world, scene, row)
-    driver = interest_driver(world.catalogue, state.interest[0], items)
+    driver = interest_driver(world.catalogue, world.interest_of(state)[0], items)
     return UserScene(int(state.step[0]), world.horizon, f"user {state.user[0]}", driver, shown)
 
 
@@ -44,7 +44,7 @@ def _(world: SlateWorld, scene: Scene, row: int) -> UserScene:
 def _(world: DriftWorld, scene: Scene, row: int) -> UserScene:
     state = one_row(scene.state, row)
     shown, items = _shown(world, scene, row)
-    bars = interest_driver(world.catalogue, state.interest[0], items)
+    bars = interest_driver(world.catalogue, world.interest_of(state)[0], items)
     days = np.linspace(state.day[0] - DAYS_SHOWN, state.day[0], 60)
     past = world.interest_at(np.repeat(state.user, 60), days)  # (60, D)
     match = past @ category_centres(world.catalogue).T / (np.linalg.norm(past, axis=1, keepdims=True) + 1e-12)
@@ -59,7 +59,7 @@ def _(world: DriftWorld, scene: Scene, row: int) -> UserScene:
 def _(world: BoredWorld, scene: Scene, row: int) -> UserScene:
     state = one_row(scene.state, row)
     shown, items = _shown(world, scene, row)
-    likes = interest_driver(world.catalogue, state.interest[0], items).bars
+    likes = interest_driver(world.catalogue, world.interest_of(state)[0], items).bars
     loss, left = world.satiation.loss(state.satiation)[0], state.boredom.left[0]
     full = max(world.satiation.factor * 10.0, 1e-12)  # ten clicks at once fill the meter
     bars = []
@@ -110,7 +110,7 @@ def _(world: CandidateWorld, scene: Scene, row: int) -> UserScene:
         best_attraction = inner.slate_attraction(before.inner, best)[0]
         name = world.catalogue.item_name
         shown = shown_slate(scene, row, items[0], attraction, best[0], best_attraction, name)
-    driver = interest_driver(world.catalogue, state.inner.interest[0], items.ravel())
+    driver = interest_driver(world.catalogue, world.inner.interest_of(state.inner)[0], items.ravel())
     user = f"user {state.inner.user[0]}, {world.num_candidates} candidates"
     return UserScene(int(state.inner.step[0]), world.horizon, user, driver, shown)
 

@@ -63,6 +63,16 @@ def top_attraction(interest: Array, columns: Array, offset: Array, K: int) -> Fl
     return attraction_of_logits(highest)
 
 
+def attraction_of_catalogue(interest: Array, features: Array, offset: Array) -> Floats:
+    """(B, N) attraction of every item, to the last bit that of `attraction_of_slates`.
+
+    Args: as of `attraction_of_slates`.
+    """
+    attraction = np.empty((len(interest), len(features)))
+    fill_catalogue(interest, np.ascontiguousarray(features.T), offset, attraction)
+    return attraction
+
+
 def attraction_of_logits(logit: Array) -> Floats:
     """Sigmoid of float32 logits (B, K), in double precision."""
     attraction = np.empty(logit.shape[::-1]).T
@@ -136,6 +146,34 @@ def is_new(slates: Ints, k: int, shown: Bools) -> None:
     for j in range(k):
         for b in range(len(slates)):
             shown[b] &= slates[b, j] != slates[b, k]
+
+
+@njit(cache=True, error_model="numpy")
+def present(attraction: Floats, user: Ints, slates: Ints) -> tuple[Floats, Bools]:
+    """`attraction_of_slates` of users (B,), looked up in a table (U, N), and `listed`, (B, K) both.
+
+    The environments have checked the slates; a world called directly must not read past its tables.
+    """
+    B, K = slates.shape
+    if slates.size > 0 and slates.max() >= attraction.shape[1]:
+        raise IndexError("a slate holds an item outside the catalogue")
+    shown, holds = np.empty((K, B)), np.empty((K, B), np.bool_)
+    for k in range(K):
+        is_new(slates, k, holds[k])
+    for b in range(B):
+        for k in range(K):
+            shown[k, b] = attraction[user[b], max(slates[b, k], 0)] * holds[k, b]
+    return shown.T, holds.T
+
+
+@njit(cache=True, error_model="numpy")
+def fill_catalogue(interest: Array, columns: Array, offset: Array, attraction: Floats) -> None:
+    """The compiled loops of `attraction_of_catalogue`: columns (D, N) are the features."""
+    N = columns.shape[1]
+    logit, shown, power = np.empty(N, np.float32), np.ones(N, np.bool_), np.empty(N)
+    for b in range(len(interest)):
+        fill_logits(interest[b], columns, offset, logit)
+        sigmoid(logit, shown, power, attraction[b])
 
 
 @njit(cache=True, error_model="numpy")

@@ -48,7 +48,6 @@ class BoredState(NamedTuple):
     """Where B users are."""
 
     user: Ints  # (B,) number of the user in the population
-    interest: Array  # (B, D) float32
     satiation: Floats  # (B, C) s
     boredom: BoredomState
     patience: Floats  # (B,)
@@ -104,7 +103,6 @@ class BoredWorld:
         user = (luck.uniform("user") * self.num_users).astype(np.int64)
         return BoredState(
             user,
-            self.interest[user],
             np.zeros((B, self.catalogue.num_categories)),
             self.boredom.begin(B),
             self.patience.begin(B),
@@ -114,7 +112,8 @@ class BoredWorld:
 
     def observe(self, state: BoredState) -> dict[str, Array]:
         """Who it is, what they like and what they are tired of (if observed), and the last slate."""
-        seen = {"user": state.user, "interest": state.interest, **observe_last_slate(state, self.num_items)}
+        seen = {"user": state.user.copy(), "interest": self.interest_of(state)}
+        seen |= observe_last_slate(state, self.num_items)
         if not self.boredom_observed:
             return seen
         return {
@@ -122,6 +121,10 @@ class BoredWorld:
             "satiation": state.satiation.astype(np.float32),
             "bored": self.boredom.bored(state.boredom).view(np.int8),
         }
+
+    def interest_of(self, state: BoredState) -> Array:
+        """(B, D) float32 interests, when nothing bores."""
+        return self.interest.take(state.user, axis=0)
 
     def observation_entries(self) -> dict[str, Entry]:
         """U users; interests; slates of 0 to N (N = empty); satiation and boredom of each category."""
@@ -146,7 +149,7 @@ class BoredWorld:
         B, K = slates.shape
         attraction = np.empty((K, B)).T
         fill_attraction_less(
-            state.interest,
+            self.interest_of(state),
             self.catalogue.features,
             self._offset,
             self._loss(state),
@@ -168,7 +171,6 @@ class BoredWorld:
         patience = self.patience.step(state.patience, reward)
         after = BoredState(
             state.user,
-            state.interest,
             self.satiation.step(state.satiation, consumed),
             self.boredom.step(state.boredom, topics, response.clicked),
             patience,
@@ -200,7 +202,7 @@ class BoredWorld:
         shape = len(state.user), self.slate_size
         best, highest = np.empty(shape, np.int64), np.empty(shape, np.float32)
         fill_top_less(
-            state.interest,
+            self.interest_of(state),
             self._columns,
             self._offset,
             self._loss(state),

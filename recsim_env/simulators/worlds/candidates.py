@@ -34,6 +34,9 @@ class WorldOfItems(World, Protocol):
     def interest(self) -> Array:
         """(U, D) of the users."""
 
+    def interest_of(self, state: Any) -> Array:
+        """(B, D) of the users, as they are now."""
+
     def slate_attraction(self, state: Any, slates: Ints) -> Floats:
         """(B, K) of what is shown."""
 
@@ -100,7 +103,7 @@ class CandidateWorld:
 
     def observe(self, state: CandidateState) -> dict[str, Array]:
         """What the world behind shows, where items are still items, and the candidates."""
-        return {**self.inner.observe(state.inner), "candidates": state.candidates}
+        return {**self.inner.observe(state.inner), "candidates": state.candidates.copy()}
 
     def observation_entries(self) -> dict[str, Entry]:
         """Those of the world behind, and C items."""

@@ -24,12 +24,12 @@ from recsim_env.simulators.luck import Luck, stream_number
 from recsim_env.simulators.worlds.cascade_checks import check_tables
 from recsim_env.simulators.worlds.cascade_kernels import (
     policy_backup,
-    present,
     respond_rows,
     values_of_slates,
 )
 from recsim_env.simulators.worlds.cascade_planning import optimal_plan
 from recsim_env.simulators.worlds.world import Entry, Outcome
+from recsim_env.user_models.affinity import present
 from recsim_env.user_models.clicks import Cascade, Response, best_permutation
 
 CLICKS = Cascade()
@@ -83,7 +83,7 @@ class CascadeWorld:
 
     def observe(self, state: CascadeState) -> dict[str, Array]:
         """The user's state and the step: this MDP is fully observed."""
-        return {"state": state.user_state, "step": state.step}
+        return {"state": state.user_state.copy(), "step": state.step.copy()}
 
     def observation_entries(self) -> dict[str, Entry]:
         """S states; steps 0 to H, where H is seen once, after the last slate."""

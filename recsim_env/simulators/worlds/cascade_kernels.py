@@ -10,28 +10,8 @@ from numba import njit
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.simulators.philox import fill_uniform
+from recsim_env.user_models.affinity import present
 from recsim_env.user_models.clicks.cascade import look_down
-
-
-@njit(cache=True)
-def present(attraction: Floats, user_state: Ints, slates: Ints) -> tuple[Floats, Bools]:
-    """What the users see: q(s, A_k), 0 in empty slots (B, K), and which slots hold an item (B, K).
-
-    The environments have checked the slates; a world called directly must not read past its tables.
-    """
-    B, K = slates.shape
-    if slates.size > 0 and slates.max() >= attraction.shape[1]:
-        raise IndexError("a slate holds an item outside the catalogue")
-    shown, listed = np.empty((K, B)), np.empty((K, B), np.bool_)
-    for k in range(K):
-        for b in range(B):
-            a = slates[b, k]
-            new = a >= 0
-            for j in range(k):
-                new &= slates[b, j] != a
-            listed[k, b] = new
-            shown[k, b] = attraction[user_state[b], max(a, 0)] * new
-    return shown.T, listed.T
 
 
 @njit(cache=True)

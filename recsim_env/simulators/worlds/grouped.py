@@ -132,7 +132,7 @@ class GroupWorld:
         seen = observe_last_slate(state, self.num_items)
         if not self.preference_observed:
             return seen
-        return {**seen, "preference": self.user.preference(state.hidden)}
+        return {**seen, "preference": self.user.preference(state.hidden).copy()}
 
     def observation_entries(self) -> dict[str, Entry]:
         """Slates of 0 to N, where N stands for an empty slot; preferences, if observed."""

@@ -96,6 +96,10 @@ class DriftWorld:
         """(B, D) float32 interests of these users at these days."""
         return np.float32(self.sharpness) * self.process.interest(self.paths, user, day)
 
+    def interest_of(self, state: DriftState) -> Array:
+        """(B, D) float32 interests at the present visit."""
+        return state.interest
+
     def begin(self, luck: Luck) -> DriftState:
         """Users drawn uniformly from the population, at a uniform time of their lives."""
         u = luck.uniform("user", (2,))
@@ -114,9 +118,9 @@ class DriftWorld:
     def observe(self, state: DriftState) -> dict[str, Array]:
         """Who it is, how long they were away, and what they did with the last slate."""
         away = np.minimum(state.gap, LONGEST_GAP).astype(np.float32)
-        seen: dict[str, Array] = {"user": state.user, "days_away": away[:, None]}
+        seen: dict[str, Array] = {"user": state.user.copy(), "days_away": away[:, None]}
         seen |= observe_last_slate(state, self.num_items)
-        return {**seen, "interest": state.interest} if self.interest_observed else seen
+        return {**seen, "interest": state.interest.copy()} if self.interest_observed else seen
 
     def observation_entries(self) -> dict[str, Entry]:
         """U users; days away; slates of 0 to N, where N stands for an empty slot; interests, if observed."""

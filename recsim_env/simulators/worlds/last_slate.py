@@ -3,6 +3,7 @@
 from typing import Protocol
 
 import numpy as np
+from numba import njit
 
 from recsim_env.arrays import Array, Bools, Ints
 from recsim_env.errors import InputError
@@ -27,16 +28,23 @@ class StateWithSlate(Protocol):
 
 def no_slate(B: int, K: int) -> tuple[Ints, Bools]:
     """(B, K) empty slots and (B, K) no clicks: what a state holds before the first slate."""
-    return np.full((B, K), -1), np.zeros((B, K), np.bool_)
+    return np.full((K, B), -1).T, np.zeros((K, B), np.bool_).T  # slot by slot in memory
 
 
 def observe_last_slate(state: StateWithSlate, num_items: int) -> dict[str, Array]:
     """`step`, `slate` (B, K), where N stands for an empty slot as in actions, and `clicked` (B, K) 0 or 1."""
-    return {
-        "step": state.step,
-        "slate": np.where(state.slate < 0, num_items, state.slate),
-        "clicked": state.clicked.view(np.int8),
-    }
+    slate = np.empty(state.slate.shape[::-1], np.int64).T
+    fill_observed_slate(state.slate, num_items, slate)
+    return {"step": state.step.copy(), "slate": slate, "clicked": state.clicked.astype(np.int8)}
+
+
+@njit(cache=True)
+def fill_observed_slate(slate: Ints, num_items: int, observed: Ints) -> None:
+    """Write the slate (B, K) with N in empty slots: `np.where` takes three times as long."""
+    B, K = slate.shape
+    for k in range(K):
+        for b in range(B):
+            observed[b, k] = num_items if slate[b, k] < 0 else slate[b, k]
 
 
 def last_slate_entries(world: World) -> dict[str, Entry]:

@@ -193,9 +193,9 @@ class ListeningWorld:
         """The user, the last songs they played and how long ago, and where in the session they are."""
         hours = np.minimum((state.now[:, None] - state.recent_time) / 3600.0, LONGEST_AGO)
         return {
-            "user": state.user,
-            "step": state.step,
-            "session_song": state.session_song,
+            "user": state.user.copy(),
+            "step": state.step.copy(),
+            "session_song": state.session_song.copy(),
             "recent": np.where(state.recent < 0, self.num_items, state.recent),
             "hours_ago": np.where(state.recent < 0, 0.0, hours).astype(np.float32),
         }

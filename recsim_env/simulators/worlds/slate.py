@@ -34,17 +34,23 @@ from recsim_env.simulators.worlds.last_slate import (
     observe_last_slate,
 )
 from recsim_env.simulators.worlds.world import Entry, Outcome, World
-from recsim_env.user_models.affinity import attraction_of_slates, top_items
+from recsim_env.user_models.affinity import (
+    attraction_of_catalogue,
+    attraction_of_slates,
+    present,
+    top_items,
+)
 from recsim_env.user_models.clicks import ClickModel, Response, click_model
 from recsim_env.user_models.clicks.totals import click_totals, expected_clicks, show
 from recsim_env.user_models.slots import sum_over_slots
+
+MOST_KEPT = 1 << 22  # attractions of users times items, 32 MB; beyond, they are computed as they are shown
 
 
 class SlateState(NamedTuple):
     """Where B users are."""
 
     user: Ints  # (B,) number of the user in the population
-    interest: Array  # (B, D) float32
     step: Ints  # (B,) slates shown so far
     slate: Ints  # (B, K) the last one, -1 in empty slots and before the first
     clicked: Bools  # (B, K) of the last slate
@@ -105,12 +111,16 @@ class SlateWorld:
         """Users drawn uniformly from the population."""
         B = len(luck)
         user = (luck.uniform("user") * self.num_users).astype(np.int64)
-        return SlateState(user, self.interest[user], np.zeros(B, np.int64), *no_slate(B, self.slate_size))
+        return SlateState(user, np.zeros(B, np.int64), *no_slate(B, self.slate_size))
 
     def observe(self, state: SlateState) -> dict[str, Array]:
         """Who it is, what they like (if observed), and what they did with the last slate."""
-        seen = {"user": state.user, **observe_last_slate(state, self.num_items)}
-        return {**seen, "interest": state.interest} if self.interest_observed else seen
+        seen = {"user": state.user.copy(), **observe_last_slate(state, self.num_items)}
+        return {**seen, "interest": self.interest_of(state)} if self.interest_observed else seen
+
+    def interest_of(self, state: SlateState) -> Array:
+        """(B, D) float32 interests."""
+        return self.interest.take(state.user, axis=0)
 
     def observation_entries(self) -> dict[str, Entry]:
         """U users; real interests; slates of 0 to N, where N stands for an empty slot."""
@@ -121,7 +131,9 @@ class SlateWorld:
 
     def slate_attraction(self, state: SlateState, slates: Ints) -> Floats:
         """(B, K) a(u, i) of what is shown; 0 in empty slots and for an item's second showing."""
-        return attraction_of_slates(state.interest, self.catalogue.features, self._offset, slates)
+        if self._attraction is not None:
+            return np.asarray(present(self._attraction, state.user, slates)[0])
+        return attraction_of_slates(self.interest_of(state), self.catalogue.features, self._offset, slates)
 
     def respond(self, state: SlateState, slates: Ints, luck: Luck) -> tuple[SlateState, Outcome]:
         """Show slates (B, K), -1 in empty slots; an item shown a second time counts as an empty slot."""
@@ -138,7 +150,7 @@ class SlateWorld:
         response = show(self.clicks, attraction, u)
         reward = sum_over_slots(response.clicked)
         left = leave < np.where(reward > 0.0, self.leave_after_click, self.leave_without_click)
-        after = SlateState(state.user, state.interest, state.step + 1, slates.copy("K"), response.clicked)
+        after = SlateState(state.user, state.step + 1, slates.copy("K"), response.clicked)
         return after, reward, left, response
 
     def expected_reward(self, state: SlateState, slates: Ints) -> Floats:
@@ -167,6 +179,13 @@ class SlateWorld:
     @cached_property
     def _offset(self) -> Array:  # (N,) float32
         return (self.intercept + self.catalogue.quality).astype(np.float32)
+
+    @cached_property
+    def _attraction(self) -> Floats | None:
+        """(U, N) a(u, i), looked up in a third of the time of computing it; None where it would be large."""
+        if self.num_users * self.num_items > MOST_KEPT:
+            return None
+        return attraction_of_catalogue(self.interest, self.catalogue.features, self._offset)
 
     @cached_property
     def _best(self) -> tuple[Ints, Floats]:

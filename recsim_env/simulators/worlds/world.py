@@ -52,7 +52,7 @@ class World(Protocol):
         """One fresh user per row of luck."""
 
     def observe(self, state: Any) -> dict[str, Array]:
-        """What an agent may see, each (B, ...)."""
+        """What an agent may see, each (B, ...), in new arrays: who gets them may keep and change them."""
 
     def observation_entries(self) -> dict[str, Entry]:
         """What the values of each entry of the observation can be; whole numbers begin at 0."""
@@ -99,7 +99,7 @@ def put_rows(state: State, rows: Ints, other: State) -> State:
         if isinstance(mine, tuple):
             columns.append(put_rows(mine, rows, theirs))
         else:
-            column = mine.copy()
+            column = mine.copy("K")
             column[rows] = theirs
             columns.append(column)
     return type(state)(*columns)
