@@ -123,7 +123,7 @@ def test_row_of_a_batch_is_the_single_environment(env_id, num_envs):
 
 
 def test_an_observation_is_the_callers_own(env_id):
-    """It shares no memory with the state, nor with anything else of the world: writing into it changes neither."""
+    """Writing into it changes neither the state nor the world."""
     env = make_vec(env_id, 5).unwrapped
     env.reset(seed=0)
     env.action_space.seed(0)

@@ -56,16 +56,11 @@ def remember(
                 if count[old] == 0 and song[old] != played[b]:
                     forgotten[b] = song[old]
                     song[old] = -1
-        found, free = -1, -1
-        for i in range(memory.used[b]):
-            if song[i] == played[b]:
-                found = i
-                break
-            if song[i] == -1 and free < 0:
-                free = i
+        used = memory.used[b]
+        found = place_of(song[:used], played[b])
         if found < 0:
             learned[b] = played[b]
-            found = free
+            found = place_of(song[:used], -1)
             if found < 0 and memory.used[b] < L:
                 found = memory.used[b]
                 memory.used[b] += 1
@@ -83,6 +78,21 @@ def remember(
             memory.place[b] = (place + 1) % L
         else:
             table[LAST, found] = now[b]
+
+
+@njit(cache=True)
+def place_of(songs: Array, song: int) -> int:
+    """The first place of a song, or -1; sixteen at a time, because a loop that may end at each is slow."""
+    for begin in range(0, len(songs), 16):
+        block = songs[begin : begin + 16]
+        here = 0
+        for i in range(len(block)):
+            here += block[i] == song
+        if here > 0:
+            for i in range(len(block)):
+                if block[i] == song:
+                    return begin + i
+    return -1
 
 
 @njit(cache=True)
