@@ -165,9 +165,8 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
         problems.append("the search for the memory did not converge")
     if fit.memory.decay >= 1.0:
         problems.append(f"decay {fit.memory.decay:.3g} is not below 1, as the world needs it")
-    gaps = fit_user_gaps(
-        log.rows(np.unique(rows))
-    )  # not censored at the end: who never comes back has no long gap
+    # not censored at the end: who never comes back has no long gap
+    gaps = fit_user_gaps(log.rows(np.unique(rows)))
     mean_gap = float(np.average(gaps.mean, weights=gaps.num_gaps))
     users, num_events = np.unique(user, return_counts=True)
     pace = np.full(len(users), np.median(gaps.mean) / mean_gap)  # for those with one visit
