@@ -74,6 +74,34 @@ def test_parameters_are_recovered(truth, calibration):
     assert np.corrcoef(calibration.popularity, known)[0, 1] > 0.8
 
 
+def test_growth_popularity_and_pace_are_recovered(truth):
+    U = 150
+    world = replace(
+        truth,
+        taste=np.ones((U, 1)),
+        pace=np.exp(np.random.default_rng(1).normal(0.0, 0.7, U)),
+        repeat_growth=0.6,
+        repeat_reference=20.0,
+        popularity_exponent=0.5,
+    )
+    pattern = Log.from_interactions(np.repeat(np.arange(U), 150), np.zeros(U * 150, int), np.arange(U * 150))
+    fitted = fit_listening(simulate_like(world, pattern, seed=3))
+    errors = fitted.std_errors
+    rho = world.repeat * (fitted.repeat_reference / 20.0) ** 0.6
+    rho /= rho + 1.0 - world.repeat
+    assert abs(fitted.repeat - rho) < 4 * errors["repeat"] + 0.02
+    assert abs(fitted.repeat_growth - 0.6) < 4 * errors["repeat_growth"] + 0.05
+    # the number of users who know a song saturates, so the exponent on it is larger than that on popularity
+    assert 0.5 < fitted.popularity_exponent < 0.9
+    mean_gap = 1800.0 + (2 * DAY - 1800.0) * world.pace
+    assert np.corrcoef(np.log(mean_gap), np.log(fitted.pace))[0, 1] > 0.95
+    assert fitted.gap_shape == pytest.approx(1.05, abs=0.06)  # not that of the mixture, which is 0.75
+    again = fitted.world(num_users=75, remembered=100, horizon=10)
+    assert np.array_equal(again.pace, fitted.pace[::2])
+    slow = replace(fitted, pace=fitted.pace * 1e6).world(num_users=3, remembered=100, horizon=10)
+    assert slow.mean_gap * slow.pace.max() < 2**31
+
+
 def test_a_calibration_is_saved_and_makes_an_environment(calibration, tmp_path):
     calibration.save(tmp_path / "fit")
     again = ListeningCalibration.load(tmp_path / "fit")

@@ -9,6 +9,9 @@ What is taken from the log:
     sizes of visits                        their empirical law, up to `LARGEST_VISIT` events
     gaps between visits                    of every user their mean, and one Gamma shape (`fit_user_gaps`)
 
+The number of users who ever consumed an item saturates: discoveries in proportion to it are more even than
+those of the log, and the exponent on it is larger than on a popularity that does not.
+
 Users differ in their histories and their pace; they have one taste, one memory and one law of the sizes of
 visits. The fidelity report shows what that misses.
 
