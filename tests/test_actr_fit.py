@@ -16,6 +16,7 @@ from recsim_env.simulators.calibration import (
     RepeatCurve,
     StandardErrors,
     fit_actr,
+    fit_discovery,
     histories_of,
     in_visits,
     log_log_slope,
@@ -43,8 +44,10 @@ def _log(rows: list[tuple[int, float, int]]) -> Log:
     return Log.from_interactions(np.array(user), np.array(item), np.array(time))
 
 
-def _fit_of(memory: TwoStageMemory, popularity: float = 0.0) -> ActrFit:
-    return ActrFit(memory, popularity, StandardErrors(*[0.0] * 5), np.zeros(1), True, (), 0)
+def _fit_of(memory: TwoStageMemory, log: Log, popularity: float = 0.0) -> ActrFit:
+    """A memory made up, with discoveries as in the log."""
+    discovery = fit_discovery(histories_of(log))
+    return ActrFit(memory, popularity, StandardErrors(*[0.0] * 5), np.zeros(1), True, (), 0, discovery)
 
 
 def _frame(users: int, baskets: int, size: int, seed: int) -> Log:
@@ -74,10 +77,12 @@ def _known(log: Log) -> list[tuple[int, dict[int, list[float]], list[int]]]:
 
 def _plain_log_likelihood(log: Log, decay: float, temperature: float, popularity: float) -> float:
     total = 0.0
-    users = {i: len(np.unique(log.user[log.slate[:, 0] == i])) for i in np.unique(log.slate).tolist()}
+    items = np.unique(log.slate)
+    relative = fit_discovery(histories_of(log)).relative(items)
+    p = dict(zip(items.tolist(), relative.tolist(), strict=True))
     for _, ages, basket in _known(log):
         weight = {
-            i: sum((age / DAY) ** -decay for age in a) ** (1 / temperature) * users[i] ** popularity
+            i: sum((age / DAY) ** -decay for age in a) ** (1 / temperature) * p[i] ** popularity
             for i, a in ages.items()
         }
         again = [i for i in basket if i in weight]
@@ -90,14 +95,17 @@ def _plain_log_likelihood(log: Log, decay: float, temperature: float, popularity
 
 @pytest.fixture(scope="module")
 def baskets() -> Log:
-    fit = _fit_of(TwoStageMemory(repeat=0.6, temperature=1.2, decay=0.4), popularity=0.3)
-    return simulate_repeats(fit, _frame(20, 30, 3, seed=1), Luck.from_seeds(range(20)))
+    frame = _frame(20, 30, 3, seed=1)
+    fit = _fit_of(TwoStageMemory(repeat=0.6, temperature=1.2, decay=0.4), frame, popularity=0.3)
+    return simulate_repeats(fit, frame, Luck.from_seeds(range(20)))
 
 
 def _choices(log: Log, decay: float, temperature: float, popularity: float) -> Floats:
     """(4,) the value, and its derivatives by decay, the logarithm of the temperature, and popularity."""
     h = histories_of(log)
-    by_user = choice_log_likelihood(h, np.log(h.num_consumers), decay, temperature, popularity)
+    by_user = choice_log_likelihood(
+        h, np.log(fit_discovery(h).relative(h.item_id)), decay, temperature, popularity
+    )
     return np.asarray(by_user.sum(axis=0))
 
 
@@ -208,7 +216,7 @@ def test_a_plainly_simulated_memory_is_recovered() -> None:
 )
 def test_memories_are_recovered_from_simulated_repeats(truth: TwoStageMemory, popularity: float) -> None:
     frame, luck = _frame(200, 120, 1, seed=4), Luck.from_seeds(range(200))
-    simulated = simulate_repeats(_fit_of(truth, popularity), frame, luck)
+    simulated = simulate_repeats(_fit_of(truth, frame, popularity), frame, luck)
     # how popular items are is a property of the frame, and nearly that of what was made of it
     fit = fit_actr(simulated)
     assert (np.abs(_deviations(fit, truth, popularity)[:4]) < 4).all()
@@ -222,7 +230,7 @@ def test_memories_are_recovered_from_simulated_repeats(truth: TwoStageMemory, po
 def test_standard_errors_are_the_spread_of_fits() -> None:
     truth, frame = TwoStageMemory(0.6, 1.0, 0.5, 0.4, 10.0), _frame(30, 60, 1, seed=5)
     fits = [
-        fit_actr(simulate_repeats(_fit_of(truth), frame, Luck.from_seeds(range(30 * i, 30 * i + 30))))
+        fit_actr(simulate_repeats(_fit_of(truth, frame), frame, Luck.from_seeds(range(30 * i, 30 * i + 30))))
         for i in range(60)
     ]
     z = np.array([_deviations(fit, truth) for fit in fits])
@@ -231,8 +239,8 @@ def test_standard_errors_are_the_spread_of_fits() -> None:
 
 
 def test_baskets_are_recovered_to_the_approximation_of_ties() -> None:
-    truth = TwoStageMemory(0.6, 1.0, 0.4)
-    simulated = simulate_repeats(_fit_of(truth), _frame(150, 40, 6, seed=6), Luck.from_seeds(range(150)))
+    truth, frame = TwoStageMemory(0.6, 1.0, 0.4), _frame(150, 40, 6, seed=6)
+    simulated = simulate_repeats(_fit_of(truth, frame), frame, Luck.from_seeds(range(150)))
     fit = fit_actr(simulated)
     assert abs(fit.memory.repeat - 0.6) < 4 * fit.std_errors.repeat
     assert abs(fit.memory.decay - 0.4) < 4 * fit.std_errors.decay + 0.01
@@ -245,7 +253,7 @@ def test_simulated_repeats_keep_users_times_and_sizes(baskets: Log) -> None:
     assert_array_equal(baskets.time, frame.time)
     baskets.check_no_duplicates()
     kept = simulate_repeats(
-        _fit_of(TwoStageMemory(repeat=0.1)), baskets, Luck.from_seeds(range(20)), keep_repeats=True
+        _fit_of(TwoStageMemory(repeat=0.1), baskets), baskets, Luck.from_seeds(range(20)), keep_repeats=True
     )
     one, other = histories_of(baskets), histories_of(kept)
     new = [
@@ -255,9 +263,9 @@ def test_simulated_repeats_keep_users_times_and_sizes(baskets: Log) -> None:
     assert_array_equal(new[0], new[1])  # the same events are first times
     assert_array_equal(one.item_id[new[0]], other.item_id[new[1]])  # of the same items
     assert not np.array_equal(one.item_id, other.item_id)
-    again = simulate_repeats(_fit_of(TwoStageMemory()), baskets, Luck.from_seeds(range(20)))
+    again = simulate_repeats(_fit_of(TwoStageMemory(), baskets), baskets, Luck.from_seeds(range(20)))
     few = baskets.rows(baskets.user < 5)
-    alone = simulate_repeats(_fit_of(TwoStageMemory()), few, Luck.from_seeds(range(5)))
+    alone = simulate_repeats(_fit_of(TwoStageMemory(), few), few, Luck.from_seeds(range(5)))
     assert_array_equal(alone.time, again.time[again.user < 5])
     mine = histories_of(again).item[: len(alone)]
     assert_array_equal(histories_of(alone).item, mine)  # a user does the same whoever else is in the log
@@ -269,35 +277,37 @@ def test_a_simulated_choice_has_its_probability() -> None:
     rows = [(u, time * DAY, item) for u in range(U) for time, item in ((0, 0), (1, 0), (2, 1), (5, 2))]
     memory = TwoStageMemory(repeat=1.0, temperature=1.5, decay=0.5)
     log = _log(rows)
-    simulated = simulate_repeats(_fit_of(memory), log, Luck.from_seeds(range(U)))
+    simulated = simulate_repeats(_fit_of(memory, log), log, Luck.from_seeds(range(U)))
     # with a gate of 1 only the first event is new: all four are item 0
     assert_array_equal(simulated.slate, 0)
     share = np.mean(
-        simulate_repeats(_fit_of(memory), log, Luck.from_seeds(range(U)), keep_repeats=True).slate[3::4, 0]
+        simulate_repeats(_fit_of(memory, log), log, Luck.from_seeds(range(U)), keep_repeats=True).slate[
+            3::4, 0
+        ]
         == 2
     )
     assert share == 1.0  # the last one is new in the log
     known = _log([(u, t, i) for u in range(U) for t, i in ((0.0, 0), (1.0, 0), (2.0, 1), (5.0, 0))])
-    taken = simulate_repeats(_fit_of(memory), known, Luck.from_seeds(range(U)), keep_repeats=True).slate[
-        3::4, 0
-    ]
+    taken = simulate_repeats(
+        _fit_of(memory, known), known, Luck.from_seeds(range(U)), keep_repeats=True
+    ).slate[3::4, 0]
     activation = np.asarray(base_level_activation(np.array([[5.0, 4.0], [3.0, np.nan]])))[None]
     p = memory.choice_prob(activation, np.ones((1, 2), np.bool_))[0, 0]
     assert abs(np.mean(taken == 0) - p) < 5 * math.sqrt(p * (1 - p) / U)
 
 
 def test_parameters_on_their_bound_are_named() -> None:
-    def two(items: list[int], begin: float = 0.0) -> Log:
-        return _log([(u, begin + t, item) for u in range(2) for t, item in enumerate(items)])
+    def four(items: list[int]) -> Log:  # to whom the items are new in different orders: all are as popular
+        return _log([(u, float(t), (item + u) % 4) for u in range(4) for t, item in enumerate(items)])
 
-    fit = fit_actr(two([0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3]))  # always the latest
+    fit = fit_actr(four([0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3]))  # always the latest
     assert "decay" in fit.on_bound
     assert fit.memory.decay == pytest.approx(DECAYS[1])
     assert np.isnan(fit.std_errors.decay)
     # always the one played longest ago, and least often; nothing is ever new after the first three
     fit = fit_actr(
-        _log([(u, 0.0, i) for u in range(2) for i in range(3)]
-             + [(u, float(t), t % 3) for u in range(2) for t in range(1, 60)])
+        _log([(u, 0.0, i) for u in range(3) for i in range(3)]
+             + [(u, float(t), (t + u) % 3) for u in range(3) for t in range(1, 60)])
     )  # fmt: skip
     assert set(fit.on_bound) >= {"repeat", "decay", "temperature"}
     assert fit.memory.decay == DECAYS[0]
@@ -306,7 +316,7 @@ def test_parameters_on_their_bound_are_named() -> None:
     assert np.isnan(fit.std_errors[0])
     assert (
         fit.std_errors.popularity_exponent != fit.std_errors.popularity_exponent
-    )  # two users know all: it tells nothing
+    )  # all users know all: it tells nothing
 
 
 def test_what_is_long_ago_is_forgotten() -> None:
@@ -377,7 +387,7 @@ def test_a_log_without_clicks_and_the_wrong_luck_are_refused(baskets: Log) -> No
     with pytest.raises(InputError, match="log must hold clicks, got none"):
         fit_actr(shown)
     with pytest.raises(InputError, match="luck must have one row for each of the 20 users, got 3"):
-        simulate_repeats(_fit_of(TwoStageMemory()), baskets, Luck.from_seeds(range(3)))
+        simulate_repeats(_fit_of(TwoStageMemory(), baskets), baskets, Luck.from_seeds(range(3)))
 
 
 def test_single_plays_tell_only_the_ratio_of_decay_and_temperature() -> None:
@@ -457,9 +467,9 @@ def _visit_edges(log: Log) -> Floats:
 @pytest.mark.parametrize(
     ("name", "decay", "temperature", "popularity", "slope"),
     [
-        ("mathoverflow-tags", 0.626, 0.914, 0.209, -0.987),
-        ("online-retail", 0.573, 1.156, 0.445, -0.725),
-        pytest.param("complete-journey", 0.238, 0.951, 0.281, -0.578, marks=pytest.mark.slow),
+        ("mathoverflow-tags", 0.628, 0.918, 0.186, -0.987),
+        ("online-retail", 0.577, 1.158, 0.417, -0.725),
+        pytest.param("complete-journey", 0.242, 0.969, 0.204, -0.578, marks=pytest.mark.slow),
     ],
 )
 def test_real_users_come_back_as_the_fitted_memory_does(
@@ -481,9 +491,10 @@ def test_real_users_come_back_as_the_fitted_memory_does(
 @pytest.mark.slow
 def test_groceries_come_back_in_seconds_too() -> None:
     log = read_interactions("complete-journey").log
-    _, real, simulated = _slopes(log, np.geomspace(DAY, 365 * DAY, 20))
+    edges = np.geomspace(DAY, 365 * DAY, 20)
+    _, real, simulated = _slopes(log, edges)
     assert real == pytest.approx(-0.450, abs=0.01)
-    assert simulated == pytest.approx(real, rel=0.1)
+    assert abs(simulated - real) < float(log_log_slope(repeat_by_gap(log, edges)).std_error)
 
 
 def test_no_memory_makes_the_curve_of_online_retail_in_seconds() -> None:

@@ -3,7 +3,7 @@
     P(a repeat | M items known) = rho(M),       rho / (1 - rho) = rho_0 / (1 - rho_0) (M / M_0)^g
     P(item i | a repeat) ~ s_i^(1/T) p_i^c,     s_i = sum_j (t - t_j)^-d
 
-with p_i the number of users of the log who ever consumed i: people repeat what others like, too. M_0, where
+with p_i how readily users discover i (`discovery`): people repeat what others take up, too. M_0, where
 the repeat probability is rho_0, is the geometric mean over the events of how many items their users knew. The
 two lines share no parameter and are maximised apart, over (logit rho_0, g) and (d, ln T, c), by L-BFGS-B with
 the exact gradients of `actr_likelihood`, where the likelihood of baskets is.
@@ -34,6 +34,7 @@ from recsim_env.simulators.calibration.actr_likelihood import (
     gate_counts,
     gate_log_likelihood,
 )
+from recsim_env.simulators.calibration.discovery import Discovery, fit_discovery
 from recsim_env.simulators.calibration.histories import Histories, histories_of
 from recsim_env.simulators.log import Log
 from recsim_env.user_models.memory import TwoStageMemory
@@ -66,12 +67,13 @@ class ActrFit:
     """A memory of maximum likelihood."""
 
     memory: TwoStageMemory
-    popularity_exponent: float  # c, of an item's number of users in the choice among known items
+    popularity_exponent: float  # c, of how readily an item is discovered in the choice among known items
     std_errors: StandardErrors
     log_likelihood: Floats  # (iterations + 1,) of the choices of known items, in nats, from start to end
-    converged: bool  # both searches ended by themselves
+    converged: bool  # all searches ended by themselves
     on_bound: tuple[str, ...]  # parameters that lie on the bound of the search: no maximum was found inside
     num_repeats: int  # choices of known items
+    discovery: Discovery  # p, of every item of the log
 
 
 def fit_actr(log: Log) -> ActrFit:
@@ -95,7 +97,8 @@ def fit_actr(log: Log) -> ActrFit:
         {"repeat": LOGITS, "repeat_growth": GROWTHS},
         np.array([np.log(share / (1.0 - share)), 0.0]),
     )
-    log_popularity = np.log(histories.num_consumers)
+    discovery = fit_discovery(histories)
+    log_popularity = np.log(discovery.relative(histories.item_id))
     coldest, hottest = np.log(TEMPERATURES)
     choice = _maximise(
         lambda x: choice_log_likelihood(histories, log_popularity, x[0], np.exp(x[1]), x[2]),
@@ -114,9 +117,10 @@ def fit_actr(log: Log) -> ActrFit:
             popularity_exponent=float(choice.std_error[2]),
         ),
         log_likelihood=choice.path,
-        converged=gate.converged and choice.converged,
+        converged=gate.converged and choice.converged and discovery.converged,
         on_bound=gate.on_bound + choice.on_bound,
         num_repeats=int(taken.sum()),
+        discovery=discovery,
     )
 
 

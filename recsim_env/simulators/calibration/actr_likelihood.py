@@ -13,7 +13,7 @@ The choice: the set R of m known items is drawn without replacement, item i by i
     ln w_i = ln(s_i) / T + c ln p_i,     s_i = sum_j (t - t_j)^-d,     W = sum_known w_i,     W_R = sum_R w_i
     ln P(R) = sum_R ln w_i - sum_{l=0}^{m-1} ln(W - (l/m) W_R)
 
-with p_i the number of users who ever consumed i. In which order they were taken is not known; the last sum is
+with p_i how readily users discover i. In which order they were taken is not known; the last sum is
 Efron's approximation for ties, in which every member of R is l/m gone at choice l. It is exact for baskets of
 one item and for equal weights. Derivatives, with a_i = ln s_i and a'_i = da_i/dd:
 

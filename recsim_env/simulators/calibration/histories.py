@@ -29,13 +29,6 @@ class Histories:
         """(R,) number of the user, 0 to U-1, of each event."""
         return np.repeat(np.arange(len(self.user)), np.diff(self.first_event[self.first_basket]))
 
-    @property
-    def num_consumers(self) -> Ints:
-        """(R,) how many of the users ever consumed the item of each event."""
-        _, item = np.unique(self.item_id, return_inverse=True)
-        pairs = np.unique(np.stack([self.user_of_event, item]), axis=1)
-        return np.bincount(pairs[1])[item]
-
 
 def histories_of(log: Log) -> Histories:
     """The histories of a log: what was clicked was consumed, a basket counts an item once.

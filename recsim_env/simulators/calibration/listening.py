@@ -4,13 +4,9 @@ What is taken from the log:
 
     repeat and its growth, temperature,    by maximum likelihood, with standard errors (`fit_actr`)
     decay, popularity exponent
-    popularity of an item                  the users who ever consumed it: discoveries go in proportion to it,
-                                           since each of them discovered it once
+    popularity of an item                  how readily it is discovered (`fit_discovery`)
     sizes of visits                        their empirical law, up to `LARGEST_VISIT` events
     gaps between visits                    of every user their mean, and one Gamma shape (`fit_user_gaps`)
-
-The number of users who ever consumed an item saturates: discoveries in proportion to it are more even than
-those of the log, and the exponent on it is larger than on a popularity that does not.
 
 Users differ in their histories and their pace; they have one taste, one memory and one law of the sizes of
 visits. The fidelity report shows what that misses.
@@ -38,7 +34,7 @@ from recsim_env.simulators.worlds.world import take_rows
 
 LARGEST_VISIT = 200  # events; the rare larger ones count as this
 WORLD = "RepeatListen-v0"
-SCHEMA = 2
+SCHEMA = 3
 PARAMETERS = (
     "repeat",
     "repeat_growth",
@@ -156,16 +152,13 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
     if not (np.isfinite(seconds) and seconds > 0.0):
         raise InputError(f"seconds must be above 0, got {seconds}")
     fit = fit_actr(log)
-    rows, slots = np.nonzero(log.clicked)
-    user, time, item = log.user[rows], log.time[rows] * seconds, log.slate[rows, slots]
-    item_ids, item = np.unique(item, return_inverse=True)
-    pairs = np.unique(np.stack([user, item]), axis=1)
-    discoverers = np.bincount(pairs[1], minlength=len(item_ids)).astype(np.float64)
+    rows, _ = np.nonzero(log.clicked)
+    user, time = log.user[rows], log.time[rows] * seconds
     new_visit = np.append(True, (np.diff(user) != 0) | (np.diff(time) > 0))
     sizes = np.bincount(np.cumsum(new_visit) - 1)
     problems = [f"{name} lies on the bound of its search" for name in fit.on_bound]
     if not fit.converged:
-        problems.append("the search for the memory did not converge")
+        problems.append("the search for memory and discoveries did not converge")
     if fit.memory.decay >= 1.0:
         problems.append(f"decay {fit.memory.decay:.3g} is not below 1, as the world needs it")
     # not censored at the end: who never comes back has no long gap
@@ -184,13 +177,13 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
         popularity_exponent=fit.popularity_exponent,
         mean_gap=mean_gap * seconds,
         gap_shape=gaps.common_shape,
-        popularity=discoverers / discoverers.sum(),
+        popularity=fit.discovery.weight,
         session_sizes=events / events.sum(),
         pace=pace[np.argsort(-num_events, kind="stable")],
         std_errors=fit.std_errors._asdict(),
-        item_ids=item_ids,
+        item_ids=fit.discovery.item_id,
         problems=tuple(problems),
-        about={"log": name, "users": len(users), "events": len(user), "items": len(item_ids)},
+        about={"log": name, "users": len(users), "events": len(user), "items": len(fit.discovery.item_id)},
     )
 
 
