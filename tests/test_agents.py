@@ -105,7 +105,7 @@ def test_popularity_shows_the_most_clicked_first():
     class Watching:
         def act(self, observation, luck):
             slates = agent.act(observation, luck)
-            clicks = agent.counts.clicks.sum(axis=1)
+            clicks = agent.clicks.copy()
             top = np.take_along_axis(clicks, slates, axis=1)
             assert np.array_equal(top, -np.sort(-clicks, axis=1)[:, :2])
             return slates
@@ -114,7 +114,7 @@ def test_popularity_shows_the_most_clicked_first():
             agent.update(transition)
 
     drive(LADDER, Watching(), 20, 30)
-    assert (agent.counts.clicks.sum(axis=(1, 2)) > 0).all()
+    assert (agent.clicks.sum(axis=1) > 0).all()
 
 
 def test_popularity_sticks_to_what_was_clicked_first():

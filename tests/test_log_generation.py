@@ -143,6 +143,29 @@ def test_propensities_sum_to_one_and_are_met_by_frequencies(name: str, state: in
     assert stats.chisquare(counts[possible], n * probability[possible]).pvalue > 1e-4
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        EpsilonGreedySlates(lambda state: state["lists"], N, 0.3),
+        PlackettLuceSlates(lambda state: state["scores"], K),
+    ],
+)
+def test_functions_of_the_state_are_policies_as_tables_are(policy: Any) -> None:
+    rng = np.random.default_rng(4)
+    lists, scores = np.argsort(rng.random((S, N)), axis=1)[:, :K], rng.normal(size=(S, N))
+    table: Any = (
+        EpsilonGreedySlates(lists, N, 0.3) if hasattr(policy, "epsilon") else PlackettLuceSlates(scores, K)
+    )
+    observation = {"state": rng.integers(0, S, 500), "step": np.zeros(500, int)}
+    policy.see({"lists": lists[observation["state"]], "scores": scores[observation["state"]]})
+    slates = policy.act(observation, Luck.from_seeds(range(500)))
+    assert_array_equal(slates, table.act(observation, Luck.from_seeds(range(500))))
+    by_slot = policy.log_propensities(observation, slates)
+    assert_array_equal(by_slot, table.log_propensities(observation, slates))
+    with pytest.raises(InputError, match=r"policy must hold full lists|slate_size must be from 1 to N = 1"):
+        policy.see({"lists": np.array([[2, -1]]), "scores": np.zeros((1, 1))})
+
+
 def test_propensities_by_hand() -> None:
     none = {"state": np.zeros(4, int), "step": np.zeros(4, int)}
     slates = np.array([[0, 1], [1, 0], [2, 0], [2, 2]])
@@ -239,6 +262,72 @@ def test_replay_finds_states_and_refuses_another_world() -> None:
         replay(WORLD, told.rows(np.arange(2, 23)))
     with pytest.raises(InputError, match="log has no seed: generate_log writes it"):
         replay(WORLD, Log(told.user, told.time, told.slate, told.clicked))
+
+
+EVERY_WORLD = [
+    pytest.param("CascadeRec-v0", {}, id="CascadeRec-v0"),
+    pytest.param("SlateRec-v0", {"num_items": 60, "num_users": 40}, id="SlateRec-v0"),
+    pytest.param(
+        "SlateRec-v0", {"num_items": 500, "candidates": 20, "candidates_from": "interest"}, id="of user"
+    ),
+    pytest.param(
+        "RepeatListen-v0", {"slate_size": 3, "num_users": 20, "num_items": 900}, id="RepeatListen-v0"
+    ),
+    pytest.param("InterestDrift-v0", {"num_users": 20, "candidates": 20}, id="InterestDrift-v0"),
+    pytest.param("BoredUser-v0", {"num_users": 20}, id="BoredUser-v0"),
+    pytest.param("GroupSlate-v0", {}, id="GroupSlate-v0"),
+]
+
+
+@pytest.mark.parametrize(("env_id", "arguments"), EVERY_WORLD)
+@pytest.mark.parametrize("agent", ["random", "popularity", "epsilon_best", "plackett_luce"])
+def test_any_world_can_be_logged_and_played_again(
+    env_id: str, arguments: dict[str, Any], agent: str, tmp_path: Path
+) -> None:
+    """What the policies saw, the actions and the truth come back from the seeds in the log."""
+    out = str(tmp_path / "log.parquet")
+    options = [word for name, value in arguments.items() for word in ("--env-arg", f"{name}={value}")]
+    command = ["log", env_id, "--agent", agent, "--steps", "25", "--num-envs", "6", "--seed", "2"]
+    if env_id == "RepeatListen-v0" and agent == "plackett_luce":
+        assert main([*command, *options, "--out", out]) == 2
+        return
+    assert main([*command, *options, "--out", out]) == 0
+    log = read_log(Path(out))
+    env = gym.make(env_id, **arguments).unwrapped
+    world = env.world  # type: ignore[attr-defined]
+    assert log.metadata["num_items"] == getattr(world, "catalogue", world).num_items
+    assert (log.log_propensity is None) == (agent == "popularity")
+    played = replay(world, log)
+    episode = log.episode == log.episode[0]
+    first = episode & (log.user == 0)
+    observation, _ = env.reset(seed=2)
+    for row in np.flatnonzero(first):
+        for name, column in played.observation.items():
+            assert_array_equal(column[row], observation[name])
+        if "candidates" in observation:  # the log holds items, the environment takes places
+            shown = observation["candidates"][played.slates[row]]
+        else:
+            shown = played.slates[row]
+        assert_array_equal(shown, log.slate[row])
+        observation, reward, left, _, info = env.step(played.slates[row])
+        assert reward == log.reward[row]
+        assert left == played.left[row]
+        assert_array_equal(info["clicked"], log.clicked[row])
+    if agent == "epsilon_best":  # better than chance, and its propensities are those of its slots
+        N, K = world.num_items, world.slate_size
+        greedy, random = log.slot_log_propensity > np.log(0.5), np.log(0.2 / (N - np.arange(K)))
+        assert 0.7 < greedy.mean() < 0.95
+        assert_allclose(log.slot_log_propensity[~greedy], np.broadcast_to(random, greedy.shape)[~greedy])
+
+
+def test_an_item_that_is_no_candidate_cannot_be_replayed() -> None:
+    world = gym.make("SlateRec-v0", num_items=300, candidates=20).unwrapped.world  # type: ignore[attr-defined]
+    log = whole(world, RandomSlates(20, 10), 2, num_users=2)
+    slate = log.slate.copy()
+    slate[0, 3] = (slate[0, 3] + 1) % 300
+    changed = Log(**{**log.columns(), "slate": slate})
+    with pytest.raises(InputError, match=r"slates\[0, 3\] = \d+ is none of the 20 candidates of this step"):
+        replay(world, changed)
 
 
 def test_bad_arguments() -> None:

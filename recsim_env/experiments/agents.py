@@ -41,7 +41,7 @@ class Task:
 
 AGENTS: dict[str, Callable[[Task], Agent]] = {
     "random": lambda task: RandomSlates(task.world.num_items, task.world.slate_size),
-    "popularity": lambda task: Popularity(*task.table),
+    "popularity": lambda task: Popularity(task.num_replicates, task.world.num_items, task.world.slate_size),
     "myopic": lambda task: Fixed(task.world.myopic_policy()),
     "optimal": lambda task: Fixed(task.world.optimal_policy),
     "cascade_ucb": lambda task: CascadeUCB(*task.table),

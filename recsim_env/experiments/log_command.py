@@ -1,8 +1,9 @@
 """The command `recsim-env log`: what an agent showed to simulated users, and what they did, in one file.
 
-Every agent of `recsim-env list` can make a log. Those that state how likely each of their slates was
-(`random`, `epsilon_myopic`, `plackett_luce`) make logs that off-policy estimators can use; the log of any
-other has no propensities, and its metadata say so.
+Every agent of `recsim-env list` can make a log of the cascading worlds; `random`, `popularity`,
+`epsilon_best` and `plackett_luce` make one of any world. Those that state how likely each of their slates was
+(`random`, `epsilon_best`, `epsilon_myopic`, `plackett_luce`) make logs that off-policy estimators can use;
+the log of any other has no propensities, and its metadata say so.
 """
 
 import argparse
@@ -17,11 +18,13 @@ from recsim_env.errors import InputError, unknown_name
 EPSILON = 0.2  # of epsilon_myopic: share of slots that are random
 BONUS_SCALE = 0.1  # of the agents that plan, as in the experiments
 SHARPNESS = 2.0  # of plackett_luce: odds of an item go with attraction^2
+FAINTEST = 1e-3  # attraction of plackett_luce's items, at least, so that every item can be shown
+AT_ONCE = 10  # items of which plackett_luce asks the attraction in one slate
 
 EPILOG = """examples:
   recsim-env log CascadeRec-v0 --agent random --steps 1000 --out random.parquet
-  recsim-env log CascadeRec-v0 --agent epsilon_myopic --steps 200 --num-envs 50 \\
-      --env-arg num_items=20 --env-arg slate_size=5 --out myopic.parquet
+  recsim-env log SlateRec-v0 --agent epsilon_best --steps 200 --num-envs 50 \\
+      --env-arg num_items=200 --env-arg slate_size=5 --out best.parquet
 
 read it with
   from recsim_env.simulators.log_files import read_log, read_log_batches
@@ -46,8 +49,9 @@ def add_log_command(verbs: Any) -> None:
         required=True,
         metavar="NAME",
         help="an agent of `recsim-env list`, which learns as it goes; or one that states its propensities: "
-        f"random, epsilon_myopic (best list of this step, each slot random with probability {EPSILON}), "
-        f"plackett_luce (list sampled item by item, odds = attraction^{SHARPNESS:g})",
+        f"random, epsilon_best (the slate regret is measured against, each slot random with probability "
+        f"{EPSILON}), epsilon_myopic (the same of the list that earns most now, in cascading worlds), "
+        f"plackett_luce (list sampled item by item, odds = true attraction^{SHARPNESS:g})",
     )
     verb.add_argument("--steps", required=True, type=int, metavar="N", help="slates shown to every user")
     verb.add_argument(
@@ -155,15 +159,18 @@ def _makers() -> dict[str, Callable[[Any, int, int], Any]]:
     import numpy as np
 
     from recsim_env.agents.baselines.logging_policies import EpsilonGreedySlates, PlackettLuceSlates
+    from recsim_env.agents.baselines.popularity import Popularity
     from recsim_env.agents.baselines.random_slates import RandomSlates
     from recsim_env.experiments.agents import AGENTS, Task
     from recsim_env.simulators.worlds.cascade import CascadeWorld
+    from recsim_env.simulators.worlds.world import num_rows, repeat_rows
 
     def for_cascades(make: Callable[[Any, int, int], Any]) -> Callable[[Any, int, int], Any]:
         def checked(world: Any, B: int, steps: int) -> Any:
             if not isinstance(world, CascadeWorld):
                 raise InputError(
-                    "this agent needs a cascading world, which this is not: --agent random needs none"
+                    "this agent needs a cascading world, which this is not: random, popularity, epsilon_best "
+                    "and plackett_luce work in any"
                 )
             return make(world, B, steps)
 
@@ -173,12 +180,31 @@ def _makers() -> dict[str, Callable[[Any, int, int], Any]]:
         return lambda world, B, steps: AGENTS[name](Task(world, B, -(-steps // world.horizon), BONUS_SCALE))
 
     def plackett_luce(world: Any, B: int, steps: int) -> Any:
-        return PlackettLuceSlates(SHARPNESS * np.log(np.maximum(world.attraction, 1e-3)), world.slate_size)
+        if not hasattr(world, "slate_attraction"):
+            raise InputError(
+                "plackett_luce needs a world whose items attract one by one, which this is not: "
+                "--agent epsilon_best needs none"
+            )
+        N = world.num_items
+        every = np.resize(
+            np.arange(N), (-(-N // AT_ONCE), AT_ONCE)
+        )  # as slates, which the world can answer for
+
+        def scores(state: Any) -> Any:  # (B, N)
+            B, G = num_rows(state), len(every)
+            attraction = world.slate_attraction(repeat_rows(state, G), np.tile(every, (B, 1)))
+            return SHARPNESS * np.log(np.maximum(attraction.reshape(B, -1)[:, :N], FAINTEST))
+
+        return PlackettLuceSlates(scores, world.slate_size)
 
     makers = {name: for_cascades(of_the_suite(name)) for name in AGENTS}
     makers["random"] = lambda world, B, steps: RandomSlates(world.num_items, world.slate_size)
+    makers["popularity"] = lambda world, B, steps: Popularity(B, world.num_items, world.slate_size)
+    makers["epsilon_best"] = lambda world, B, steps: EpsilonGreedySlates(
+        world.best_slate, world.num_items, EPSILON
+    )
     makers["epsilon_myopic"] = for_cascades(
         lambda world, B, steps: EpsilonGreedySlates(world.myopic_policy(), world.num_items, EPSILON)
     )
-    makers["plackett_luce"] = for_cascades(plackett_luce)
+    makers["plackett_luce"] = plackett_luce
     return makers

@@ -18,7 +18,7 @@ from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.world import World, put_rows
+from recsim_env.simulators.worlds.world import ShowsCandidates, World, put_rows
 
 POLICY_LUCK = 1 << 63  # added to a user's seed: the policy's luck is not that of its user
 PIECE_ROWS = 1 << 15  # of a piece, 7 MB with slates of 5: small enough for the processor's cache
@@ -29,6 +29,14 @@ class Policy(Protocol):
 
     def act(self, observation: dict[str, Array], luck: Luck) -> Ints:
         """Slates (B, K), -1 in unused trailing slots; row i from its own observation and luck."""
+
+
+@runtime_checkable
+class SeesStates(Protocol):
+    """A policy that knows the truth: it is shown the state of the users before it acts."""
+
+    def see(self, state: Any) -> None:
+        """The state of the world, of B users."""
 
 
 @runtime_checkable
@@ -74,7 +82,8 @@ def generate_log(
     Yields:
         Logs of all columns but the propensities of a policy that states none (`metadata["propensities"]`
         says so) and the attraction of a world that tells none. `time` counts the slates shown to
-        the user before; `log_propensity` is the sum of `slot_log_propensity` over the slots.
+        the user before; `log_propensity` is the sum of `slot_log_propensity` over the slots; `slate`
+        holds items of the catalogue, also where the policy chose places in a candidate set.
 
     Raises:
         InputError: a number out of range, no world, or a policy that gives something other than slates.
@@ -91,7 +100,7 @@ def generate_log(
         "policy": type(policy).__name__,
         "propensities": "exact" if states_them else f"{type(policy).__name__} states no propensities",
         "num_users": num_users,
-        "num_items": world.num_items,
+        "num_items": world.catalogue.num_items if isinstance(world, ShowsCandidates) else world.num_items,
         "horizon": world.horizon,
         "steps": steps,
         "seed": seed,
@@ -118,6 +127,8 @@ def _generate(
     for start in range(0, steps, piece_steps):
         piece = _Piece(B, min(piece_steps, steps - start), world, policy)
         for t in range(piece.steps):
+            if isinstance(policy, SeesStates):
+                policy.see(state)
             slates = policy.act(observation, Luck(seeds + np.uint64(POLICY_LUCK), episode, elapsed))
             _check_slates(slates, B, world)
             piece.before(t, state, observation, slates, episode, elapsed)
@@ -149,6 +160,7 @@ class _Piece:
         self.episode, self.step = np.empty((B, T), np.int64), np.empty((B, T), np.int64)
         self.policy = policy if isinstance(policy, StatesPropensities) else None
         self.world = world if isinstance(world, KnowsAttraction) else None
+        self.candidates = world if isinstance(world, ShowsCandidates) else None
         self.propensity = None if self.policy is None else np.empty((B, T, K))
         self.attraction = None if self.world is None else np.empty((B, T, K))
 
@@ -156,7 +168,7 @@ class _Piece:
         self, t: int, state: Any, observation: dict[str, Array], slates: Ints, episode: Ints, step: Ints
     ) -> None:
         """What is known before the users respond."""
-        put(self.slate, t, slates)
+        put(self.slate, t, self.candidates.items(state, slates) if self.candidates else slates)
         self.episode[:, t], self.step[:, t] = episode, step
         if self.policy is not None and self.propensity is not None:
             put(self.propensity, t, self.policy.log_propensities(observation, slates))

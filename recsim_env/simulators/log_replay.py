@@ -12,7 +12,7 @@ from recsim_env.arrays import Array, Bools, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.world import World
+from recsim_env.simulators.worlds.world import ShowsCandidates, World, take_rows
 
 
 class Replay(NamedTuple):
@@ -20,6 +20,7 @@ class Replay(NamedTuple):
 
     observation: dict[str, Array]  # (R, ...) before the slate was shown, as the policy saw it
     next_observation: dict[str, Array]  # (R, ...) after it, before the next episode begins
+    slates: Ints  # (R, K) as the world takes them: places in the candidate set, where there is one
     left: Bools  # (R,) the user left after this slate
 
 
@@ -34,27 +35,30 @@ def replay(world: World, log: Log) -> Replay:
         InputError: a column is missing, an episode lacks its beginning, or another world made the log.
     """
     seed, episode, step = log.require("seed"), log.require("episode"), log.require("step")
-    log.check_items(world.num_items)
+    candidates = world if isinstance(world, ShowsCandidates) else None
+    log.check_items(candidates.catalogue.num_items if candidates else world.num_items)
     starts = _starts(seed, episode, step)
     length = np.diff(np.append(starts, len(log)))
     luck = Luck(seed, episode, step)
     state = world.begin(luck.rows(starts))
     before = {name: np.empty((len(log), *v.shape[1:]), v.dtype) for name, v in world.observe(state).items()}
     after = {name: column.copy() for name, column in before.items()}
-    left = np.zeros(len(log), np.bool_)
+    slates, left = log.slate.copy(), np.zeros(len(log), np.bool_)
     for h in range(int(length.max(initial=0))):
         going = length > h
-        state = type(state)(*(column[going] for column in state))
+        state = take_rows(state, going)
         starts, length = starts[going], length[going]
         rows = starts + h
         _store(before, rows, world.observe(state))
-        state, outcome = world.respond(state, log.slate[rows], luck.rows(rows))
+        if candidates:
+            slates[rows] = candidates.places(state, log.slate[rows])
+        state, outcome = world.respond(state, slates[rows], luck.rows(rows))
         _check_same("clicked", rows, outcome.response.clicked, log.clicked)
         if log.reward is not None:
             _check_same("reward", rows, outcome.reward, log.reward)
         _store(after, rows, world.observe(state))
         left[rows] = outcome.left
-    return Replay(before, after, left)
+    return Replay(before, after, slates, left)
 
 
 def _starts(seed: Array, episode: Ints, step: Ints) -> Ints:

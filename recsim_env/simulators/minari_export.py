@@ -105,7 +105,7 @@ def _columns(log: Log, world: Any) -> tuple[dict[str, Any], Array]:
         "observation": {
             name: (before, played.next_observation[name]) for name, before in played.observation.items()
         },
-        "action": np.where(log.slate < 0, world.num_items, log.slate),
+        "action": np.where(played.slates < 0, world.num_items, played.slates),
         "reward": log.require("reward"),
         "left": played.left,
         "truncated": last & ~played.left,

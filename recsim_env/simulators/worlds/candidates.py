@@ -136,6 +136,26 @@ class CandidateWorld:
         items = np.take_along_axis(state.candidates, np.maximum(slates, 0), axis=1)
         return np.where(slates < 0, -1, items)
 
+    def places(self, state: CandidateState, items: Ints) -> Ints:
+        """(B, K) places of these items among the candidates, -1 in empty slots.
+
+        Raises:
+            InputError: an item that is no candidate.
+        """
+        here = items[:, :, None] == state.candidates[:, None, :]  # (B, K, C)
+        missing = (items >= 0) & ~here.any(axis=2)
+        if missing.any():
+            row, slot = np.argwhere(missing)[0]
+            raise InputError(
+                f"slates[{row}, {slot}] = {items[row, slot]} is none of the {self.num_candidates} candidates "
+                "of this step"
+            )
+        return np.where(items < 0, -1, here.argmax(axis=2))
+
+    def slate_attraction(self, state: CandidateState, slates: Ints) -> Floats:
+        """(B, K) of the items at these places, 0 in empty slots."""
+        return self.inner.slate_attraction(state.inner, self.items(state, slates))
+
     def _draw(self, inner: Any, luck: Luck, stream: str) -> Ints:
         C = self.num_candidates
         length = self.inner.num_items if self.source == "catalogue" else C * LISTED_PER_CANDIDATE

@@ -5,11 +5,12 @@ from the `Luck` it is handed, so the same state, slates and luck give the same o
 be shown to one user in one state under one luck (`repeat_rows` and `Luck.repeat`).
 """
 
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.simulators.catalogue import Catalogue
 from recsim_env.simulators.luck import Luck
 from recsim_env.user_models.clicks import Response
 
@@ -76,6 +77,21 @@ class World(Protocol):
         """
 
 
+@runtime_checkable
+class ShowsCandidates(Protocol):
+    """A world whose slates are of places in a candidate set, each of which holds an item of the catalogue."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Of all items."""
+
+    def items(self, state: Any, slates: Ints) -> Ints:
+        """(B, K) items at these places, -1 in empty slots."""
+
+    def places(self, state: Any, items: Ints) -> Ints:
+        """(B, K) places of these items, -1 in empty slots."""
+
+
 State = TypeVar("State", bound=tuple[Any, ...])
 
 
@@ -88,8 +104,7 @@ def take_rows(state: State, index: Array) -> State:
 
 def repeat_rows(state: State, G: int) -> State:
     """Every user G times in a row, to show G slates to the same user in the same state."""
-    rows = _first_column(state).shape[0]
-    return take_rows(state, np.arange(rows).repeat(G))
+    return take_rows(state, np.arange(num_rows(state)).repeat(G))
 
 
 def put_rows(state: State, rows: Ints, other: State) -> State:
@@ -105,6 +120,7 @@ def put_rows(state: State, rows: Ints, other: State) -> State:
     return type(state)(*columns)
 
 
-def _first_column(state: tuple[Any, ...]) -> Array:
+def num_rows(state: tuple[Any, ...]) -> int:
+    """B."""
     column = state[0]
-    return _first_column(column) if isinstance(column, tuple) else np.asarray(column)
+    return num_rows(column) if isinstance(column, tuple) else len(column)
