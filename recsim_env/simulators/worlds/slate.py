@@ -6,9 +6,9 @@ slate with a click and l_0 after one without. With r(A) the expected clicks of s
 
     stay(A) = 1 - l_1 P(a click) - l_0 P(no click),      Q_h(u, A) = r(A) + stay(A) V_{h+1}(u),
 
-the slate A* of the K most attractive items, most attractive first, has both the most expected clicks and,
-if l_0 >= l_1, the most users who stay, so it is best at every step (nearly, for one click model: see
-`slate_rec`), and
+the slate A* of the K most attractive items, most attractive first, has for most click models both the most
+expected clicks and, if l_0 >= l_1, the most users who stay; where it has not, another is found by exchanges
+(`clicks/best_order.py`). So it is best at every step (nearly, for some click models: see `slate_rec`), and
 
     V_h(u) = r(A*) (1 + stay(A*) + ... + stay(A*)^(H-h-1)).
 """
@@ -40,7 +40,8 @@ from recsim_env.user_models.affinity import (
     present,
     top_items,
 )
-from recsim_env.user_models.clicks import ClickModel, Response, click_model
+from recsim_env.user_models.clicks import Cascade, ClickModel, Response, click_model
+from recsim_env.user_models.clicks.best_order import best_order
 from recsim_env.user_models.clicks.totals import click_totals, expected_clicks, show
 from recsim_env.user_models.slots import sum_over_slots
 
@@ -158,7 +159,7 @@ class SlateWorld:
         return expected_clicks(self.clicks, self.slate_attraction(state, slates))
 
     def best_slate(self, state: SlateState) -> Ints:
-        """(B, K) the most attractive items of the whole catalogue, most attractive first."""
+        """(B, K) the slate that is worth most, shown at every step: see the top of this file."""
         return self._best[0][state.user]
 
     def values(self, state: SlateState, slates: Ints) -> tuple[Floats, Floats]:
@@ -191,12 +192,23 @@ class SlateWorld:
     def _best(self) -> tuple[Ints, Floats]:
         """(U, K) the best slate of every user and (U, H+1) its value with h steps done."""
         features = self.catalogue.features
-        slates = top_items(self.interest, features, self._offset, self.slate_size)
-        clicks, stay = self._worth(attraction_of_slates(self.interest, features, self._offset, slates))
-        value = np.zeros((self.num_users, self.horizon + 1))
+        K = self.slate_size
+        slates = top_items(self.interest, features, self._offset, K)
+        if not isinstance(self.clicks, Cascade):
+            least = top_items(-self.interest, features, -self._offset, min(K, self.num_items - K))
+            pool = np.concatenate([slates, least], axis=1)
+            attraction = attraction_of_slates(self.interest, features, self._offset, pool)
+            order = best_order(attraction, K, lambda shown: self._always(shown)[:, 0])
+            slates = np.take_along_axis(pool, order, axis=1)
+        return slates, self._always(attraction_of_slates(self.interest, features, self._offset, slates))
+
+    def _always(self, attraction: Floats) -> Floats:
+        """(R, H+1) value of showing one slate at every step, with h steps done."""
+        clicks, stay = self._worth(attraction)
+        value = np.zeros((len(clicks), self.horizon + 1))
         for h in range(self.horizon - 1, -1, -1):
             value[:, h] = clicks + stay * value[:, h + 1]
-        return slates, value
+        return value
 
 
 @njit(cache=True)
@@ -263,10 +275,11 @@ def slate_rec(
         The K most attractive items, most attractive first, at every step, with the exact value of the
         rest of the episode. This is the optimum for every click model named but one; the tests compare it
         with all slates of small catalogues. Under click_chain a click on an attractive item ends the
-        search more often than one on a doubtful item, so that another order can be worth more:
-        1.4 % in the worst of 400 random small catalogues. With `candidates` against the best slate of
-        the present candidates for this step's clicks alone (later candidates are chance, and staying
-        longer is worth more than that oracle says).
+        search more often than one on a doubtful item: the slate is then one that no exchange of two slots
+        or items improves, as it is for click models fitted to a log. With `candidates` against the most
+        attractive candidates of the moment, most attractive first, for this step's clicks alone: later
+        candidates are chance, staying longer is worth more than that oracle says, and under click_chain
+        another order may be worth some 2 % more.
 
     Parameters (default, range, source):
         num_items: N (1000, at least num_categories; ours).
