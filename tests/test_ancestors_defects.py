@@ -21,7 +21,7 @@ import recsim_env  # noqa: F401
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.bored_user import bored_user
 from recsim_env.simulators.worlds.interest_drift import interest_drift
-from recsim_env.simulators.worlds.slate import slate_rec
+from recsim_env.simulators.worlds.slate_rec import slate_rec
 from recsim_env.simulators.worlds.world import repeat_rows
 from recsim_env.user_models.choices import MultinomialLogit, PlackettLuce, ProbabilityRanking
 from recsim_env.user_models.clicks import CLICK_MODELS

@@ -11,7 +11,8 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from recsim_env.envs.describe import registered_ids
-from recsim_env.envs.rendering import Scene, picture, text
+from recsim_env.envs.rendering import picture, text
+from recsim_env.envs.scene import Scene
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.cascade import CascadeState

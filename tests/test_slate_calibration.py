@@ -30,7 +30,7 @@ from recsim_env.simulators.log_files import write_log
 from recsim_env.simulators.log_generation import generate_log
 from recsim_env.simulators.log_replay import replay
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.slate import slate_rec
+from recsim_env.simulators.worlds.slate_rec import slate_rec
 from recsim_env.user_models.clicks import CLICK_MODELS
 from recsim_env.user_models.clicks.click_through_rates import DocumentClickThroughRate
 

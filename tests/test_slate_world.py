@@ -12,7 +12,8 @@ from recsim_env.simulators.catalogue import synthetic_catalogue
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.population import synthetic_interests
 from recsim_env.simulators.worlds.candidates import CandidateState, CandidateWorld
-from recsim_env.simulators.worlds.slate import SlateState, SlateWorld, slate_rec
+from recsim_env.simulators.worlds.slate import SlateState, SlateWorld
+from recsim_env.simulators.worlds.slate_rec import slate_rec
 from recsim_env.simulators.worlds.world import put_rows, repeat_rows, take_rows
 from recsim_env.user_models.clicks import (
     CLICK_MODELS,

@@ -6,11 +6,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from recsim_env.envs.rendering import Scene, picture, text
+from recsim_env.envs.rendering import picture, text
+from recsim_env.envs.scene import Scene
 from recsim_env.envs.user_scenes import NUM_BARS, user_scene
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.repeat_listening import repeat_listening
-from recsim_env.simulators.worlds.slate import slate_rec
+from recsim_env.simulators.worlds.slate_rec import slate_rec
 from recsim_env.simulators.worlds.world import take_rows
 
 SHAPE = (480, 720, 3)

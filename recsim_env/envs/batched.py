@@ -19,7 +19,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
-from recsim_env.envs.rendering import RENDER_FPS, Scene, picture, text
+from recsim_env.envs.rendering import RENDER_FPS, picture, text
+from recsim_env.envs.scene import Scene
 from recsim_env.envs.spaces import WorldSource, make_world, observation_space, slate_space, to_slates
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck

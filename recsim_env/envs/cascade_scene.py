@@ -1,15 +1,12 @@
 """One step of one user of a cascade world: the facts that both drawings show, and the drawing in text."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recsim_env.envs.scene import Scene
 from recsim_env.envs.slate_scene import Shown, one_row, regret_words, shown_slate, slate_lines
 from recsim_env.simulators.worlds.cascade import CascadeWorld
-
-if TYPE_CHECKING:
-    from recsim_env.envs.rendering import Scene
 
 WIDEST_LINE_OF_STATES = 60  # of the text; with more states a line of one character each is no picture
 
@@ -31,7 +28,7 @@ class CascadeScene:
         return "no slate shown yet" if self.step == 0 else "the last slate was not kept"
 
 
-def cascade_scene(world: CascadeWorld, scene: "Scene", row: int) -> CascadeScene:
+def cascade_scene(world: CascadeWorld, scene: Scene, row: int) -> CascadeScene:
     """The facts of one row."""
     step, state = int(scene.state.step[row]), int(scene.state.user_state[row])
     shown, state_before = None, state

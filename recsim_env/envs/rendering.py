@@ -8,32 +8,21 @@
 The drawings are imported when the first frame is asked for: who does not render does not load matplotlib.
 """
 
-from dataclasses import dataclass
 from functools import singledispatch
-from typing import Any
 
-from recsim_env.arrays import Array, Ints
+from recsim_env.arrays import Array
+from recsim_env.envs.scene import Scene
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.bored import BoredWorld
 from recsim_env.simulators.worlds.candidates import CandidateWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.drifting import DriftWorld
 from recsim_env.simulators.worlds.grouped import GroupWorld
-from recsim_env.simulators.worlds.interest_drift import DriftWorld
 from recsim_env.simulators.worlds.listening import ListeningWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
-from recsim_env.simulators.worlds.world import Outcome, World
+from recsim_env.simulators.worlds.world import World
 
 RENDER_FPS = 2  # slow enough to read a slate
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A step to draw: where the users are, and how they came there (None after a reset)."""
-
-    state: Any
-    before: Any = None
-    slates: Ints | None = None  # (B, K)
-    outcome: Outcome | None = None
 
 
 @singledispatch

@@ -7,7 +7,8 @@ import numpy as np
 from gymnasium.spaces import Dict, MultiDiscrete
 
 from recsim_env.arrays import Array, Ints
-from recsim_env.envs.rendering import RENDER_FPS, Scene, picture, text
+from recsim_env.envs.rendering import RENDER_FPS, picture, text
+from recsim_env.envs.scene import Scene
 from recsim_env.envs.spaces import WorldSource, make_world, observation_space, slate_space, to_slates
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recsim_env.arrays import Floats, Ints
-
-if TYPE_CHECKING:
-    from recsim_env.envs.rendering import Scene
+from recsim_env.envs.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Shown:
 
 
 def shown_slate(
-    scene: "Scene",
+    scene: Scene,
     row: int,
     items: Ints,
     attraction: Floats,

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from recsim_env.arrays import Floats, Ints
-from recsim_env.envs.rendering import Scene
+from recsim_env.envs.scene import Scene
 from recsim_env.envs.slate_scene import Bar, Driver, Shown, UserScene, one_row, shown_slate
 from recsim_env.simulators.catalogue import Catalogue, category_centres
 from recsim_env.simulators.worlds.bored import BoredWorld
 from recsim_env.simulators.worlds.candidates import CandidateWorld
+from recsim_env.simulators.worlds.drifting import DriftWorld
 from recsim_env.simulators.worlds.grouped import GroupWorld
-from recsim_env.simulators.worlds.interest_drift import DriftWorld
 from recsim_env.simulators.worlds.listening import ListeningWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.song_memory import SONG

@@ -15,7 +15,6 @@ expected clicks and, if l_0 >= l_1, the most users who stay; where it has not, a
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,24 +22,22 @@ from numba import njit
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
-from recsim_env.simulators.catalogue import Catalogue, synthetic_catalogue
+from recsim_env.simulators.catalogue import Catalogue
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.population import synthetic_interests
-from recsim_env.simulators.worlds.candidates import CandidateWorld
 from recsim_env.simulators.worlds.last_slate import (
     check_sizes,
     last_slate_entries,
     no_slate,
     observe_last_slate,
 )
-from recsim_env.simulators.worlds.world import Entry, Outcome, World
+from recsim_env.simulators.worlds.world import Entry, Outcome
 from recsim_env.user_models.affinity import (
     attraction_of_catalogue,
     attraction_of_slates,
     present,
     top_items,
 )
-from recsim_env.user_models.clicks import Cascade, ClickModel, Response, click_model
+from recsim_env.user_models.clicks import Cascade, ClickModel, Response
 from recsim_env.user_models.clicks.best_order import best_order
 from recsim_env.user_models.clicks.totals import click_totals, expected_clicks, show
 from recsim_env.user_models.slots import sum_over_slots
@@ -220,120 +217,3 @@ def follow(
         h = min(step[b], value.shape[1] - 2)
         best[b] = value[user[b], h]
         shown[b] = clicks[b] + stay[b] * value[user[b], h + 1]
-
-
-def slate_rec(
-    num_items: int = 1000,
-    slate_size: int = 10,
-    clicks: str = "cascade",
-    num_users: int = 1000,
-    dimension: int = 16,
-    num_categories: int = 20,
-    sharpness: float = 5.0,
-    intercept: float = -5.5,
-    leave_after_click: float = 0.02,
-    leave_without_click: float = 0.2,
-    horizon: int = 20,
-    interest_observed: bool = True,
-    candidates: int | None = None,
-    candidates_from: str = "catalogue",
-    calibration: str | Path | None = None,
-    force: bool = False,
-    world_seed: int = 0,
-) -> World:
-    """Show a user what they like out of a thousand items, before they lose patience and leave.
-
-    Story:
-        A visitor out of a population comes to a catalogue of items in categories. They like two or
-        three of the categories, look through the slates they are shown, click what appeals to them, and
-        leave sooner when a slate had nothing for them.
-
-    Slate (action):
-        One number per slot: an item (0 to N-1), or N to leave a slot empty, which the first slot cannot
-        be. An item shown a second time counts as an empty slot. With `candidates` the numbers are places
-        in the candidate set of the observation instead (0 to C-1; C leaves a slot empty).
-
-    Observation:
-        `user`, a number in the population; `interest`, their interest vector (unless
-        `interest_observed` is False); `step`, slates shown so far; `slate` and `clicked`, the last slate
-        (N = empty) and which of its slots were clicked. With `candidates`: `candidates`, the C items
-        that can be shown now. The items' features are `env.unwrapped.world.catalogue.features`.
-
-    What the user does:
-        Finds item i attractive with probability sigmoid(intercept + quality_i + sharpness x . f_i) for
-        unit interests x and features f, independently, and looks and clicks by the click model named.
-        Leaves with probability `leave_after_click` after a slate with a click, else
-        `leave_without_click`. Interests do not change.
-
-    Reward:
-        The number of clicks.
-
-    Episode end:
-        Terminated when the user leaves, truncated after `horizon` slates.
-
-    Regret is measured against:
-        The K most attractive items, most attractive first, at every step, with the exact value of the
-        rest of the episode. This is the optimum for every click model named but one; the tests compare it
-        with all slates of small catalogues. Under click_chain a click on an attractive item ends the
-        search more often than one on a doubtful item: the slate is then one that no exchange of two slots
-        or items improves, as it is for click models fitted to a log. With `candidates` against the most
-        attractive candidates of the moment, most attractive first, for this step's clicks alone: later
-        candidates are chance, staying longer is worth more than that oracle says, and under click_chain
-        another order may be worth some 2 % more.
-
-    Parameters (default, range, source):
-        num_items: N (1000, at least num_categories; ours).
-        slate_size: K (10, 1 to N; as SARDINE's slates).
-        clicks: name of a click model in `user_models.clicks.CLICK_MODELS` (cascade), with its defaults.
-        num_users: U, size of the population (1000, at least 1; ours).
-        dimension: D of interests and features (16, at least 1; ours).
-        num_categories: C (20, 1 to N; ours).
-        sharpness: how much more the nearest item attracts, in logits (5, at least 0; ours).
-        intercept: logit of an item at a right angle to the interest (-5.5; ours, see below).
-        leave_after_click: probability (0.02, 0 to leave_without_click; ours).
-        leave_without_click: probability (0.2, up to 1; ours).
-        horizon: H, slates of an episode (20, at least 1; ours).
-        interest_observed: False leaves the agent to learn interests from clicks (True).
-        candidates: C, size of the candidate set (None: every item can be shown; K to N).
-        candidates_from: catalogue, spread evenly over all items, or interest, spread over the 10 C items
-            nearest to the user, as a retrieval stage would (catalogue).
-        calibration: directory that `recsim-env calibrate LOG --world SlateRec-v0` wrote (None). What was
-            fitted to the log takes the place of all parameters but interest_observed, candidates and
-            candidates_from.
-        force: True uses a calibration that says it is not to be trusted (False).
-        world_seed: of catalogue and population (0).
-
-    Known simplifications:
-        Interests last for ever, items attract independently of each other, nothing bores, and the
-        numbers are chosen so that random slates are clicked one time in six and the best nine in ten;
-        without a calibration they are not fitted to data.
-
-    Version history:
-        v0: first version.
-
-    Source: the composition is ours; for the click models see their own pages.
-
-    Raises:
-        InputError: a parameter out of range, or an unknown click model.
-    """
-    if calibration is not None:
-        from recsim_env.simulators.calibration.slates import SlateCalibration
-
-        fitted = SlateCalibration.load(calibration).world(force=force, interest_observed=interest_observed)
-        return fitted if candidates is None else CandidateWorld(fitted, candidates, candidates_from)
-    if not sharpness >= 0.0:
-        raise InputError(f"sharpness must be 0 or more, got {sharpness}")
-    catalogue = synthetic_catalogue(num_items, dimension, num_categories, world_seed=world_seed)
-    interest = synthetic_interests(catalogue, num_users, world_seed=world_seed)
-    world = SlateWorld(
-        catalogue=catalogue,
-        interest=np.float32(sharpness) * interest,
-        clicks=click_model(clicks, slate_size),
-        slate_size=slate_size,
-        horizon=horizon,
-        intercept=intercept,
-        leave_after_click=leave_after_click,
-        leave_without_click=leave_without_click,
-        interest_observed=interest_observed,
-    )
-    return world if candidates is None else CandidateWorld(world, candidates, candidates_from)
