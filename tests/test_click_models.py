@@ -14,8 +14,21 @@ from numpy.testing import assert_allclose, assert_array_equal
 from recsim_env.errors import InputError
 from recsim_env.evaluation.click_metrics import conditional_perplexity, log_likelihood, perplexity
 from recsim_env.simulators.log import Log
-from recsim_env.user_models.clicks import CLICK_MODELS, Cascade, click_model
+from recsim_env.user_models.clicks import (
+    CLICK_MODELS,
+    Cascade,
+    ClickChain,
+    DependentClick,
+    DynamicBayesian,
+    GlobalClickThroughRate,
+    PositionBased,
+    RankClickThroughRate,
+    SimplifiedDynamicBayesian,
+    UserBrowsing,
+    click_model,
+)
 from recsim_env.user_models.clicks.chain_fit import expect
+from recsim_env.user_models.clicks.click_fit import log_prior, remaining_gain
 
 NAMES = list(CLICK_MODELS)
 CLOSED_FORM = [name for name in NAMES if name == "cascade" or name.endswith("click_through_rate")]
@@ -177,6 +190,73 @@ def test_the_sample_is_that_of_a_plain_twin_and_one_user_a_batch_of_one(name, K)
                 assert_array_equal(alone.examined[0], examined)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_log_probability_does_not_depend_on_the_batch(name):
+    rng = np.random.default_rng(8)
+    model, attraction = click_model(name, 10), 0.05 + 0.9 * rng.random((200, 10))
+    clicked = model.sample(attraction, rng.random((200, model.draws_per_slot, 10))).clicked
+    together = model.log_prob(attraction, clicked)
+    for b in range(200):
+        assert model.log_prob(attraction[b : b + 1], clicked[b : b + 1])[0] == together[b]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_slates_and_draws_that_do_not_fit_are_refused(name):
+    """The compiled loops would read past the ends of their arrays."""
+    model = click_model(name, 3)
+    d = model.draws_per_slot
+    for attraction, u in (
+        (np.full((2, 3), 0.1), np.full((1, d, 3), 0.9)),
+        (np.full((2, 3), 0.1), np.full((2, d, 2), 0.9)),
+        (np.full((2, 3), 0.1), np.full((2, d + 1, 3), 0.9)),
+        (np.full(3, 0.1), np.full((1, d, 3), 0.9)),
+    ):
+        with pytest.raises(InputError, match=r"attraction must have shape \(B, K\) and u \(B, \d, K\), got"):
+            model.sample(attraction, u)
+    longer = np.full((2, 5), 0.1)
+    by_slot = name in ("position_based", "user_browsing", "dependent_click", "rank_click_through_rate")
+    for call in (
+        lambda: model.sample(longer, np.full((2, d, 5), 0.9)),
+        lambda: model.click_prob(longer),
+        lambda: model.log_prob(longer, longer > 1),
+    ):
+        if by_slot:
+            with pytest.raises(
+                InputError, match=r"slates of 5 slots are longer than .*, which is known for 3"
+            ):
+                call()
+        else:
+            call()
+    assert model.click_prob(longer[:, :2]).shape == (2, 2)  # shorter slates are fine
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: PositionBased(np.array([2.0, -1.0])), r"examination\[0\] = 2.0 is not a probability"),
+        (lambda: PositionBased(np.array([0.5, np.nan])), r"examination\[1\] = nan is not a probability"),
+        (
+            lambda: PositionBased(np.ones((2, 2))),
+            r"examination must have 1 axes and an entry, got shape \(2, 2\)",
+        ),
+        (lambda: PositionBased(np.empty(0)), "examination must have 1 axes and an entry"),
+        (lambda: UserBrowsing(np.array([[2.0]])), r"examination\[0, 0\] = 2.0 is not a probability"),
+        (lambda: UserBrowsing(np.ones((2, 3))), r"examination must have shape \(K, K\), got \(2, 3\)"),
+        (lambda: DependentClick(np.array([1.5])), r"continuation\[0\] = 1.5 is not a probability"),
+        (lambda: ClickChain(3.0, -1.0, 2.0), "after_skip = 3.0 is not a probability, from 0 to 1"),
+        (lambda: DynamicBayesian(5.0, 0.5), "satisfaction = 5.0 is not a probability"),
+        (lambda: DynamicBayesian(0.5, -2.0), "continuation = -2.0 is not a probability"),
+        (lambda: SimplifiedDynamicBayesian(np.array([0.1, np.inf])), r"satisfaction\[1\] = inf"),
+        (lambda: GlobalClickThroughRate(1.5), "rate = 1.5 is not a probability"),
+        (lambda: RankClickThroughRate(np.array(["a"])), "rate must hold numbers"),
+        (lambda: click_model("position_based", 0), "num_slots must be at least 1, got 0"),
+    ],
+)
+def test_parameters_that_are_no_probabilities_are_refused(build, message):
+    with pytest.raises(InputError, match=message):
+        build()
+
+
 def test_an_unknown_model_is_named_with_the_nearest_one():
     with pytest.raises(InputError, match="did you mean position_based"):
         click_model("position_base", 5)
@@ -227,7 +307,14 @@ def recovery(request):
     attraction, satisfaction = 0.05 + 0.9 * rng.beta(1.5, 3, N), rng.beta(2, 3, N)
     model = click_model(request.param, K)
     log = made_by(model, random_slates(R, N, K, rng), attraction, satisfaction, rng)
-    return request.param, model, attraction, satisfaction, log, fitted(request.param, log, N + 1, 200, (1, 1))
+    return (
+        request.param,
+        model,
+        attraction,
+        satisfaction,
+        log,
+        fitted(request.param, log, N + 1, 1000, (1, 1)),
+    )
 
 
 def test_attraction_is_recovered(recovery):
@@ -281,7 +368,7 @@ def test_the_fit_converges_and_covers(recovery):
     name, *_, fit = recovery
     assert fit.converged
     assert fit.coverage == 1.0
-    assert len(fit.learning_curve) == (200 if name in ITERATED else 1)
+    assert len(fit.learning_curve) == (1000 if name in ITERATED else 1)
 
 
 def small_log(name, R=3000, N=6, K=5, empty=0.3):
@@ -385,10 +472,10 @@ def test_coverage_says_what_the_cascade_cannot_make():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("clicks", [False, True])
 def test_logs_of_one_slot_one_item_or_nothing_can_be_fitted(name, prior, clicks):
-    nothing = log_of(np.zeros((0, 3), int), np.zeros((0, 3), bool))
-    assert np.isnan(fitted(name, nothing, 4, 3, (1, 1)).attraction[:1]).all()
-    empty = log_of(np.full((2, 3), -1), np.zeros((2, 3), bool))
-    assert np.isnan(fitted(name, empty, 4, 3, (1, 1)).attraction).all()
+    for R in (0, 2):
+        nothing = log_of(np.full((R, 3), -1), np.zeros((R, 3), bool))
+        with pytest.raises(InputError, match="log must hold a slate with an item, got none"):
+            fitted(name, nothing, 4, 3, (1, 1))
     for K in (1, 3):
         slate = np.full((5, K), -1)
         slate[:, K // 2] = 0  # one item; with K = 3, empty slots above and below
@@ -412,8 +499,14 @@ def test_fits_refuse_what_they_cannot_use(name):
     with pytest.raises(InputError, match=r"slate\[0, 1\] = 7 is not an item: the catalogue has 5 items"):
         CLICK_MODELS[name].fit(log, 5)
     if name in ITERATED:
-        with pytest.raises(InputError, match="iterations must be 1 or more, got 0"):
+        with pytest.raises(InputError, match=r"iterations must be 1 or more, or None .*, got 0"):
             CLICK_MODELS[name].fit(log, 8, iterations=0)
+    for prior in ((-1.0, 1.0), (np.nan, 1.0), (1.0,), "ab"):
+        with pytest.raises(InputError, match="prior must be pseudo clicks and pseudo misses"):
+            CLICK_MODELS[name].fit(log, 8, prior=prior)
+    for num_items in (0, -5, 8.0):
+        with pytest.raises(InputError, match="num_items must be a whole number from 1"):
+            CLICK_MODELS[name].fit(log, num_items)
     fit = CLICK_MODELS[name].fit(log, 9)
     with pytest.raises(InputError, match=r"slates\[1, 0\] = 3 has no attraction: the log never showed it"):
         fit.at(np.array([[0, -1], [3, 7]]))
@@ -422,6 +515,51 @@ def test_fits_refuse_what_they_cannot_use(name):
     model, attraction = fit.at(np.array([[-1, 7], [0, -1]]))
     assert (attraction[[0, 1], [0, 1]] == 0).all()
     assert (model.click_prob(attraction)[[0, 1], [0, 1]] == 0).all()
+
+
+@pytest.mark.parametrize("prior", [(1.0, 1.0), NO_PRIOR])
+@pytest.mark.parametrize("name", ITERATED)
+def test_a_fit_says_whether_it_is_near_its_maximum(name, prior):
+    """Where few slots are clicked, steps are small long before the maximum."""
+    rng = np.random.default_rng(3)
+    model, attraction = click_model(name, 6), rng.beta(1, 12, 20)
+    log = made_by(model, random_slates(8000, 20, 6, rng, 0.0), attraction, np.full(20, 0.4), rng)
+    far = fitted(name, log, 20, 6000, prior)
+    assert far.converged
+    best = far.learning_curve[-1] * log.slate.size
+    for steps in (1, 2, 10, 40):
+        assert not fitted(name, log, 20, steps, prior).converged or steps > 10
+    fit = CLICK_MODELS[name].fit(log, 20, prior=prior)
+    assert fit.converged
+    assert 10 < len(fit.learning_curve) < 5000
+    assert abs(best - fit.learning_curve[-1] * log.slate.size) < 2.0  # nats
+
+
+def test_remaining_gains_by_hand():
+    halving = -np.array([8.0, 4.0, 2.0, 1.0])  # goes on to 0
+    assert remaining_gain(halving) == pytest.approx(1.0)
+    assert remaining_gain(halving[:2]) == np.inf
+    assert remaining_gain(-np.array([3.0, 2.0, 1.0])) == np.inf  # gains do not fall
+    assert remaining_gain(np.array([-1.0, -1.0, -1.0])) == 0.0
+    assert log_prior((2.0, 1.0), np.array([0.5, 0.2])) == pytest.approx(np.log(0.25 * 0.5 * 0.04 * 0.8))
+    assert log_prior(NO_PRIOR, np.array([0.0, 1.0])) == 0.0
+
+
+def test_satisfaction_is_that_of_the_mean_click_however_large_the_catalogue():
+    log = small_log("dynamic_bayesian")
+    for name in SATISFYING:
+        few, many = (fitted(name, log, n, 50, (1, 1)) for n in (6, 600))
+        assert few.model.satisfaction == pytest.approx(many.model.satisfaction, rel=1e-12)
+        clicks = np.bincount(log.slate[log.clicked], minlength=6)
+        assert few.model.satisfaction == pytest.approx(np.average(few.satisfaction, weights=clicks))
+
+
+def test_errors_of_rates_are_those_of_what_was_fitted():
+    log = small_log("position_based")
+    overall = CLICK_MODELS["global_click_through_rate"].fit(log, 6)
+    slots, rate = (log.slate >= 0).sum(), overall.model.rate
+    assert_allclose(overall.std_error, np.sqrt(rate * (1 - rate) / slots))
+    assert np.isnan(CLICK_MODELS["rank_click_through_rate"].fit(log, 6).std_error).all()
 
 
 # --- the generating model predicts best ---
@@ -452,7 +590,8 @@ def test_the_model_that_made_a_log_predicts_it_best(truth):
     train, test = log.rows(np.arange(30_000)), log.rows(np.arange(30_000, 40_000))
     scores, per_slate = {}, {}
     for name in NAMES:
-        fit = fitted(name, train, N, 60, (1, 1))
+        fit = CLICK_MODELS[name].fit(train, N)  # as anybody would call it
+        assert fit.converged
         at, a = fit.at(test.slate)
         conditional = at.conditional_click_prob(a, test.clicked)
         scores[name] = conditional_perplexity(test.clicked, conditional).value
@@ -507,7 +646,8 @@ def scored(published, truth, name, **how):
     """
     query, documents, clicked = published[truth]
     slates = query[:, None] * 20 + documents
-    fit = CLICK_MODELS[name].fit(log_of(slates[:3000], clicked[:3000]), 400, **how)
+    steps = {"iterations": 50} if name in ITERATED else {}
+    fit = CLICK_MODELS[name].fit(log_of(slates[:3000], clicked[:3000]), 400, **steps, **how)
     fit = replace(fit, attraction=np.where(np.isnan(fit.attraction), 0.5, fit.attraction))
     test, happened = slates[3000:4000], clicked[3000:4000]
     model, attraction = fit.at(test)

@@ -26,6 +26,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Bools, Floats, Ints
+from recsim_env.errors import InputError
 from recsim_env.user_models.clicks.response import Response
 from recsim_env.user_models.slots import sum_over_slots
 
@@ -37,6 +38,10 @@ class MultinomialLogit:
     """A user who compares all items of the slate and clicks one of them, or none."""
 
     no_click_logit: float  # v_0, finite; in nats, as utilities are: ln(K) = as likely as K items of utility 0
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.no_click_logit):
+            raise InputError(f"no_click_logit must be finite, got {self.no_click_logit}")
 
     def sample(self, utility: Floats, listed: Bools, u: Floats) -> Response:
         """What users click; they look at every slot that holds an item.
@@ -100,7 +105,7 @@ class PlackettLuce:
             utility: (B, K) v, finite.
             order: (B, k) slots 0 to K - 1 from the top, k <= K; all K for a whole ranking.
         """
-        rows, left, log_prob = np.arange(len(order)), utility.copy(), np.zeros(len(order))
+        rows, left, log_prob = np.arange(len(order)), np.array(utility, np.float64), np.zeros(len(order))
         for place in order.T:  # (B,)
             top = left.max(axis=1)
             total = np.exp(left - top[:, None]).sum(axis=1)
@@ -131,7 +136,7 @@ class ProbabilityRanking:
             probability: (B, K) of being relevant.
             order: (B, k) slots 0 to K - 1 from the top, k <= K.
         """
-        rows, left, log_prob = np.arange(len(order)), probability.copy(), np.zeros(len(order))
+        rows, left, log_prob = np.arange(len(order)), np.array(probability, np.float64), np.zeros(len(order))
         for place in order.T:  # (B,)
             best = left.max(axis=1)
             tied = (left == best[:, None]).sum(axis=1)

@@ -35,6 +35,8 @@ PSEUDO_DISCOVERIES = 0.5
 """Of every item, by a user who knows nothing."""
 LEAST = 1e-9
 """Smallest weight that is looked for: differences of sums of weights tell it from 0."""
+NEAR = 0.01
+"""How far from the maximum the search may end, in standard errors of the log weights."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,10 @@ def fit_discovery(histories: Histories) -> Discovery:
         down = np.cumsum(p[::-1])[::-1]  # of this discovery and all later ones, of later users, too
         never = np.maximum(weight.sum() - np.bincount(number, p), 0.0)  # (users,) what a user never met
         unknown = down[first] - np.append(down[1:], 0.0)[last][number[first]] + never[number[first]]
-        left = unknown[basket] - gone * np.bincount(basket, p)[basket]
-        left = np.maximum(left, p * (1.0 - 1e-9))  # an item itself is always left
+        together = np.bincount(basket, p)[basket]  # P_b
+        left = np.maximum(
+            unknown[basket] - gone * together, (1.0 - gone) * together
+        )  # S_b >= P_b, but rounding
         up = np.cumsum(1.0 / left)
         later = up[last][number] - up[first[basket] + size[basket] - 1]  # baskets of the user
         saved = np.bincount(item, later + np.bincount(basket, gone / left)[basket], N)
@@ -96,7 +100,9 @@ def fit_discovery(histories: Histories) -> Discovery:
         jac=True,
         method="L-BFGS-B",
         bounds=[(low, None) for low in np.log(LEAST) / scale],
-        options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 500},
+        options={"ftol": 1e-15, "gtol": 1e-4 * NEAR / total, "maxiter": 500},
     )
     weight = np.exp(found.x * scale)
-    return Discovery(item_id, weight / weight.sum(), bool(found.success))
+    uphill = -found.jac * total  # by a standard error of each log weight
+    rest = np.where(weight > LEAST * (1.0 + 1e-6), np.abs(uphill), uphill)  # on the bound it may fall
+    return Discovery(item_id, weight / weight.sum(), bool(rest.max() < NEAR))

@@ -3,7 +3,7 @@
 `CLICK_MODELS` names them; the tests run over it, so a model is tested by standing here.
 """
 
-from recsim_env.errors import unknown_name
+from recsim_env.errors import InputError, unknown_name
 from recsim_env.user_models.clicks.best_permutation import best_permutation
 from recsim_env.user_models.clicks.cascade import Cascade
 from recsim_env.user_models.clicks.click_chain import ClickChain
@@ -39,8 +39,10 @@ def click_model(name: str, num_slots: int) -> ClickModel:
     """The default instance of a named click model for slates of this many slots.
 
     Raises:
-        InputError: there is no such model; the nearest one is named.
+        InputError: there is no such model (the nearest one is named), or no slot.
     """
+    if num_slots < 1:
+        raise InputError(f"num_slots must be at least 1, got {num_slots}")
     if name not in CLICK_MODELS:
         raise unknown_name("click model", name, CLICK_MODELS)
     return CLICK_MODELS[name].default(num_slots)

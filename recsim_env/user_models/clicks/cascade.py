@@ -18,7 +18,8 @@ import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Bools, Floats, Ints
-from recsim_env.user_models.clicks.click_fit import ClickFit, smoothed_rate
+from recsim_env.user_models.clicks.checks import check_draws
+from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, check_fit, smoothed_rate
 from recsim_env.user_models.clicks.examination_chain import log_prob_of_clicks
 from recsim_env.user_models.clicks.response import Response
 
@@ -44,6 +45,7 @@ class Cascade:
             attraction: (B, K) in [0, 1]; 0 in empty slots, which are passed over.
             u: (B, 1, K) uniforms; slot k attracts if u < attraction.
         """
+        check_draws(attraction, u, self.draws_per_slot)
         B, K = attraction.shape
         response = Response(np.empty((K, B), np.bool_).T, np.empty((K, B), np.bool_).T)
         look_down(attraction, u[:, 0], *response)
@@ -68,8 +70,8 @@ class Cascade:
         return log_prob_of_clicks(self.conditional_click_prob(attraction, clicked), clicked)
 
     @classmethod
-    def fit(cls, log: "Log", num_items: int, *, prior: tuple[float, float] = (0.0, 0.0)) -> ClickFit:
-        """Maximum likelihood attraction of every item: clicks / examinations.
+    def fit(cls, log: "Log", num_items: int, *, prior: tuple[float, float] = PRIOR) -> ClickFit:
+        """Attraction of every item: clicks / examinations, smoothed; of maximum likelihood with prior=(0, 0).
 
         The slots down to the first click are examined, all of them if there is none; later clicks of
         the same slate, which the cascade cannot make, are not used, and `coverage` says how rare the
@@ -83,7 +85,7 @@ class Cascade:
         Raises:
             InputError: a slate holds an item outside the catalogue.
         """
-        log.check_items(num_items)
+        check_fit(log, num_items, prior)
         clicks_above: Ints = np.cumsum(log.clicked, axis=1) - log.clicked
         examined = (clicks_above == 0) & (log.slate >= 0)
         examinations = np.bincount(log.slate[examined], minlength=num_items).astype(np.float64)
@@ -93,7 +95,7 @@ class Cascade:
         on_slate = np.where(log.slate < 0, 0.0, np.nan_to_num(attraction)[log.slate])
         curve = cls().log_prob(on_slate, used).sum(keepdims=True) / max((log.slate >= 0).sum(), 1)
         coverage = float(np.mean(log.clicked.sum(axis=1) <= 1)) if len(log) else 1.0
-        return ClickFit(cls(), attraction, examinations, curve, coverage)
+        return ClickFit(cls(), attraction, examinations, curve, True, coverage)
 
 
 @njit(cache=True)

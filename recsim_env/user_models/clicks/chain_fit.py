@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Bools, Floats, Ints
-from recsim_env.user_models.clicks.click_fit import check_iterations
+from recsim_env.user_models.clicks.click_fit import CONVERGED, MOST_STEPS, remaining_gain
 from recsim_env.user_models.clicks.examination_chain import smooth_chain
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ChainStatistics(NamedTuple):
 
 
 Tables = tuple[Floats, Floats]  # attraction (N,) and the passage after a click, (N, K)
-Step = Callable[[Floats, ChainStatistics], tuple[Floats, Floats, Floats]]
+Step = Callable[[Floats, ChainStatistics], tuple[Floats, Floats, Floats, float]]
 
 
 def fit_chain(
@@ -50,9 +50,9 @@ def fit_chain(
     after_skip: Floats,
     after_click: Floats,
     step: Step,
-    iterations: int,
-) -> tuple[Floats, Floats, Floats]:
-    """Returns the attraction (N,), expected examinations (N,) and the learning curve (iterations,).
+    iterations: int | None,
+) -> tuple[Floats, Floats, Floats, bool]:
+    """Returns the attraction (N,), expected examinations (N,), learning curve (steps,), and if it converged.
 
     Args:
         log: slates, -1 in empty slots.
@@ -60,21 +60,24 @@ def fit_chain(
         attraction: (N,) to begin with.
         after_skip: (K,) probability to go on after a skip, to begin with.
         after_click: (N, K) the same after a click on each item, to begin with.
-        step: (attraction, statistics) -> the next attraction, after_skip and after_click.
-        iterations: 1 or more.
+        step: (attraction, statistics) -> the next attraction, after_skip and after_click, and the prior of
+            the parameters (`log_prior`).
+        iterations: steps; None for as many as it takes, up to `MOST_STEPS`.
     """
-    log.check_items(num_items)
-    check_iterations(iterations)
-    curve = np.empty(iterations)
-    slots = max(int((log.slate >= 0).sum()), 1)
-    for i in range(iterations):
+    curve = np.empty(MOST_STEPS if iterations is None else iterations)
+    slots, prior = max(int((log.slate >= 0).sum()), 1), -np.inf  # of what the fit begins with: not asked
+    nats = np.empty(len(curve))
+    for i in range(MOST_STEPS if iterations is None else iterations):
         statistics, log_likelihood = expect(
             log.slate, log.clicked, attraction, after_skip, np.ascontiguousarray(after_click)
         )
-        curve[i] = log_likelihood / slots
-        attraction, after_skip, after_click = step(attraction, statistics)
+        curve[i], nats[i] = log_likelihood / slots, log_likelihood + prior
+        attraction, after_skip, after_click, prior = step(attraction, statistics)
+        converged = i > 2 and remaining_gain(nats[: i + 1]) < CONVERGED
+        if converged and iterations is None:
+            break
     shown = np.bincount(log.slate[log.slate >= 0], minlength=num_items)
-    return np.where(shown > 0, attraction, np.nan), statistics.examined, curve
+    return np.where(shown > 0, attraction, np.nan), statistics.examined, curve[: i + 1], converged
 
 
 @njit(cache=True, error_model="numpy")

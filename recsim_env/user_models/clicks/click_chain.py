@@ -16,7 +16,8 @@ import numpy as np
 
 from recsim_env.arrays import Floats
 from recsim_env.user_models.clicks.chain_fit import ChainStatistics, fit_chain
-from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, next_rate
+from recsim_env.user_models.clicks.checks import check_probability
+from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, check_fit, log_prior, next_rate
 from recsim_env.user_models.clicks.examination_chain import ExaminationChain
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class ClickChain(ExaminationChain):
     after_irrelevant: float  # alpha_2, in [0, 1]
     after_relevant: float  # alpha_3, in [0, 1]
 
+    def __post_init__(self) -> None:
+        for name in ("after_skip", "after_irrelevant", "after_relevant"):
+            check_probability(name, getattr(self, name), ndim=0)
+
     @classmethod
     def default(cls, num_slots: int) -> Self:
         """Most go on after a skip, half of them after a click, fewer if it was relevant; ours."""
@@ -43,13 +48,14 @@ class ClickChain(ExaminationChain):
 
     @classmethod
     def fit(
-        cls, log: "Log", num_items: int, *, iterations: int = 50, prior: tuple[float, float] = PRIOR
+        cls, log: "Log", num_items: int, *, iterations: int | None = None, prior: tuple[float, float] = PRIOR
     ) -> ClickFit:
         """Expectation-maximisation from a = 1/2 and alpha = (1/2, 1/2, 1/4); see `fit_chain`.
 
         A click is one more trial of the item's relevance, whose outcome is known through the passage only:
         P(R | went on) = a alpha_3 / (a alpha_3 + (1 - a) alpha_2), and with 1 - alpha if the user stopped.
         """
+        check_fit(log, num_items, prior, iterations)
         K = log.slate.shape[1]
         alpha = np.array([0.5, 0.5, 0.25])  # alpha_2 = alpha_3 would be a saddle point
 
@@ -57,7 +63,7 @@ class ClickChain(ExaminationChain):
             after_click = alpha[1] * (1.0 - attraction) + alpha[2] * attraction
             return np.repeat(after_click[:, None], K, axis=1)  # (N, K)
 
-        def step(attraction: Floats, found: ChainStatistics) -> tuple[Floats, Floats, Floats]:
+        def step(attraction: Floats, found: ChainStatistics) -> tuple[Floats, Floats, Floats, float]:
             went_on, stopped = found.clicks_on, found.clicks - found.clicks_on  # (N,)
             if_on = _share(attraction * alpha[2], (1.0 - attraction) * alpha[1])
             if_stopped = _share(attraction * (1.0 - alpha[2]), (1.0 - attraction) * (1.0 - alpha[1]))
@@ -68,7 +74,8 @@ class ClickChain(ExaminationChain):
             alpha[2] = next_rate((went_on * if_on).sum(), relevant.sum(), prior, alpha[2])
             trials = found.examined + found.clicks
             attraction = next_rate(found.clicked + relevant, trials, prior, attraction)
-            return attraction, np.full(K, alpha[0]), passage(attraction)
+            nats = log_prior(prior, attraction, alpha)
+            return attraction, np.full(K, alpha[0]), passage(attraction), nats
 
         half = np.full(num_items, 0.5)
         fitted = fit_chain(log, num_items, half, np.full(K, alpha[0]), passage(half), step, iterations)

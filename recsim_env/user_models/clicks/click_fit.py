@@ -1,7 +1,7 @@
 """A click model fitted to a log, and what all fits begin with."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,8 +9,12 @@ from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.user_models.clicks.click_model import ClickModel
 
+if TYPE_CHECKING:
+    from recsim_env.simulators.log import Log
+
 PRIOR = (1.0, 1.0)  # pseudo clicks and pseudo misses of every item, position and transition
-CONVERGED = 1e-4  # an iteration that gains less log-likelihood per slot, in nats, is the last that matters
+MOST_STEPS = 10_000
+CONVERGED = 0.1  # nats of the whole log: a fit that is as near to its maximum has no more to gain
 
 
 @dataclass(frozen=True)
@@ -20,22 +24,20 @@ class ClickFit:
     model: ClickModel  # with its fitted parameters, but for the satisfaction of items
     attraction: Floats  # (N,), NaN where an item was never examined
     examinations: Floats  # (N,) how often each item was examined; expected, where that is not observed
-    learning_curve: (
-        Floats  # (iterations,) log-likelihood per slot, nats, before each step; one if closed form
-    )
+    learning_curve: Floats  # (steps,) log-likelihood per slot, nats, before each step; one if closed form
+    converged: bool  # within a tenth of a nat of the maximum, see `remaining_gain`; always, if closed form
     coverage: float  # share of the slates whose clicks the model can make
-    satisfaction: Floats | None = None  # (N,) P(satisfied | clicked) where the model has it per item
+    satisfaction: Floats | None = None  # (N,) P(satisfied | clicked) where the model has it per item;
+    #     of an item that was never clicked what it began with, or the mean of its prior
 
     @property
     def std_error(self) -> Floats:
-        """(N,) sqrt(a (1-a) / examinations): a lower bound where examinations are not observed."""
+        """(N,) sqrt(a (1-a) / examinations): a lower bound where examinations are not observed.
+
+        NaN where no attraction was fitted.
+        """
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.sqrt(self.attraction * (1.0 - self.attraction) / self.examinations)
-
-    @property
-    def converged(self) -> bool:
-        """Whether the last step gained less than 1e-4 nats per slot (always, for closed forms)."""
-        return len(self.learning_curve) == 1 or bool(np.diff(self.learning_curve)[-1] < CONVERGED)
 
     def at(self, slates: Ints) -> tuple[ClickModel, Floats]:
         """The model for slates (B, K), and their attraction (B, K): 0 in empty slots (-1).
@@ -77,7 +79,44 @@ def next_rate(
     return np.where(total > 0.0, (prior[0] + successes) / np.where(total > 0.0, total, 1.0), before)
 
 
-def check_iterations(iterations: int) -> None:
-    """Refuse a fit of no step."""
-    if iterations < 1:
-        raise InputError(f"iterations must be 1 or more, got {iterations}")
+def log_prior(prior: tuple[float, float], *rates: Array | float) -> float:
+    """Nats that the pseudo counts p, q add to the likelihood: the sum over rates of p ln r + q ln(1 - r)."""
+    total = 0.0
+    for rate in rates:
+        for count, share in zip(prior, (np.asarray(rate), 1.0 - np.asarray(rate)), strict=True):
+            if count > 0.0:
+                total += count * float(np.log(np.maximum(share, 1e-300)).sum())
+    return total
+
+
+def remaining_gain(curve: Floats) -> float:
+    """Nats that more steps would gain, if gains go on falling as the last two did.
+
+    With gains d and d r of the last two steps, d r (r + r^2 + ...) = d r^2 / (1 - r): the steps of
+    expectation-maximisation gain less and less, at a rate that settles. A small gain alone says nothing:
+    where r = 0.99, a hundred times as much is still to come.
+
+    Args:
+        curve: (steps,) log-likelihood and prior of the whole log, which no step lowers; with fewer than
+            three steps nothing is known, and all to gain.
+    """
+    if len(curve) < 3:
+        return np.inf
+    before, last = np.diff(curve[-3:])
+    if last < 1e-12 * abs(curve[-1]):  # rounding
+        return 0.0
+    return float(last * last / (before - last)) if last < before else np.inf
+
+
+def check_fit(log: "Log", num_items: int, prior: tuple[float, float], iterations: int | None = 1) -> None:
+    """Refuse a log without items or with other items, a fit of no step, and pseudo counts that are none."""
+    if not isinstance(num_items, int | np.integer) or num_items < 1:
+        raise InputError(f"num_items must be a whole number from 1, got {num_items!r}")
+    if not (log.slate >= 0).any():
+        raise InputError("log must hold a slate with an item, got none: there is nothing to fit")
+    log.check_items(int(num_items))
+    if iterations is not None and iterations < 1:
+        raise InputError(f"iterations must be 1 or more, or None for as many as it takes, got {iterations}")
+    counts = [count for count in prior if isinstance(count, int | float) and 0.0 <= count < np.inf]
+    if not len(prior) == len(counts) == 2:
+        raise InputError(f"prior must be pseudo clicks and pseudo misses, two numbers from 0, got {prior!r}")

@@ -44,6 +44,10 @@ class ClickModel(Protocol):
     def fit(cls, log: "Log", num_items: int) -> "ClickFit":
         """The parameters and the attraction of every item that make the log most likely.
 
+        Two keyword arguments more: `prior`, pseudo clicks and pseudo misses of every item, slot and passage
+        ((1, 1); (0, 0) is maximum likelihood), and where there is no closed form `iterations` of
+        expectation-maximisation (None: until it has converged, 10,000 at most).
+
         Raises:
-            InputError: a slate holds an item outside the catalogue.
+            InputError: no slates, a slate holds an item outside the catalogue, or settings that are none.
         """

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from recsim_env.arrays import Bools, Floats
-from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, smoothed_rate
+from recsim_env.user_models.clicks.checks import check_draws, check_probability, check_slots
+from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, check_fit, smoothed_rate
 from recsim_env.user_models.clicks.click_model import ClickModel
 from recsim_env.user_models.clicks.examination_chain import log_prob_of_clicks
 from recsim_env.user_models.clicks.response import Response
@@ -37,6 +38,7 @@ class Coins(ABC):
 
     def sample(self, attraction: Floats, u: Floats) -> Response:
         """See `ClickModel`; u (B, 1, K)."""
+        check_draws(attraction, u, self.draws_per_slot)
         return Response(u[:, 0] < self.click_prob(attraction), np.ones(attraction.shape, np.bool_))
 
     def examine_prob(self, attraction: Floats) -> Floats:
@@ -58,6 +60,9 @@ class GlobalClickThroughRate(Coins):
 
     rate: float  # rho, in [0, 1]
 
+    def __post_init__(self) -> None:
+        check_probability("rate", self.rate, ndim=0)
+
     @classmethod
     def default(cls, num_slots: int) -> Self:
         """One click in ten."""
@@ -69,11 +74,11 @@ class GlobalClickThroughRate(Coins):
 
     @classmethod
     def fit(cls, log: "Log", num_items: int, *, prior: tuple[float, float] = PRIOR) -> ClickFit:
-        """Clicks / slots, smoothed; it stands as the attraction of every item too."""
-        log.check_items(num_items)
+        """Clicks / slots, smoothed; also the attraction of every item, as if examined as often as all are."""
+        check_fit(log, num_items, prior)
         listed = log.slate >= 0
         rate = smoothed_rate(log.clicked.sum(keepdims=True), listed.sum(keepdims=True), prior)[0, 0]
-        return _fitted(cls(float(rate)), log, np.full(num_items, rate))
+        return _fitted(cls(float(rate)), log, np.full(num_items, rate), float(listed.sum()))
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,9 @@ class RankClickThroughRate(Coins):
 
     rate: Floats  # (K,) rho, in [0, 1]
 
+    def __post_init__(self) -> None:
+        check_probability("rate", self.rate, ndim=1)
+
     @classmethod
     def default(cls, num_slots: int) -> Self:
         """0.3 k^-0.7."""
@@ -89,14 +97,16 @@ class RankClickThroughRate(Coins):
 
     def click_prob(self, attraction: Floats) -> Floats:
         """(B, K) rho_k where there is an item."""
-        return np.where(attraction > 0.0, self.rate, 0.0)
+        K = attraction.shape[1]
+        check_slots("rate", len(self.rate), K)
+        return np.where(attraction > 0.0, self.rate[:K], 0.0)
 
     @classmethod
     def fit(cls, log: "Log", num_items: int, *, prior: tuple[float, float] = PRIOR) -> ClickFit:
-        """Clicks / slates of each slot, smoothed; every item has attraction 1, which does not matter."""
-        log.check_items(num_items)
+        """Clicks / slates of each slot, smoothed; every item has attraction 1, which is not fitted."""
+        check_fit(log, num_items, prior)
         rate = smoothed_rate(log.clicked.sum(axis=0), (log.slate >= 0).sum(axis=0), prior)
-        return _fitted(cls(rate), log, np.ones(num_items))
+        return _fitted(cls(np.nan_to_num(rate)), log, np.ones(num_items), np.nan)
 
 
 @dataclass(frozen=True)
@@ -115,16 +125,17 @@ class DocumentClickThroughRate(Coins):
     @classmethod
     def fit(cls, log: "Log", num_items: int, *, prior: tuple[float, float] = PRIOR) -> ClickFit:
         """Clicks / slots of each item, smoothed."""
-        log.check_items(num_items)
+        check_fit(log, num_items, prior)
         shown = np.bincount(log.slate[log.slate >= 0], minlength=num_items)
         clicks = np.bincount(log.slate[log.clicked], minlength=num_items)
-        return _fitted(cls(), log, smoothed_rate(clicks, shown, prior))
+        return _fitted(cls(), log, smoothed_rate(clicks, shown, prior), shown.astype(np.float64))
 
 
-def _fitted(model: ClickModel, log: "Log", attraction: Floats) -> ClickFit:
-    """With the log-likelihood of the one step that a closed form takes."""
+def _fitted(model: ClickModel, log: "Log", attraction: Floats, examinations: Floats | float) -> ClickFit:
+    """With the log-likelihood of the one step that a closed form takes; examinations (N,) or of all alike."""
     listed = log.slate >= 0
-    shown = np.bincount(log.slate[listed], minlength=len(attraction)).astype(np.float64)
+    shown = np.bincount(log.slate[listed], minlength=len(attraction)) > 0
     on_slate = np.where(listed, np.nan_to_num(attraction)[log.slate], 0.0)
     curve = model.log_prob(on_slate, log.clicked).sum(keepdims=True) / max(listed.sum(), 1)
-    return ClickFit(model, np.where(shown > 0, attraction, np.nan), shown, curve, coverage=1.0)
+    examinations = np.where(shown, examinations, 0.0)
+    return ClickFit(model, np.where(shown, attraction, np.nan), examinations, curve, True, coverage=1.0)

@@ -16,7 +16,8 @@ import numpy as np
 
 from recsim_env.arrays import Floats
 from recsim_env.user_models.clicks.chain_fit import ChainStatistics, fit_chain
-from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, next_rate
+from recsim_env.user_models.clicks.checks import check_probability
+from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, check_fit, log_prior, next_rate
 from recsim_env.user_models.clicks.examination_chain import ExaminationChain
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class DynamicBayesian(ExaminationChain):
 
     satisfaction: Floats | float  # sigma, in [0, 1]: for all items alike, or (B, K) or (K,) for those shown
     continuation: float  # gamma, in [0, 1]
+
+    def __post_init__(self) -> None:
+        check_probability("satisfaction", self.satisfaction)
+        check_probability("continuation", self.continuation, ndim=0)
 
     @classmethod
     def default(cls, num_slots: int) -> Self:
@@ -44,21 +49,22 @@ class DynamicBayesian(ExaminationChain):
 
     @classmethod
     def fit(
-        cls, log: "Log", num_items: int, *, iterations: int = 50, prior: tuple[float, float] = PRIOR
+        cls, log: "Log", num_items: int, *, iterations: int | None = None, prior: tuple[float, float] = PRIOR
     ) -> ClickFit:
         """Expectation-maximisation from 1/2 everywhere, one sigma for each item; see `fit_chain`."""
         gamma, satisfaction, fitted = fit_satisfaction(log, num_items, 0.5, iterations, prior)
-        return ClickFit(cls(float(np.mean(satisfaction)), gamma), *fitted, 1.0, satisfaction)
+        return ClickFit(cls(of_the_mean_click(satisfaction, log), gamma), *fitted, 1.0, satisfaction)
 
 
 def fit_satisfaction(
-    log: "Log", num_items: int, gamma: float, iterations: int, prior: tuple[float, float]
-) -> tuple[float, Floats, tuple[Floats, Floats, Floats]]:
+    log: "Log", num_items: int, gamma: float, iterations: int | None, prior: tuple[float, float]
+) -> tuple[float, Floats, tuple[Floats, Floats, Floats, bool]]:
     """gamma, sigma (N,) and what `fit_chain` returns; gamma = 1 stays 1.
 
     A user who went on after a click was not satisfied; one who stopped was with probability
     sigma / (1 - gamma (1 - sigma)), and otherwise lost patience, as one who stopped after a skip did.
     """
+    check_fit(log, num_items, prior, iterations)
     K = log.slate.shape[1]
     sigma = np.full(num_items, 0.5)
     patience = np.array([gamma])
@@ -66,7 +72,7 @@ def fit_satisfaction(
     def passage() -> tuple[Floats, Floats]:
         return np.full(K, patience[0]), np.repeat((patience[0] * (1.0 - sigma))[:, None], K, axis=1)
 
-    def step(attraction: Floats, found: ChainStatistics) -> tuple[Floats, Floats, Floats]:
+    def step(attraction: Floats, found: ChainStatistics) -> tuple[Floats, Floats, Floats, float]:
         stopped = found.clicks - found.clicks_on
         satisfied = stopped * sigma / np.maximum(1.0 - patience[0] * (1.0 - sigma), 1e-300)
         if gamma < 1.0:
@@ -74,7 +80,15 @@ def fit_satisfaction(
             tried = found.skips.sum() + (found.clicks - satisfied).sum()
             patience[0] = next_rate(on, tried, prior, patience[0])
         sigma[:] = next_rate(satisfied, found.clicks, prior, sigma)
-        return next_rate(found.clicked, found.examined, prior, attraction), *passage()
+        attraction = next_rate(found.clicked, found.examined, prior, attraction)
+        nats = log_prior(prior, attraction, sigma, *(patience if gamma < 1.0 else ()))
+        return attraction, *passage(), nats
 
     fitted = fit_chain(log, num_items, np.full(num_items, 0.5), *passage(), step, iterations)
     return float(patience[0]), sigma, fitted
+
+
+def of_the_mean_click(satisfaction: Floats, log: "Log") -> float:
+    """The mean satisfaction (N,) of what was clicked, over the clicks of a log; over items without any."""
+    clicks = np.bincount(log.slate[log.clicked], minlength=len(satisfaction))
+    return float(np.average(satisfaction, weights=clicks if clicks.any() else None))

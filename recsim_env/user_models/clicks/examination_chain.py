@@ -25,7 +25,9 @@ import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Bools, Floats
+from recsim_env.user_models.clicks.checks import check_draws
 from recsim_env.user_models.clicks.response import Response
+from recsim_env.user_models.slots import sum_over_slots
 
 
 class ExaminationChain(ABC):
@@ -39,6 +41,7 @@ class ExaminationChain(ABC):
 
     def sample(self, attraction: Floats, u: Floats) -> Response:
         """See `ClickModel`; u (B, 2, K): attraction, then going on."""
+        check_draws(attraction, u, self.draws_per_slot)
         return sample_chain(attraction, *self.passage(attraction), u)
 
     def click_prob(self, attraction: Floats) -> Floats:
@@ -86,7 +89,7 @@ def conditional_click_prob_of_chain(
 def log_prob_of_clicks(conditional: Floats, clicked: Bools) -> Floats:
     """(B,) sum_k log P(C_k | clicks above) from P(C_k = 1 | clicks above) (B, K); -inf for the impossible."""
     with np.errstate(divide="ignore"):
-        return np.asarray(np.where(clicked, np.log(conditional), np.log1p(-conditional)).sum(axis=1))
+        return sum_over_slots(np.where(clicked, np.log(conditional), np.log1p(-conditional)))
 
 
 @njit(cache=True)

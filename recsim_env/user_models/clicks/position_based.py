@@ -14,7 +14,8 @@ import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Bools, Floats
-from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit
+from recsim_env.user_models.clicks.checks import check_draws, check_probability, check_slots
+from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, check_fit
 from recsim_env.user_models.clicks.examination_chain import log_prob_of_clicks
 from recsim_env.user_models.clicks.product_fit import fit_product
 from recsim_env.user_models.clicks.response import Response
@@ -31,6 +32,9 @@ class PositionBased:
 
     draws_per_slot = 2
 
+    def __post_init__(self) -> None:
+        check_probability("examination", self.examination, ndim=1)
+
     @classmethod
     def default(cls, num_slots: int) -> Self:
         """theta_k = k^-0.7, a usual fall of attention."""
@@ -38,18 +42,22 @@ class PositionBased:
 
     def sample(self, attraction: Floats, u: Floats) -> Response:
         """See `ClickModel`; u (B, 2, K): the first row decides what is examined, the second what attracts."""
+        check_draws(attraction, u, self.draws_per_slot)
         B, K = attraction.shape
+        check_slots("examination", len(self.examination), K)
         response = Response(np.empty((K, B), np.bool_).T, np.empty((K, B), np.bool_).T)
         look_and_click(attraction, self.examination, u[:, 0], u[:, 1], *response)
         return response
 
     def click_prob(self, attraction: Floats) -> Floats:
         """(B, K) theta_k a_k."""
-        return attraction * self.examination
+        return attraction * self.examine_prob(attraction)
 
     def examine_prob(self, attraction: Floats) -> Floats:
         """(B, K) theta_k."""
-        return np.broadcast_to(self.examination, attraction.shape)
+        K = attraction.shape[1]
+        check_slots("examination", len(self.examination), K)
+        return np.broadcast_to(self.examination[:K], attraction.shape)
 
     def conditional_click_prob(self, attraction: Floats, clicked: Bools) -> Floats:
         """(B, K) theta_k a_k: clicks above tell nothing."""
@@ -61,9 +69,10 @@ class PositionBased:
 
     @classmethod
     def fit(
-        cls, log: "Log", num_items: int, *, iterations: int = 50, prior: tuple[float, float] = PRIOR
+        cls, log: "Log", num_items: int, *, iterations: int | None = None, prior: tuple[float, float] = PRIOR
     ) -> ClickFit:
         """Expectation-maximisation from 1/2 everywhere: see `fit_product`; a slot's context is its rank."""
+        check_fit(log, num_items, prior, iterations)
         K = log.slate.shape[1]
         rank = np.broadcast_to(np.arange(K), log.slate.shape)
         examination, fitted = fit_product(log, num_items, rank, K, iterations, prior)

@@ -19,15 +19,20 @@ import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Floats, Ints
-from recsim_env.user_models.clicks.click_fit import check_iterations
+from recsim_env.user_models.clicks.click_fit import CONVERGED, MOST_STEPS, log_prior, remaining_gain
 
 if TYPE_CHECKING:
     from recsim_env.simulators.log import Log
 
 
 def fit_product(
-    log: "Log", num_items: int, context: Ints, num_contexts: int, iterations: int, prior: tuple[float, float]
-) -> tuple[Floats, tuple[Floats, Floats, Floats, float]]:
+    log: "Log",
+    num_items: int,
+    context: Ints,
+    num_contexts: int,
+    iterations: int | None,
+    prior: tuple[float, float],
+) -> tuple[Floats, tuple[Floats, Floats, Floats, bool, float]]:
     """The examination of every context, and the fields of a `ClickFit` after the model.
 
     Args:
@@ -36,11 +41,9 @@ def fit_product(
         context: (R, K), 0 to num_contexts - 1.
         num_contexts: how many there can be; one that never occurs keeps the mean of its prior,
             1/2 if it has none.
-        iterations: 1 or more.
+        iterations: steps; None for as many as it takes, up to `MOST_STEPS`.
         prior: pseudo successes and failures of every attraction and examination.
     """
-    log.check_items(num_items)
-    check_iterations(iterations)
     listed = log.slate >= 0
     key = log.slate[listed] * num_contexts + context[listed]
     clicks = log.clicked[listed]
@@ -55,12 +58,18 @@ def fit_product(
     shown, clicks_in = counts.astype(np.float64), clicked.astype(np.float64)
     item, where = np.divmod(cells, num_contexts)
     attraction, examination = np.full(num_items, 0.5), np.full(num_contexts, 0.5)
-    curve = np.empty(iterations)
-    for step in range(iterations):
-        curve[step] = one_step(item, where, shown, clicks_in, *prior, attraction, examination)
+    curve = np.empty(MOST_STEPS if iterations is None else iterations)
+    slots, nats = max(len(key), 1), np.empty(len(curve))
+    for step in range(MOST_STEPS if iterations is None else iterations):
+        nats[step] = log_prior(prior, attraction, examination)
+        likelihood = one_step(item, where, shown, clicks_in, *prior, attraction, examination)
+        curve[step], nats[step] = likelihood / slots, nats[step] + likelihood
+        converged = remaining_gain(nats[: step + 1]) < CONVERGED
+        if converged and iterations is None:
+            break
     attraction[np.bincount(item, minlength=num_items) == 0] = np.nan
     examinations = np.bincount(item, shown * examination[where], num_items).astype(np.float64)
-    return examination, (attraction, examinations, curve / max(len(key), 1), 1.0)
+    return examination, (attraction, examinations, curve[: step + 1], converged, 1.0)
 
 
 @njit(cache=True, error_model="numpy")

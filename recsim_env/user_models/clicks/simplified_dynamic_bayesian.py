@@ -9,10 +9,12 @@ Source: Chapelle, Zhang, "A dynamic Bayesian network click model for web search 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit
-from recsim_env.user_models.clicks.dynamic_bayesian import DynamicBayesian, fit_satisfaction
+from recsim_env.user_models.clicks.dynamic_bayesian import (
+    DynamicBayesian,
+    fit_satisfaction,
+    of_the_mean_click,
+)
 
 if TYPE_CHECKING:
     from recsim_env.simulators.log import Log
@@ -31,7 +33,7 @@ class SimplifiedDynamicBayesian(DynamicBayesian):
 
     @classmethod
     def fit(
-        cls, log: "Log", num_items: int, *, iterations: int = 50, prior: tuple[float, float] = PRIOR
+        cls, log: "Log", num_items: int, *, iterations: int | None = None, prior: tuple[float, float] = PRIOR
     ) -> ClickFit:
         """Expectation-maximisation from 1/2 everywhere, one sigma for each item; see `fit_satisfaction`.
 
@@ -39,4 +41,4 @@ class SimplifiedDynamicBayesian(DynamicBayesian):
         through the rest and liked nothing, which is what the model says.
         """
         _, satisfaction, fitted = fit_satisfaction(log, num_items, 1.0, iterations, prior)
-        return ClickFit(cls(float(np.mean(satisfaction))), *fitted, 1.0, satisfaction)
+        return ClickFit(cls(of_the_mean_click(satisfaction, log)), *fitted, 1.0, satisfaction)

@@ -16,7 +16,9 @@ import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Bools, Floats, Ints
-from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit
+from recsim_env.errors import InputError
+from recsim_env.user_models.clicks.checks import check_draws, check_probability, check_slots
+from recsim_env.user_models.clicks.click_fit import PRIOR, ClickFit, check_fit
 from recsim_env.user_models.clicks.examination_chain import log_prob_of_clicks
 from recsim_env.user_models.clicks.product_fit import fit_product
 from recsim_env.user_models.clicks.response import Response
@@ -33,6 +35,11 @@ class UserBrowsing:
 
     draws_per_slot = 2
 
+    def __post_init__(self) -> None:
+        check_probability("examination", self.examination, ndim=2)
+        if len(set(self.examination.shape)) != 1:
+            raise InputError(f"examination must have shape (K, K), got {self.examination.shape}")
+
     @classmethod
     def default(cls, num_slots: int) -> Self:
         """theta_{k,l} = (k - l)^-0.7: attention falls with the distance from the last click."""
@@ -41,7 +48,9 @@ class UserBrowsing:
 
     def sample(self, attraction: Floats, u: Floats) -> Response:
         """See `ClickModel`; u (B, 2, K): the first row decides what is examined, the second what attracts."""
+        check_draws(attraction, u, self.draws_per_slot)
         B, K = attraction.shape
+        check_slots("examination", len(self.examination), K)
         response = Response(np.empty((K, B), np.bool_).T, np.empty((K, B), np.bool_).T)
         browse(attraction, self.examination, u[:, 0], u[:, 1], *response)
         return response
@@ -53,12 +62,14 @@ class UserBrowsing:
     def examine_prob(self, attraction: Floats) -> Floats:
         """(B, K) sum_l P(the last click above k is l) theta_{k,l}."""
         B, K = attraction.shape
+        check_slots("examination", len(self.examination), K)
         prob = np.empty((K, B)).T
         sum_over_last_clicks(attraction, self.examination, prob)
         return prob
 
     def conditional_click_prob(self, attraction: Floats, clicked: Bools) -> Floats:
         """(B, K) a_k theta_{k,l} with the l that was seen."""
+        check_slots("examination", len(self.examination), attraction.shape[1])
         return attraction * self.examination[np.arange(attraction.shape[1]), last_click_above(clicked)]
 
     def log_prob(self, attraction: Floats, clicked: Bools) -> Floats:
@@ -67,9 +78,10 @@ class UserBrowsing:
 
     @classmethod
     def fit(
-        cls, log: "Log", num_items: int, *, iterations: int = 50, prior: tuple[float, float] = PRIOR
+        cls, log: "Log", num_items: int, *, iterations: int | None = None, prior: tuple[float, float] = PRIOR
     ) -> ClickFit:
         """Expectation-maximisation from 1/2 everywhere: see `fit_product`; a slot's context is (k, l)."""
+        check_fit(log, num_items, prior, iterations)
         K = log.slate.shape[1]
         context = np.arange(K) * K + last_click_above(log.clicked)
         examination, fitted = fit_product(log, num_items, context, K * K, iterations, prior)
