@@ -89,6 +89,58 @@ def test_bad_columns_are_named_with_row_and_remedy(columns: dict[str, Any], mess
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"user": np.array([5, 3, 3], np.uint64)}, r"user\[1\] = 3 comes after user 5: sort by user"),
+        ({"time": np.array([9, 2, 3], np.uint32)}, r"time\[1\] = 2.0 is before time\[0\] = 9.0"),
+        ({"user": np.array([1 << 63] * 3, np.uint64)}, r"user\[0\] = 9223372036854775808 does not fit int64"),
+        ({"seed": np.array([1, -1, 2])}, r"seed\[1\] = -1 does not fit uint64"),
+        (
+            {"time": np.array([0, 1, 2**60 + 1])},
+            r"time\[2\] = 1152921504606846977 does not fit float64 exactly",
+        ),
+        ({"episode": np.array([0, -1, 0])}, r"episode\[1\] = -1 is below 0: episodes and steps count from 0"),
+    ],
+)
+def test_numbers_that_would_be_changed_are_refused(columns: dict[str, Any], message: str) -> None:
+    good = {"user": [0, 0, 0], "time": [0, 1, 2], "slate": [[1], [2], [1]], "clicked": [[True]] * 3}
+    with pytest.raises(InputError, match=message):
+        Log(**{**good, **columns})
+
+
+def test_lists_and_any_integers_are_kept_in_one_type() -> None:
+    log = Log([0], np.array([2], np.int8), np.array([[3]], np.uint16), [[True]], seed=np.array([7]))
+    types = {name: column.dtype for name, column in log.columns().items()}
+    assert types == {
+        "user": np.int64, "time": np.float64, "slate": np.int64, "clicked": np.bool_, "seed": np.uint64
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("user", "item", "time", "message"),
+    [
+        ([0, 0], [1.7, 2.2], [0.0, 1.0], "item must hold integers, got float64"),
+        ([0.9, 0.2], [1, 2], [0.0, 1.0], "user must hold integers, got float64"),
+        (["1", "2"], [1, 2], [0.0, 1.0], "user must hold integers, got <U1"),
+        (
+            [0, 0],
+            [1, 2, 3],
+            [0.0, 1.0],
+            r"user, item and time must have one shape \(R,\), got .*'item': \(3,\)",
+        ),
+        ([0], [-1], [0.0], r"clicked\[0, 0\] = True clicks an empty slot"),
+    ],
+)
+def test_interactions_that_would_be_changed_are_refused(
+    user: Any, item: Any, time: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        Log.from_interactions(user, item, time)
+    with pytest.raises(InputError, match="a log has a column time: give one to sort by"):
+        Log.sorted(user=np.zeros(1, int), slate=np.zeros((1, 1), int))
+
+
 def test_columns_by_position_as_before() -> None:
     log = Log(*(GOOD[name] for name in ("user", "time", "slate", "clicked", "reward", "log_propensity")))
     assert log.slot_log_propensity is None
@@ -204,7 +256,7 @@ def test_pieces_follow_each_other_and_are_sorted_as_a_whole(tmp_path: Path) -> N
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:
     log, path = Log(**GOOD), tmp_path / "log.parquet"
-    wide = Log.from_interactions(np.zeros(1), np.zeros(1), np.zeros(1))
+    wide = Log.from_interactions([0], [0], [0.0])
     thin = Log(*(GOOD[name] for name in ("user", "time", "slate", "clicked")))
     path.write_text("the old file")
     for logs, message in (
@@ -247,6 +299,26 @@ def test_broken_files(tmp_path: Path) -> None:
     for place in (100, len(whole) // 3, len(whole) // 2):  # one bit, in the middle of the numbers
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         assert "make it again" in _refused(path)
+
+
+def test_every_flipped_byte_is_one_message_or_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    write_log(Log(**GOOD), path)
+    whole, log = path.read_bytes(), read_log(path)
+    for place in range(0, len(whole), 5):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            same = read_log(path)
+        except InputError:
+            continue
+        for name, column in log.columns().items():
+            assert_array_equal(same.columns()[name], column)
+
+
+def test_directories_are_no_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a directory: give the path of a file for the log"):
+        write_log(Log(**GOOD), tmp_path)
+    assert "is a directory: give the path of a log, such as" in _refused(tmp_path)
 
 
 def test_files_of_others_and_of_the_future(tmp_path: Path) -> None:

@@ -38,14 +38,16 @@ _REMEDY = {
 class Log:
     """R slates shown, sorted by user, then time; the columns from `reward` on are None where unknown.
 
-    A row may be repeated (a basket can hold the same product twice): `check_no_duplicates` is for logs
+    Columns may be given as any integers, numbers or flags, and are kept as int64 (seed: uint64), float64 and
+    bool. A row may be repeated (a basket can hold the same product twice): `check_no_duplicates` is for logs
     where that would be a mistake.
 
     Raises:
-        InputError: a column has the wrong shape or type; an id below -1; a click or a look at an empty
-            slot; a click without a look; a time, reward or attraction that is not a number; a
-            log-propensity that is not the logarithm of a positive probability; or rows that are not
-            sorted by user, then time. The message names the column, the row and the remedy.
+        InputError: a column has the wrong shape or type, or a number that does not fit its type; an id
+            below -1; a negative episode or step; a click or a look at an empty slot; a click without a
+            look; a time, reward or attraction that is not a number; a log-propensity that is not the
+            logarithm of a positive probability; or rows that are not sorted by user, then time. The
+            message names the column, the row and the remedy.
     """
 
     user: Ints  # (R,)
@@ -63,6 +65,8 @@ class Log:
     metadata: Mapping[str, Any] = field(default_factory=dict)  # what JSON holds: env_id, policy, ...
 
     def __post_init__(self) -> None:
+        for name, column in self.columns().items():
+            object.__setattr__(self, name, _kept(name, column, column_type(name)))
         if self.slate.ndim != 2 or self.slate.shape[1] == 0:
             raise InputError(
                 f"slate must have shape (R, K) with K of 1 or more, got {self.slate.shape}: "
@@ -87,15 +91,12 @@ class Log:
         self._check_order()
 
     def _check_column(self, name: str, column: Array) -> None:
-        shape = self.slate.shape if name in SLATE_SHAPED else (len(self.user),)
+        shape = self.slate.shape if name in SLATE_SHAPED else (len(self.slate),)
         if column.shape != shape:
             raise InputError(f"{name} must have shape {shape}, got {column.shape}")
-        kinds, wanted = ("b", "bool") if name in FLAGS else ("iu", "integers")
-        if name not in INTEGERS + FLAGS:
-            kinds, wanted = "fiu", "numbers"
-        if column.dtype.kind not in kinds:
-            raise InputError(f"{name} must hold {wanted}, got {column.dtype}: convert it with astype")
-        if name in LOG_PROPENSITIES:
+        if name in ("episode", "step"):
+            _refuse_outside(name, column, 0, np.inf, "is below 0: episodes and steps count from 0")
+        elif name in LOG_PROPENSITIES:
             complaint = "is not the logarithm of a positive probability: it must be finite, 0 at most"
             _refuse_outside(name, column, -LARGEST, ROUNDING, complaint)
         elif name == "attraction":
@@ -104,14 +105,14 @@ class Log:
             _refuse_outside(name, column, -LARGEST, LARGEST, "is not finite: mend or drop the row")
 
     def _check_order(self) -> None:
-        step = np.diff(self.user)
-        if (step < 0).any():
-            row = int(np.argmax(step < 0)) + 1
+        before = self.user[1:] < self.user[:-1]
+        if before.any():
+            row = int(np.argmax(before)) + 1
             raise InputError(
                 f"user[{row}] = {self.user[row]} comes after user {self.user[row - 1]}: "
                 "sort by user, then time, as Log.sorted does"
             )
-        backwards = (step == 0) & (np.diff(self.time) < 0)
+        backwards = (self.user[1:] == self.user[:-1]) & (self.time[1:] < self.time[:-1])
         if backwards.any():
             row = int(np.argmax(backwards)) + 1
             raise InputError(
@@ -125,23 +126,40 @@ class Log:
         """The log of (user, item, time) triples: slates of one item each, all clicked.
 
         Args:
-            user: (R,) user ids.
-            item: (R,) item ids, 0 or more.
+            user: (R,) user ids, integers.
+            item: (R,) item ids, integers of 0 or more.
             time: (R,) in any order; ties keep the order given.
+
+        Raises:
+            InputError: columns of different lengths or types; see the class.
         """
-        slate = np.asarray(item, np.int64)[:, None]
-        return cls.sorted(
-            user=np.asarray(user, np.int64),
-            time=np.asarray(time, np.float64),
-            slate=slate,
-            clicked=np.ones(slate.shape, np.bool_),
-        )
+        columns = {
+            name: np.asarray(column) for name, column in (("user", user), ("item", item), ("time", time))
+        }
+        lengths = {name: column.shape for name, column in columns.items()}
+        if len(set(lengths.values())) != 1 or columns["user"].ndim != 1:
+            raise InputError(f"user, item and time must have one shape (R,), got {lengths}")
+        slate = _kept("item", columns["item"], column_type("slate"))[:, None]
+        clicked = np.ones(slate.shape, np.bool_)
+        return cls.sorted(user=columns["user"], time=columns["time"], slate=slate, clicked=clicked)
 
     @classmethod
     def sorted(cls, *, metadata: Mapping[str, Any] | None = None, **columns: Array) -> "Log":
-        """The log of columns whose rows stand in any order; rows of one user and time keep theirs."""
+        """The log of columns whose rows stand in any order; rows of one user and time keep theirs.
+
+        Raises:
+            InputError: no user or time, or they differ in length; see the class.
+        """
+        for name in ("user", "time"):
+            if name not in columns:
+                raise InputError(f"a log has a column {name}: give one to sort by")
+        if np.shape(columns["user"]) != np.shape(columns["time"]):
+            shapes = np.shape(columns["user"]), np.shape(columns["time"])
+            raise InputError(f"user and time must have one shape, got {shapes[0]} and {shapes[1]}")
         order = np.lexsort((columns["time"], columns["user"]))
-        return cls(**{name: column[order] for name, column in columns.items()}, metadata=metadata or {})
+        return cls(
+            **{name: np.asarray(column)[order] for name, column in columns.items()}, metadata=metadata or {}
+        )
 
     def __len__(self) -> int:
         return len(self.user)
@@ -224,6 +242,30 @@ class Log:
             if len(ids) < 2:
                 found = f"one, {ids[0]}" if len(ids) else "none"
                 raise InputError(f"log must hold at least two {name}, got {found}: give a longer log")
+
+
+def column_type(name: str) -> np.dtype[Any]:
+    """The type a column is kept in: bool, int64 (uint64 of seeds) or float64."""
+    if name in FLAGS:
+        return np.dtype(np.bool_)
+    if name in INTEGERS:
+        return np.dtype(np.uint64 if name == "seed" else np.int64)
+    return np.dtype(np.float64)
+
+
+def _kept(name: str, column: Array, dtype: np.dtype[Any]) -> Array:
+    """A column in the type it is kept in; no copy where it has that already."""
+    values = np.asarray(column)
+    kinds, wanted = {"b": ("b", "bool"), "f": ("fiu", "numbers")}.get(dtype.kind, ("iu", "integers"))
+    if values.dtype.kind not in kinds and values.size:
+        raise InputError(f"{name} must hold {wanted}, got {values.dtype}: convert it with astype")
+    if values.dtype == dtype:
+        return values
+    kept = values.astype(dtype)
+    if values.dtype.kind in "iu":
+        lost = (kept.astype(values.dtype) != values) | ((kept < 0) != (values < 0))
+        _refuse(name, lost, values, f"does not fit {dtype} exactly")
+    return kept
 
 
 def _refuse(name: str, bad: Array, column: Array, complaint: str) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError
-from recsim_env.simulators.log import FLAGS, INTEGERS, LOG_PROPENSITIES, SLATE_SHAPED, Log
+from recsim_env.simulators.log import LOG_PROPENSITIES, SLATE_SHAPED, Log, column_type
 
 SCHEMA_VERSION = 1
 KEY = b"recsim_env.log"
@@ -59,6 +59,8 @@ def write_logs(logs: Iterable[Log], path: str | Path) -> int:
     path = Path(path)
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is not a directory: make it, or give another path for the log")
+    if path.is_dir():
+        raise InputError(f"{path} is a directory: give the path of a file for the log")
     part = path.with_name(path.name + ".part")
     rows, writer, schema, first = 0, None, None, None
     try:
@@ -126,7 +128,7 @@ def _pieces(path: Path, file: Any, metadata: dict[str, Any]) -> Iterator[Log]:
         for piece in range(max(1, file.num_row_groups)):
             try:
                 table = file.read_row_group(piece) if file.num_row_groups else file.schema_arrow.empty_table()
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no text
                 raise _damaged(path, error) from error
             columns = {name: _array(path, table.column(name), name) for name in table.column_names}
             try:
@@ -157,9 +159,7 @@ def _type(name: str, slate_size: int) -> Any:
     """The Arrow type of a column."""
     import pyarrow as pa
 
-    cell = pa.bool_() if name in FLAGS else pa.int64() if name in INTEGERS else pa.float64()
-    if name == "seed":
-        cell = pa.uint64()
+    cell = pa.from_numpy_dtype(column_type(name))
     return pa.list_(pa.field("element", cell, nullable=False), slate_size) if name in SLATE_SHAPED else cell
 
 
@@ -176,11 +176,10 @@ def _table(log: Log, schema: Any) -> Any:
     for column in schema:
         values = log.columns()[column.name]
         if column.name in SLATE_SHAPED:
-            cell = column.type.value_type
-            flat = pa.array(np.ascontiguousarray(values, cell.to_pandas_dtype()).reshape(-1))
+            flat = pa.array(np.ascontiguousarray(values).reshape(-1))
             arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=column.type))
         else:
-            arrays.append(pa.array(np.ascontiguousarray(values, column.type.to_pandas_dtype())))
+            arrays.append(pa.array(np.ascontiguousarray(values)))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -225,6 +224,8 @@ def _open(path: Path) -> tuple[Any, dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if path.is_dir():
+        raise InputError(f"{path} is a directory: give the path of a log, such as {path / 'log.parquet'}")
     if not path.is_file():
         part = path.with_name(path.name + ".part")
         hint = f", but {part.name} does: its writing goes on or was killed" if part.is_file() else ""
@@ -232,7 +233,7 @@ def _open(path: Path) -> tuple[Any, dict[str, Any]]:
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
         schema = file.schema_arrow
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, error) from error
     try:
         return file, _metadata(path, schema)
@@ -255,6 +256,10 @@ def _metadata(path: Path, schema: Any) -> dict[str, Any]:
     if version > SCHEMA_VERSION:
         raise InputError(
             f"{path} has log schema {version}, this version knows up to {SCHEMA_VERSION}: update recsim-env"
+        )
+    if version < 1 or slate_size < 1:
+        raise InputError(
+            f"{path} has log schema {version} and slates of {slate_size}, as no log has: make it again"
         )
     for name in REQUIRED:
         if name not in schema.names:
