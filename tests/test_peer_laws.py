@@ -5,6 +5,8 @@ import pytest
 
 from recsim_env.errors import InputError
 from recsim_env.user_models.preferences import (
+    Boredom,
+    RecLabBoredom,
     RecLabSatiation,
     RecSimInterest,
     SardineBoredom,
@@ -169,13 +171,6 @@ def test_boredom_changes_nothing_that_it_was_given():
     assert law.bored(once).tolist() == [[True, False, False], [False, False, False]]
 
 
-def test_a_click_on_a_topic_that_does_not_exist_is_refused():
-    law = SardineBoredom(3, 2, 4)
-    law.step(law.begin(1), np.array([[-1, 0]]), np.array([[False, True]]))
-    with pytest.raises(InputError, match=r"topics\[0, 1\] = 3 was clicked"):
-        law.step(law.begin(1), np.array([[0, 3]]), np.ones((1, 2), bool))
-
-
 @pytest.mark.parametrize("window", [1, 2, 5])
 def test_the_window_is_right_before_it_is_full(window):
     """EasyRL4Rec slices from t - N, negative for t < N: 1, 2, 2, 1, 5, 5, 5 steps at t = 1 .. 7, N = 5."""
@@ -187,3 +182,65 @@ def test_the_window_is_right_before_it_is_full(window):
             bored.append(bool(law.bored(state)[0, 0]))
         first = bored.index(True) + 1 if any(bored) else None
         assert first == (threshold if threshold <= window else None)
+
+
+# RecLab: boredom
+
+
+@pytest.mark.parametrize(("memory", "threshold"), [(1, 0), (4, 1), (6, 2), (3, 3)])
+def test_reclabs_boredom_is_that_of_a_list_of_items(memory, threshold):
+    B, K, C = 5, 3, 3
+    law, rng = RecLabBoredom(C, memory, threshold, 1.5), np.random.default_rng(9)
+    state, items = law.begin(B), [[] for _ in range(B)]
+    seen = set()
+    for _ in range(40):
+        topics, consumed = rng.integers(0, C, (B, K)), rng.random((B, K)) < 0.6
+        before = [column.copy() for column in state]
+        after = law.step(state, np.where(consumed, topics, -7), consumed)
+        assert all(np.array_equal(old, new) for old, new in zip(before, state, strict=True))
+        state = after
+        for b in range(B):
+            items[b] += topics[b][consumed[b]].tolist()
+        bored = [[items[b][-memory:].count(c) > threshold for c in range(C)] for b in range(B)]
+        assert np.array_equal(law.bored(state), bored)
+        assert np.array_equal(law.loss(state), np.where(bored, 1.5, 0.0))
+        seen |= set(np.ravel(bored).tolist())
+    assert seen == ({False} if threshold >= memory else {False, True})
+
+
+def test_reclabs_bored_users_rate_lower_by_the_penalty_and_their_mean_is_exact():
+    boredom, ratings = RecLabBoredom(2, 5, 1, 1.0), RecLabSatiation(Satiation(0.0, 0.0), noise=0.8)
+    state = boredom.step(boredom.begin(1), np.array([[0, 0]]), np.array([[True, True]]))
+    preference = np.array([[3.0, 3.0]]) - boredom.loss(state)
+    assert preference.tolist() == [[2.0, 3.0]]
+    sampled = ratings.rating(preference, np.zeros((1, 2)), normals(200_000, 2))
+    agree(sampled, ratings.mean_rating(preference, np.zeros((1, 2)))[0])
+
+
+@pytest.mark.parametrize("law", [Boredom(3, 1, 4, 5), SardineBoredom(3, 1, 4), RecLabBoredom(3, 4, 0, 1.0)])
+@pytest.mark.parametrize("topic", [-1, 3, 10**9])
+def test_a_click_on_a_topic_that_does_not_exist_is_refused(law, topic):
+    """It would be written outside an array."""
+    nothing, one = np.array([[False, False]]), np.array([[False, True]])
+    state = law.step(law.begin(1), np.array([[0, topic]]), nothing)  # anything where nothing is clicked
+    with pytest.raises(
+        InputError, match=rf"topics\[0, 1\] = {topic} was clicked and is not a topic: there are 3"
+    ):
+        law.step(state, np.array([[0, topic]]), one)
+    with pytest.raises(InputError, match=r"topics and clicked must have one shape \(B, K\)"):
+        law.step(state, np.array([[0]]), one)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ((0, 1, 1, 1.0), "num_topics must be at least 1, got 0"),
+        ((2, 0, 1, 1.0), "memory must be at least 1, got 0"),
+        ((2, 1, -1, 1.0), "threshold must be at least 0, got -1"),
+        ((2, 1, 1, -1.0), "penalty must be 0 or more and finite, got -1.0"),
+        ((2, 1, 1, np.nan), "penalty must be 0 or more and finite, got nan"),
+    ],
+)
+def test_reclabs_boredom_refuses(parameters, message):
+    with pytest.raises(InputError, match=message):
+        RecLabBoredom(*parameters)

@@ -3,6 +3,7 @@
 from recsim_env.user_models.preferences.boredom import Boredom, BoredomState
 from recsim_env.user_models.preferences.gaussian_process import GaussianProcess, Paths
 from recsim_env.user_models.preferences.random_walk import RandomWalk
+from recsim_env.user_models.preferences.reclab_boredom import RecLabBoredom, RecLabBoredomState
 from recsim_env.user_models.preferences.reclab_satiation import RecLabSatiation
 from recsim_env.user_models.preferences.recsim_interest import RecSimInterest
 from recsim_env.user_models.preferences.regime import RegimeSwitching
@@ -18,6 +19,8 @@ __all__ = [
     "GaussianProcess",
     "Paths",
     "RandomWalk",
+    "RecLabBoredom",
+    "RecLabBoredomState",
     "RecLabSatiation",
     "RecSimInterest",
     "RegimeRates",

@@ -12,7 +12,8 @@ Before the user has clicked `window` times, all their clicks count. (EasyRL4Rec'
 slice that begins below 0 while t < window, which sees one or two items where there are three.)
 
 SARDINE's "bored" users are nearly this law: they look back on steps and not on clicks, and a click on a topic
-that bores does not prolong it (`SardineBoredom`). Its users who churn are away while any topic bores.
+that bores does not prolong it (`SardineBoredom`). Its users who churn are away while any topic bores. In
+RecLab boredom is a penalty (`RecLabBoredom`).
 
 Source: Deffayet et al., "SARDINE: a simulator for automated recommendation in dynamic and interactive
 environments", 2024, section 3.
@@ -26,6 +27,7 @@ from numba import njit
 
 from recsim_env.arrays import Bools, Ints
 from recsim_env.errors import InputError
+from recsim_env.user_models.preferences.topics import check_topics
 
 
 class BoredomState(NamedTuple):
@@ -73,7 +75,11 @@ class Boredom:
             state: before it.
             topics: (B, K) of the slate, anything in empty slots.
             clicked: (B, K); clicks count from the top slot down.
+
+        Raises:
+            InputError: a clicked slot holds a topic that does not exist.
         """
+        check_topics(topics, clicked, self.num_topics)
         after = BoredomState(state.recent.copy(), state.place.copy(), np.maximum(state.left - 1, 0))
         note_clicks(topics, clicked, *after, self.threshold, self.duration)
         return after

@@ -8,7 +8,7 @@ With satiation s' = decay (s + consumed) (`Satiation`) and a user who likes topi
 
 since the mass beyond an end of the scale lies on it. (RecLab subtracts the satiation in its sampled rating,
 adds it in the "dense ratings" that its perfect baseline uses, and leaves the ends of the scale out there.)
-Its boredom, a penalty while a topic had more than n of the user's last m items, is not in here.
+Its boredom, a penalty while a topic had more than n of the user's last m items, is `RecLabBoredom`.
 
 Source: Krauth and others, "Do offline metrics predict online performance in recommender systems?", arXiv
 2011.07931, 2020; the user model: Leqi and others, "Rebounding bandits for modeling satiation effects",

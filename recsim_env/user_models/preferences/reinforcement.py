@@ -1,11 +1,9 @@
 """Interests that clicks pull: a click moves the user towards what was clicked, or away from it.
 
-    u' = u + rate (1 - |u . f| or 1) (f_mean - u or f_mean)        over the items clicked, f_mean their mean
+With f_d the mean of coordinate d over the clicked items that have it (f_kd != 0), two forms by name:
 
-Two forms are in use and offered by name:
-
-    "towards"  u'_d = u_d + rate (f_d - u_d) on the coordinates d that the clicked items have (f_d != 0)
-    "signed"   u'_d = u_d + rate s (1 - |u_d|) f_d with s = +1 with probability (u . f + 1) / 2, else -1:
+    "towards"  u'_d = u_d + rate (f_d - u_d)
+    "signed"   u'_d = u_d + rate s (1 - |u_d|) f_d, with s = +1 with probability (u . f + 1) / 2, else -1:
                a click may also put off
 
 A coordinate that no clicked item has does not move. Both are ours, after SARDINE and RecSim; their own laws,

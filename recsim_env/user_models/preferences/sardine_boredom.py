@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from recsim_env.arrays import Bools, Floats, Ints
 from recsim_env.errors import InputError
+from recsim_env.user_models.preferences.topics import check_topics
 
 
 class SardineBoredomState(NamedTuple):
@@ -79,13 +80,7 @@ class SardineBoredom:
         Raises:
             InputError: a clicked slot holds a topic that does not exist.
         """
-        unknown = clicked & ((topics < 0) | (topics >= self.num_topics))
-        if unknown.any():
-            row, slot = np.argwhere(unknown)[0]
-            raise InputError(
-                f"topics[{row}, {slot}] = {topics[row, slot]} was clicked and is not a topic: there are "
-                f"{self.num_topics} (0-{self.num_topics - 1})"
-            )
+        check_topics(topics, clicked, self.num_topics)
         after = SardineBoredomState(np.empty_like(state.recent), np.empty_like(state.left))
         move_window(*state, topics, clicked, self.threshold, *after)
         return after

@@ -2,7 +2,7 @@
 
     s'_c = memory (s_c + consumed_c),        worth of an item of topic c = value - factor s_c
 
-with one memory factor a step, or exp(-gap / time_constant) over gaps of time.
+with memory for a step, or memory^gap over a gap of time.
 
 RecLab's `Topics` has this law with factor `satiation_factor`, memory `satiation_decay` and topics as items.
 There the sampled rating subtracts the satiation and the "dense ratings" that its perfect baseline uses add
