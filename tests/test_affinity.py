@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from recsim_env.errors import InputError
 from recsim_env.user_models.affinity import (
     attraction_of_catalogue,
     attraction_of_slates,
@@ -12,6 +13,7 @@ from recsim_env.user_models.affinity import (
     listed,
     logits_of_slates,
     present,
+    top_attraction,
     top_items,
 )
 
@@ -183,3 +185,12 @@ def test_no_users_and_no_slots():
     interest, features, offset = users_and_items()
     assert attraction_of_slates(interest[:0], features, offset, np.empty((0, 3), np.int64)).shape == (0, 3)
     assert top_items(interest[:0], features, offset, 4).shape == (0, 4)
+
+
+@pytest.mark.parametrize("K", [0, 21, -1])
+def test_more_items_than_there_are_is_refused(K):
+    features, offset = np.ones((20, 2), np.float32), np.zeros(20, np.float32)
+    with pytest.raises(InputError, match=rf"K must be from 1 to the number of items \(20\), got {K}"):
+        top_items(np.ones((1, 2), np.float32), features, offset, K)
+    with pytest.raises(InputError, match=rf"K must be from 1 to the number of items \(20\), got {K}"):
+        top_attraction(np.ones((1, 2), np.float32), np.ascontiguousarray(features.T), offset, K)

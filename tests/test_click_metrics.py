@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from recsim_env.errors import InputError
 from recsim_env.evaluation.click_metrics import (
     conditional_perplexity,
     log_likelihood,
@@ -66,3 +67,21 @@ def test_the_clip_is_one_in_a_million_unless_said_otherwise() -> None:
     clicked, never = np.ones((1, 1), np.bool_), np.zeros((1, 1))
     assert log_likelihood(clicked, never) == (pytest.approx(math.log(1e-6), rel=1e-14), 0.0)
     assert conditional_perplexity(clicked, never).value == pytest.approx(1e6, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"prob": PROB + 0.9}, r"probability\[\d, \d\] = 1\.\d+ is not in \[0, 1\]"),
+        ({"prob": np.full(PROB.shape, np.nan)}, r"probability\[0, 0\] = nan is not in \[0, 1\]"),
+        ({"prob": PROB[0]}, r"must have one shape \(R, K\), got"),
+        ({"clip": 0.6}, "clip must be above 0 and below 1/2, got 0.6"),
+        ({"clip": -1.0}, "clip must be above 0 and below 1/2, got -1.0"),
+        ({"listed": np.zeros(PROB.shape, np.bool_)}, "listed must hold a slot, got none"),
+    ],
+)
+@pytest.mark.parametrize("function", [log_likelihood, conditional_perplexity, perplexity, perplexity_by_rank])
+def test_what_cannot_be_scored_is_refused(function, changes, message) -> None:
+    settings = dict(changes)
+    with pytest.raises(InputError, match=message):
+        function(CLICKED, settings.pop("prob", PROB), **settings)

@@ -114,3 +114,22 @@ def test_the_chance_of_a_return_is_what_the_hazard_adds_up_to():
     total, _ = integrate.quad(lambda t: returns.hazard(np.array([1]), np.array([t]))[0], 4.0, 9.0)
     chance = returns.return_prob(np.array([1]), np.array([4.0]), np.array([5.0]))
     np.testing.assert_allclose(chance, 1.0 - np.exp(-total), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("first", "growth", "miss"), [(1e-30, 1e4, 1e-3), (1e-12, 50.0, 0.01), (0.1, 2.0, 0.5)]
+)
+def test_the_mean_of_leaving_after_bad_slates_where_chances_grow_fast(first, growth, miss):
+    """Against the linear equations of the run length, whose chance is certain at the last."""
+    law, runs = LeavingAfterBadSlates(first, growth), 60
+    chance = law.chance(np.arange(1, runs + 1))
+    certain = int(np.argmax(chance >= 1.0)) + 1
+    # m_r = 1 + (1 - miss) m_0 + miss (1 - chance(r + 1)) m_(r+1), solved from the far end as a + b m_0
+    a, b = 0.0, 0.0
+    for r in range(certain - 1, -1, -1):
+        stay = miss * (1.0 - chance[r])
+        a, b = 1.0 + stay * a, (1.0 - miss) + stay * b
+    left = 0.0  # 1 - b without cancellation
+    for r in range(certain - 1, -1, -1):
+        left = miss * (chance[r] + (1.0 - chance[r]) * left)
+    np.testing.assert_allclose(law.mean_slates(miss), a / left, rtol=1e-9)

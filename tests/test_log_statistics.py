@@ -92,6 +92,14 @@ def test_return_rate_by_hand() -> None:
     assert_allclose(rate.rate.value, [1 / (6 + 5 + 5 + 6), 1 / (4 + 14), 0, np.nan])
 
 
+def test_return_rate_on_a_clock_that_counts() -> None:
+    """Gaps of exactly 1 have spent their time below 1: they are no returns without exposure above it."""
+    nobody, time = np.zeros(10, int), np.arange(10.0)
+    rate = repeat_gap_curve(nobody, nobody, time, np.array([0.0, 1.0, 2.0]))
+    assert_array_equal(rate.returns, [9, 0])
+    assert_allclose(rate.rate.value, [1.0, np.nan])
+
+
 def test_return_rate_recovers_a_rate_that_falls() -> None:
     rng = np.random.default_rng(2)
     # returns to one item by a hazard of 2 below gap 1 and 0.5 above: users independent, many returns

@@ -288,3 +288,12 @@ def test_parameters_out_of_range_are_refused() -> None:
         TwoStageMemory(temperature=0.0)
     with pytest.raises(InputError, match="decay must be 0 or more, got nan"):
         TwoStageMemory(decay=math.nan)
+
+
+def test_a_gate_that_grows_steeply_is_a_probability_and_no_items_are_no_choice() -> None:
+    steep = TwoStageMemory(0.5, repeat_growth=400.0)
+    assert steep.repeat_prob(np.array([0, 1, 100])).tolist() == [0.0, 0.5, 1.0]
+    assert TwoStageMemory(1.0, repeat_growth=-400.0).repeat_prob(np.array([5])).tolist() == [1.0]
+    nothing = np.empty((3, 0))
+    taken = TwoStageMemory().sample(nothing, nothing > 0, nothing, np.zeros(3))
+    assert taken.tolist() == [-1, -1, -1]

@@ -80,3 +80,26 @@ def test_a_chain_that_is_none_is_refused():
         RegimeSteps(np.eye(2), np.eye(2)).stationary()
     with pytest.raises(InputError, match=r"gap\[0\] = inf"):
         RegimeRates(LIKES, RATE).move(np.zeros(1, int), np.array([np.inf]), np.zeros(1))
+
+
+@pytest.mark.parametrize("S", [4, 20])
+def test_a_law_does_not_depend_on_the_batch(S):
+    rng = np.random.default_rng(S)
+    rate = rng.random((S, S))
+    np.fill_diagonal(rate, 0.0)
+    np.fill_diagonal(rate, -rate.sum(axis=1))
+    steps = rng.dirichlet(np.ones(S), S)
+    regime, gap = rng.integers(0, S, 60), rng.exponential(3.0, 60)
+    for chain, gaps in (
+        (RegimeRates(np.eye(S), rate), gap),
+        (RegimeSteps(np.eye(S), steps), np.ceil(gap).astype(np.int64)),
+    ):
+        together = chain.transition_prob(regime, gaps)
+        for b in range(60):
+            alone = chain.transition_prob(regime[b : b + 1], gaps[b : b + 1])
+            np.testing.assert_array_equal(alone[0], together[b])
+
+
+def test_a_chain_without_regimes_is_refused():
+    with pytest.raises(InputError, match=r"preferences must have shape \(S, D\), S of 1 or more"):
+        RegimeRates(np.empty((0, 2)), np.empty((0, 0)))

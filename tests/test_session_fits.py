@@ -197,3 +197,10 @@ BAD = [
 def test_bad_logs_and_arguments(fit, message):
     with pytest.raises(InputError, match=message):
         fit()
+
+
+def test_no_gap_reaches_from_one_episode_into_the_next():
+    rows = {"user": np.zeros(6, int), "time": np.array([0.0, 1.0, 3.0, 100.0, 101.0, 104.0])}
+    slate, episode = np.zeros((6, 1), int), np.array([0, 0, 0, 1, 1, 1])
+    one_life, two = (Log(**rows, slate=slate, clicked=slate == 0, episode=e) for e in (None, episode))
+    assert (fit_gaps(one_life).num_gaps, fit_gaps(two).num_gaps) == (5, 4)

@@ -210,3 +210,11 @@ BAD = [
 def test_bad_parameters(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_hazards_of_extreme_times_are_numbers():
+    returns = LogNormalReturns(np.array([1e-10]), np.array([1.0]))
+    with np.errstate(all="raise"):
+        hazard = returns.hazard(np.zeros(1, np.int64), np.array([1e300]))
+    # far out the hazard is ln(t / median) / (sigma^2 t)
+    np.testing.assert_allclose(hazard * 1e300, np.log(1e300) - np.log(1e-10), rtol=1e-2)

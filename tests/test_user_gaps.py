@@ -147,3 +147,8 @@ def test_raters_of_films_come_in_bursts():
     fit = fit_user_gaps(read_interactions(REAL / "ml-100k").log)
     assert abs(fit.common_shape - 0.198) < 0.01
     assert fit.bursty.mean() > 0.4 > 0.2 > fit.regular.mean()
+
+
+def test_an_empty_log_is_refused():
+    with pytest.raises(InputError, match="a fit needs a user with three visits or more"):
+        fit_user_gaps(Log.from_interactions(*np.zeros((2, 0), int), np.zeros(0)))

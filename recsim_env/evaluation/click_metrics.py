@@ -3,7 +3,8 @@
 Each function says what it averages over, because papers differ. A model that gives probability 0 to what
 happened (the cascade, to a second click) would make all of them infinite: probabilities are clipped to
 [clip, 1 - clip], and `coverage` says how much of the log needed no clip. Never report the one without the
-other.
+other. All raise an InputError for arrays of different shapes, with nothing listed, for numbers that are no
+probabilities, and for a clip outside (0, 1/2).
 """
 
 from typing import NamedTuple
@@ -11,8 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from recsim_env.arrays import Bools, Floats
+from recsim_env.errors import InputError
 
 CLIP = 1e-6
+ROUNDING = 1e-9  # how far outside [0, 1] a probability may come out of a computation
 
 
 class ClickScore(NamedTuple):
@@ -71,6 +74,17 @@ def _happened(clicked: Bools, prob: Floats, listed: Bools | None, clip: float) -
     """(R, K) the clipped probability of what happened, the coverage, and the slots that count."""
     if listed is None:
         listed = np.ones(clicked.shape, np.bool_)
+    if clicked.ndim != 2 or not clicked.shape == prob.shape == listed.shape:
+        shapes = f"{clicked.shape}, {prob.shape} and {listed.shape}"
+        raise InputError(f"clicked, probabilities and listed must have one shape (R, K), got {shapes}")
+    if not listed.any():
+        raise InputError("listed must hold a slot, got none: there is nothing to score")
+    if not 0.0 < clip < 0.5:
+        raise InputError(f"clip must be above 0 and below 1/2, got {clip}")
+    outside = listed & ~((prob >= -ROUNDING) & (prob <= 1.0 + ROUNDING))
+    if outside.any():
+        row, slot = np.argwhere(outside)[0]
+        raise InputError(f"probability[{row}, {slot}] = {prob[row, slot]} is not in [0, 1]")
     happened = np.where(clicked, prob, 1.0 - prob)
     coverage = float(np.mean(~((happened <= 0.0) & listed).any(axis=1)))
     return np.clip(happened, clip, 1.0 - clip), coverage, listed

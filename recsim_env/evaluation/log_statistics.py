@@ -152,7 +152,8 @@ def repeat_gap_curve(user: Array, item: Array, time: Array, edges: Array) -> Ret
     exposure = np.empty((U, len(edges) - 1))
     for j, (low, high) in enumerate(pairwise(edges)):
         exposure[:, j] = np.bincount(place, np.clip(gap - low, 0, high - low), U)
-    returns = histogram_by_user(place[returned], edges, gap[returned], U)
+    # a gap of just edges[j+1] has spent its time in bin j: here bins are edges[j] < gap <= edges[j+1]
+    returns = histogram_by_user(place[returned], -edges[::-1], -gap[returned], U)[:, ::-1]
     return ReturnRate(edges, ratio_over_users(returns, exposure), returns.sum(axis=0).astype(np.int64))
 
 

@@ -48,7 +48,7 @@ def split_sessions(user: Array, time: Array, gap: float) -> Ints:
 class Sessions:
     """S visits, by user, then time (or, where ids were given, then id)."""
 
-    user: Ints  # (S,) ids
+    user: Array  # (S,) ids, of the type given
     length: Ints  # (S,) events
     mean: Estimate  # events / visits
 
@@ -90,10 +90,10 @@ def given_session_lengths(user: Array, session: Array) -> Sessions:
     length = np.diff(np.append(first, len(order)))
     owner = order[first]  # a row of every visit
     mean = ratio_over_users(np.bincount(place), np.bincount(place[owner]))
-    return Sessions(np.asarray(user)[owner].astype(np.int64), length, mean)
+    return Sessions(np.asarray(user)[owner], length, mean)
 
 
-def visit_gaps(user: Array, time: Array, session_gap: float = 0.0) -> tuple[Ints, Floats]:
+def visit_gaps(user: Array, time: Array, session_gap: float = 0.0) -> tuple[Array, Floats]:
     """User and length of every pause between two visits of one user, (G,) each, by user, then time.
 
     A pause runs from the last event of one visit to the first of the next, so all are longer than
@@ -113,7 +113,7 @@ def visit_gaps(user: Array, time: Array, session_gap: float = 0.0) -> tuple[Ints
     pause = (np.diff(session[order]) != 0) & (user[1:] == user[:-1])
     if not pause.any():
         raise InputError("gaps need a user with two visits, but no user of this log comes back")
-    return user[1:][pause].astype(np.int64), np.diff(time)[pause]
+    return user[1:][pause], np.diff(time)[pause]
 
 
 def gap_quantiles(user: Array, time: Array, q: Array, session_gap: float = 0.0) -> Estimate:

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.errors import InputError
 
 MOST_COUNTED = 64  # beyond, sorting is faster than counting
 
@@ -46,8 +47,12 @@ def logits_of_slates(interest: Array, features: Array, offset: Array, slates: In
 def top_items(interest: Array, features: Array, offset: Array, K: int) -> Ints:
     """(B, K) the items of the highest attraction, highest first; ties by the lower number.
 
-    Args: as of `attraction_of_slates`; K is 1 to N.
+    Args: as of `attraction_of_slates`, finite; K is 1 to N.
+
+    Raises:
+        InputError: another K.
     """
+    _check_count(K, len(features))
     best, highest = np.empty((len(interest), K), np.int64), np.empty((len(interest), K), np.float32)
     fill_top_items(interest, np.ascontiguousarray(features.T), offset, best, highest)
     return best
@@ -56,11 +61,21 @@ def top_items(interest: Array, features: Array, offset: Array, K: int) -> Ints:
 def top_attraction(interest: Array, columns: Array, offset: Array, K: int) -> Floats:
     """(B, K) the highest attractions of the catalogue, highest first.
 
-    Args: as of `attraction_of_slates`, but columns (D, N) are the features transposed, contiguous.
+    Args: as of `attraction_of_slates`, finite, but columns (D, N) are the features transposed, contiguous; K
+        is 1 to N.
+
+    Raises:
+        InputError: another K.
     """
+    _check_count(K, columns.shape[1])
     best, highest = np.empty((len(interest), K), np.int64), np.empty((len(interest), K), np.float32)
     fill_top_items(interest, columns, offset, best, highest)
     return attraction_of_logits(highest)
+
+
+def _check_count(K: int, num_items: int) -> None:
+    if not 1 <= K <= num_items:
+        raise InputError(f"K must be from 1 to the number of items ({num_items}), got {K}")
 
 
 def attraction_of_catalogue(interest: Array, features: Array, offset: Array) -> Floats:
@@ -119,8 +134,9 @@ def fill_sigmoid(logit: Array, attraction: Floats) -> None:
 def sigmoid(logit: Array, shown: Bools, power: Floats, attraction: Floats) -> None:
     """Write shown / (1 + exp(-logit)), all (B,), in double precision; relative error below 1e-12.
 
-    exp by a power of two and Taylor's series, in loops without calls, which the compiler runs several users
-    at a time: twice as fast as a call of the C library for each. power (B,) is scratch.
+    Logits are finite; beyond +-693 they count as that (1e-301). exp by a power of two and Taylor's series, in
+    loops without calls, which the compiler runs several users at a time: twice as fast as a call of the C
+    library for each. power (B,) is scratch.
     """
     bits = power.view(np.int64)
     for b in range(len(logit)):

@@ -67,6 +67,8 @@ class FittedCascadeMDP:
             InputError: none of them is in the vocabulary.
         """
         items = np.unique(np.asarray(basket, np.int64))
+        if len(items) == 0:
+            raise InputError("basket must hold an item that the fit knows, got none")
         whole = csr_array(np.ones((1, len(items))))
         visit = Visits(np.zeros(1, np.int64), items, whole).restricted_to(self.vocabulary)
         if len(visit) == 0:

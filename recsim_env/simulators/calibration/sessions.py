@@ -22,6 +22,7 @@ from scipy.optimize import minimize
 
 from recsim_env.arrays import Bools, Floats, Ints
 from recsim_env.errors import InputError
+from recsim_env.simulators.calibration.user_gaps import visit_starts
 from recsim_env.simulators.log import Log
 from recsim_env.user_models.sessions import GammaGaps, LogNormalReturns
 
@@ -64,7 +65,8 @@ def fit_gaps(log: Log, visit_gap: float = 0.0, *, end: float | None = None) -> G
     beside the mean.
 
     Args:
-        log: rows of any number of users; clicks do not matter.
+        log: rows of any number of users; clicks do not matter. Episodes, where the log has them, are separate
+            lives: no gap reaches from one into the next.
         visit_gap: 0 or more, in the unit of the log's times.
         end: when the watching ended, for all users; the last gap of each is cut there, and without this the
             gaps that are seen are too short on average. None where users were watched for a number of visits,
@@ -77,10 +79,8 @@ def fit_gaps(log: Log, visit_gap: float = 0.0, *, end: float | None = None) -> G
         raise InputError(f"visit_gap must be 0 or more and finite, got {visit_gap}")
     if end is not None:
         log.check_not_after(end)
-    same_user = np.diff(log.user) == 0
-    begins = np.append(True, ~same_user | (np.diff(log.time) > visit_gap))[: len(log)]
-    user, time = log.user[begins], log.time[begins].astype(np.float64)
-    again = np.diff(user) == 0
+    start, follows = visit_starts(log, visit_gap)
+    time, again = log.time[start], follows[1:]
     gap = np.diff(time)[again]
     if len(gap) < 2:
         raise InputError(
@@ -103,8 +103,8 @@ def fit_gaps(log: Log, visit_gap: float = 0.0, *, end: float | None = None) -> G
             return whole + float(np.log(law.survival(cut)).sum()) if len(cut) else whole
 
     spread = max(np.log(mean) - mean_log, 1e-6)  # 1 / (2 shape), nearly
-    start = np.array([np.log(mean + cut.sum() / n), np.log(np.clip(0.5 / spread, *SHAPES))])
-    theta, error, converged, on_bound = _maximise(log_likelihood, start, SHAPES, n + len(cut))
+    first = np.array([np.log(mean + cut.sum() / n), np.log(np.clip(0.5 / spread, *SHAPES))])
+    theta, error, converged, on_bound = _maximise(log_likelihood, first, SHAPES, n + len(cut))
     law = GammaGaps(float(np.exp(theta[0])), float(np.exp(theta[1])))
     return GapFit(law, np.exp(theta) * error, converged, on_bound, n, len(cut))
 

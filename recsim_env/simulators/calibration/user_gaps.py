@@ -117,7 +117,7 @@ def fit_user_gaps(log: Log, *, visit_gap: float = 0.0) -> UserGapFit:
 
 def same_life(log: Log) -> Bools:
     """(R,) whether the row before is of the same user, and episode where there are any."""
-    same = np.append(False, log.user[1:] == log.user[:-1])
+    same = np.append(False, log.user[1:] == log.user[:-1])[: len(log)]
     if log.episode is not None:
         same[1:] &= log.episode[1:] == log.episode[:-1]
     return same

@@ -30,7 +30,7 @@ Review 111, 2004; Tran et al., "Transformers Meet ACT-R", RecSys 2024 (spreading
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
@@ -187,9 +187,8 @@ class TwoStageMemory:
         Args:
             num_known: (...,) L, 0 or more.
         """
-        odds = (np.maximum(num_known, 1) / self.repeat_reference) ** self.repeat_growth
-        prob = self.repeat * odds / (self.repeat * odds + 1.0 - self.repeat)
-        return np.asarray(np.where(np.asarray(num_known) > 0, prob, 0.0))
+        growth = self.repeat_growth * np.log(np.maximum(num_known, 1) / self.repeat_reference)
+        return np.asarray(np.where(np.asarray(num_known) > 0, expit(logit(self.repeat) + growth), 0.0))
 
     def choice_prob(self, activation: Floats, known: Bools) -> Floats:
         """(B, L) P(i | a known item); rows of 0 for users who know nothing.
@@ -231,6 +230,8 @@ class TwoStageMemory:
             novelty: (B, L).
             u: (B,) uniforms: the first item whose cumulative probability exceeds u is taken.
         """
+        if activation.shape[1] == 0:
+            return np.full(len(activation), -1)
         cumulative = self.item_prob(activation, known, novelty).cumsum(axis=1)
         total = cumulative[:, -1:]
         column = (cumulative <= u[:, None] * total).sum(axis=1)

@@ -44,7 +44,7 @@ def strengths_of_traces(
 ) -> None:
     """Write the approximate strength (L,) of songs of which the number, first and last of plays are known.
 
-    The last play counts exactly, the n - 1 others as if spread evenly between the two:
+    For d below 1. The last play counts exactly, the n - 1 others as if spread evenly between the two:
 
         t_1^-d + (n-1) (t_n^(1-d) - t_1^(1-d)) / ((1-d) (t_n - t_1))
 
@@ -121,7 +121,10 @@ def raise_to_power(values: Floats, exponent: float, work: Floats) -> None:
 
 @njit(cache=True, error_model="numpy")
 def raise_to_power_single(values: Array, exponent: float, work: Array) -> None:
-    """The same for float32 values and scratch, with shorter series; relative error below 1e-5."""
+    """The same for float32 values and scratch, with shorter series; relative error below 1e-5.
+
+    Values from 1e-30, and powers between 2^-126 and 2^127: the world bounds temperature and ages so.
+    """
     L = len(values)
     mantissa, binary, power = work[0], work[1], work[2]  # of which the first L entries are used
     mantissa_bits, binary_bits, power_bits = (

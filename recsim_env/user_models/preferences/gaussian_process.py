@@ -77,7 +77,10 @@ class GaussianProcess:
         return Paths(z[:, :R] / self.length_scale, cosine, sine)
 
     def interest(self, paths: Paths, user: Ints, time: Floats) -> Array:
-        """(B, D) float32 interests of these users (B,) at these times (B,)."""
+        """(B, D) float32 interests of these users (B,) at these times (B,).
+
+        Times within 10^9 length scales of 0; the angle of a far one has no digits left.
+        """
         outputs = np.empty((len(user), self._outputs), np.float32)
         evaluate(*paths, user, time, outputs)
         if self.num_interests == 1:

@@ -16,6 +16,7 @@ dynamics as a user model: RecSim NG (2021).
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from recsim_env.arrays import Bools, Floats, Ints
 from recsim_env.errors import InputError
@@ -142,11 +143,23 @@ def _times_powers(row: Floats, matrix: Floats, power: Ints) -> Floats:
     """Each row (B, S) times the matrix (S, S) to its own power (B,), bit by bit of the power."""
     left = power.copy()
     while left.any():
-        row = np.where((left & 1).astype(np.bool_)[:, None], row @ matrix, row)
+        row = np.where((left & 1).astype(np.bool_)[:, None], times(row, matrix), row)
         matrix = matrix @ matrix
         matrix = matrix / matrix.sum(axis=1, keepdims=True)  # rounding must not be squared again and again
         left >>= 1
     return row
+
+
+@njit(cache=True)
+def times(rows: Floats, matrix: Floats) -> Floats:
+    """(B, S) rows times the matrix (S, S); `@` adds in an order that depends on how many rows there are."""
+    B, S = rows.shape
+    product = np.zeros((B, S))
+    for b in range(B):
+        for s in range(S):
+            for t in range(S):
+                product[b, t] += rows[b, s] * matrix[s, t]
+    return product
 
 
 def _uniformised(row: Floats, jump: Floats, expected: Floats) -> Floats:
@@ -154,7 +167,7 @@ def _uniformised(row: Floats, jump: Floats, expected: Floats) -> Floats:
     weight = np.exp(-expected)[:, None]
     total = weight * row
     for n in range(1, 20):  # 1/20! < 2^-53
-        row = row @ jump
+        row = times(row, jump)
         weight = weight * expected[:, None] / n
         total = total + weight * row
     return total
@@ -178,8 +191,8 @@ def _stationary(rate: Floats) -> Floats:
 
 def _check_shape(name: str, matrix: Floats, preferences: Floats) -> None:
     S = len(preferences)
-    if preferences.ndim != 2 or matrix.shape != (S, S):
+    if preferences.ndim != 2 or S == 0 or matrix.shape != (S, S):
         raise InputError(
-            f"preferences must have shape (S, D) and {name} (S, S), "
+            f"preferences must have shape (S, D), S of 1 or more, and {name} (S, S), "
             f"got {preferences.shape} and {matrix.shape}"
         )

@@ -156,7 +156,9 @@ class LeavingAfterBadSlates:
         if self.growth == 1.0:  # the same chance after every bad slate
             return 1.0 / (miss_prob * self.first)
         reached, slates, left, n = 1.0, 0.0, 0.0, 1
-        while reached > 1e-17 * slates:
+        chance = 0.0
+        # where chances grow faster than users get fewer, later terms still matter to those who left
+        while reached > 1e-17 * slates or (chance < 1.0 and reached > 1e-17 * left):
             chance = float(self.chance(np.array([n]))[0])
             slates += reached
             left += reached * miss_prob * chance

@@ -53,12 +53,16 @@ class LogNormalReturns:
     def log_density(self, category: Ints, time: Floats) -> Floats:
         """Log-density of return times above 0."""
         sigma = self.deviation[category]
-        z = np.log(time / self.median[category]) / sigma
-        return np.asarray(-0.5 * (z * z + np.log(2.0 * np.pi)) - np.log(sigma * time))
+        z = self._standardised(category, time)
+        return np.asarray(-0.5 * (z * z + np.log(2.0 * np.pi)) - np.log(sigma) - np.log(time))
 
     def log_survival(self, category: Ints, time: Floats) -> Floats:
         """Log of P(the need is not back yet)."""
-        return np.asarray(log_ndtr(-np.log(time / self.median[category]) / self.deviation[category]))
+        return np.asarray(log_ndtr(-self._standardised(category, time)))
+
+    def _standardised(self, category: Ints, time: Floats) -> Floats:
+        """(log t - mu) / sigma; the quotient t / median could overflow."""
+        return np.asarray((np.log(time) - np.log(self.median[category])) / self.deviation[category])
 
     def hazard(self, category: Ints, time: Floats) -> Floats:
         """lambda_c(t)."""
