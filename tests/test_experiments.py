@@ -255,7 +255,7 @@ def test_bad_commands(tmp_path, capsys):
         ([*mdp, "--bonus-scale", "nan"], "bonus_scale must be positive, got nan"),
         ([*mdp, "--seed", "-1"], "seed must be 0 or more"),
         ([*mdp, "--world", "num_states"], "world must be name=value"),
-        ([*mdp, "--world", "num_sates=3"], "engagement_ladder has no parameter 'num_sates'"),
+        ([*mdp, "--world", "num_sates=3"], "there is no parameter 'num_sates': did you mean num_states"),
         ([*mdp, "--world", "horizon=0"], "horizon must be at least 1"),
         ([*mdp, "--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["run", "cascade_mpd"], "cascade_mdp"),

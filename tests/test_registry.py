@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from inspect import signature
 from pathlib import Path
 
 import gymnasium as gym
@@ -15,6 +16,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import recsim_env  # noqa: F401
+from recsim_env.envs.describe import builder
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.world import repeat_rows
@@ -312,7 +314,7 @@ def test_info_tells_what_the_user_did(env_id):
 
 
 BAD = [
-    (lambda a, N: a[:, :-1], "slates must have shape"),
+    (lambda a, N: a[:, :-1], "(slates|action) must have shape"),
     (lambda a, N: a.astype(float), "slates must hold integers, got float64"),
     (
         lambda a, N: np.where(np.arange(a.shape[1]) == 1, N + 1, a),
@@ -340,7 +342,7 @@ def test_bad_slates(env_id, spoil, message):
 
 
 def test_bad_arguments():
-    with pytest.raises(InputError, match="engagement_ladder has no parameter 'num_states_'"):
+    with pytest.raises(InputError, match="there is no parameter 'num_states_': did you mean num_states"):
         gym.make("CascadeRec-v0", num_states_=3)
     with pytest.raises(InputError, match="num_states must be at least 2, got 1"):
         gym.make("CascadeRec-v0", num_states=1)
@@ -355,6 +357,108 @@ def test_bad_arguments():
         env.reset(seed=1 << 65)
     with pytest.raises(InputError, match="seed must be one integer or 3 of them, got 2"):
         gym.make_vec("CascadeRec-v0", num_envs=3).reset(seed=[1, 2])
+
+
+@pytest.mark.parametrize(
+    ("env_id", "parameters", "message"),
+    [
+        (
+            "SlateRec-v0",
+            {"interest_observed": "False"},
+            "interest_observed must be True or False, got 'False'",
+        ),
+        ("SlateRec-v0", {"slate_size": 3.0}, "slate_size must be a whole number, got 3.0"),
+        ("SlateRec-v0", {"slate_size": True}, "slate_size must be a whole number, got True"),
+        ("SlateRec-v0", {"clicks": 3}, "clicks must be text, got 3"),
+        ("SlateRec-v0", {"sharpness": "x"}, "sharpness must be a number, got 'x'"),
+        ("SlateRec-v0", {"sharpness": float("nan")}, "sharpness must be a number, got nan"),
+        ("SlateRec-v0", {"candidates": 2.5}, "candidates must be a whole number or None, got 2.5"),
+        ("SlateRec-v0", {"calibration": 3}, "calibration must be text or a path or None, got 3"),
+        ("SlateRec-v0", {"foo": 3}, "there is no parameter 'foo'"),
+        ("GroupSlate-v0", {"world_seed": None}, "world_seed must be a whole number, got None"),
+    ],
+)
+def test_parameters_of_another_type_are_refused(env_id, parameters, message):
+    with pytest.raises(InputError, match=message):
+        gym.make(env_id, **parameters)
+    with pytest.raises(InputError, match=message):
+        gym.make_vec(env_id, num_envs=2, **parameters)
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 32])
+def test_seeds_of_worlds_are_whole_numbers(env_id, seed):
+    if "world_seed" not in signature(builder(env_id)).parameters:
+        pytest.skip("nothing in this world is drawn")
+    with pytest.raises(
+        InputError, match=rf"world_seed must be a whole number from 0 to 2\^32 - 1, got {seed}"
+    ):
+        make(env_id, world_seed=seed)
+
+
+def test_numpy_numbers_and_whole_numbers_for_numbers_are_fine():
+    gym.make("SlateRec-v0", slate_size=np.int32(3), sharpness=5, num_items=np.int64(50), num_users=5)
+    gym.make("InterestDrift-v0", length_scale=np.inf, num_users=3, mean_gap=np.float32(2.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"episode": -1}, "episode must be a whole number from 0 to 2\\^32 - 1.*, got -1"),
+        ({"episode": 1.5}, "episode must be a whole number from 0"),
+        ({"episode": 1 << 32}, "episode must be a whole number from 0"),
+        ({"episode": 1 << 70}, "episode must be a whole number from 0"),
+        ({"episode": "a"}, "episode must be a whole number from 0"),
+        ({"episode": [1, 2, 3]}, "episode must be a whole number from 0"),
+        ({"epsode": 3}, "there is no option of reset 'epsode': did you mean episode"),
+        ("a", "options must be a dictionary with episode"),
+    ],
+)
+def test_bad_options_of_reset(options, message):
+    for env in (make("CascadeBandit-v0"), make_vec("CascadeBandit-v0", 2)):
+        with pytest.raises(InputError, match=message):
+            env.reset(seed=0, options=options)
+        env.reset(seed=0, options={"episode": None})
+
+
+def test_episodes_of_rows_and_masks_as_lists():
+    env = make_vec("CascadeRec-v0", 3, autoreset_mode=AutoresetMode.DISABLED)
+    env.reset(seed=0, options={"episode": [4, 5, 6]})
+    observation, _ = env.reset(options={"episode": 9, "reset_mask": [True, False, True]})
+    for i, episode in enumerate((9, 5, 9)):
+        alone, _ = make("CascadeRec-v0").reset(seed=i, options={"episode": episode})
+        assert rows_equal(alone, observation, i)
+    for mask in ([True], np.ones(3)):
+        with pytest.raises(InputError, match="reset_mask must be bool of shape"):
+            env.reset(options={"reset_mask": mask})
+
+
+@pytest.mark.parametrize("steps", [0, -3, 2.5])
+def test_episodes_of_no_length_are_refused(steps):
+    with pytest.raises(InputError, match=f"max_episode_steps must be a whole number from 1, got {steps}"):
+        make_vec("CascadeRec-v0", 2, max_episode_steps=steps)
+
+
+def test_the_first_bad_slot_is_named():
+    env = make("SlateRec-v0")
+    env.reset(seed=0)
+    with pytest.raises(InputError, match=r"slates\[0, 1\] = -2 is not an item"):
+        env.step(np.array([0] + [-2] * 9))
+    with pytest.raises(InputError, match=r"action must have shape \(10,\), got \(9,\): one number a slot"):
+        env.step(np.arange(9))
+
+
+def test_what_info_holds_is_the_callers_own(env_id):
+    """What the caller does to it changes no observation that follows."""
+    one, other = (make_vec(env_id, 3, autoreset_mode=AutoresetMode.DISABLED) for _ in range(2))
+    for env in (one, other):
+        env.reset(seed=0)
+    action = one.action_space.sample()
+    one.action_space.seed(0)
+    info, _ = one.step(action)[4], other.step(action)
+    for value in info.values():
+        value[:] = 1
+    mask = {"reset_mask": np.array([True, False, False])}
+    assert same(one.reset(options=mask)[0], other.reset(options=mask)[0])
 
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_rewards.json").read_text())

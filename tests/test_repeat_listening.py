@@ -141,6 +141,8 @@ def plain_choice(world, state, row, slate):
         popularity = world.catalogue.popularity[song] / world.catalogue.popularity.mean()
         weight[song] = strength ** (1.0 / world.temperature) * popularity**world.popularity_exponent
     appeal = np.where(np.isin(np.arange(N), list(known)), 0.0, plain_appeal(world, state.user[row]))
+    if appeal.sum() < 1e-9:  # nothing they have a taste for is new to them
+        appeal = np.where(np.isin(np.arange(N), list(known)), 0.0, 1.0)
     boost = np.where(np.isin(np.arange(N), slate), np.exp(world.beta), 1.0)
     odds = world.repeat / max(1.0 - world.repeat, 1e-300)
     odds *= (len(known) / world.repeat_reference) ** world.repeat_growth
@@ -377,6 +379,31 @@ def test_gates_that_grow_and_popular_songs_are_played_as_often_as_enumeration_sa
             assert shown[0] == pytest.approx(plain_choice(world, state, 0, np.array(slate))[
                 [i for i in slate if i >= 0]].sum(), rel=3e-5)  # fmt: skip
             assert best[0] == pytest.approx(world.values(state, world.best_slate(state))[1][0])
+
+
+@pytest.mark.parametrize("memory", ["exact", "approximate"])
+def test_who_has_heard_all_they_like_discovers_anything(memory):
+    """A taste for one category of eight songs, and memory for more."""
+    world = small_world(memory=memory, repeat=0.4, remembered=26, num_items=30, num_users=1)
+    world = replace(world, taste=np.array([[0.0, 1.0, 0.0, 0.0]]))
+    state = world.newcomers(np.array([0]), Luck.from_seeds([3]))
+    exhausted = False
+    for h in range(60):
+        state, _ = world.respond(state, np.array([[-1, -1, -1]]), Luck.from_seeds([3]).at(h))
+        if 1.0 - state.known_mass[0] < 1e-9:
+            exhausted = True
+            break
+    assert exhausted
+    known = list(plain_memory(world, state, 0).counts())
+    assert set(np.flatnonzero(world.catalogue.category == 1)) <= set(known)
+    new = [i for i in range(30) if i not in known]
+    for slate in ([-1, -1, -1], [known[0], new[0], known[-1]], [new[-1], new[1], new[2]]):
+        assert_drawn_from(*frequencies(world, state, np.array(slate)))
+        best, shown = world.values(state, np.array([slate]))
+        truth = plain_choice(world, state, 0, np.array(slate))[[i for i in slate if i >= 0]].sum()
+        assert shown[0] == pytest.approx(truth, rel=3e-5)
+        assert best[0] >= shown[0]
+        assert best[0] == pytest.approx(world.values(state, world.best_slate(state))[1][0])
 
 
 def test_every_user_has_their_own_pace():

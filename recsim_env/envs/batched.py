@@ -19,6 +19,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.envs.episodes import check_options, episode_steps, episodes, rows_to_reset
 from recsim_env.envs.rendering import RENDER_FPS, picture, text
 from recsim_env.envs.scene import Scene
 from recsim_env.envs.spaces import WorldSource, make_world, observation_space, slate_space, to_slates
@@ -36,12 +37,14 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
     `reset(seed=s)` gives row i the seed s + i, and begins episode 0; a list gives each row its own.
     `reset(options={"episode": e})` begins episode e. `info` holds, after a step, `clicked` (B, K) and
     `examined` (B, K) bool, `best_value` (B,) and `slate_value` (B,), whose difference is the regret of
-    this step; all are zero in a row that was reset by this step.
+    this step (see `SingleUserEnv`). In NEXT_STEP all are zero in a row that this step only reset.
 
     Args:
         num_envs: B.
         world: a `World`, or `module:function` that makes one from the parameters.
-        max_episode_steps: truncate earlier than the world's horizon.
+        max_episode_steps: truncate earlier than the world's horizon, as Gymnasium's TimeLimit does around the
+            single environment. A world that plans ahead still plans to its horizon: for the regret of
+            shorter episodes give it `horizon`.
         render_mode: `ansi`, `rgb_array` or None.
         autoreset_mode: see the module.
         parameters: of the function that makes the world.
@@ -76,7 +79,7 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         self.single_observation_space = observation_space(self.world)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._limit = min(self.world.horizon, max_episode_steps or self.world.horizon)
+        self._limit = episode_steps(self.world, max_episode_steps)
         self._shape = (num_envs, self.world.slate_size)
         self._luck: Luck | None = None
         self._done: Bools = np.ones(num_envs, np.bool_)
@@ -91,12 +94,8 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         options: dict[str, Any] | None = None,
     ) -> tuple[Observation, Info]:
         """Begin an episode in every row, or in those of `options["reset_mask"]`; see the class."""
-        options = options or {}
-        mask: Bools = options.get("reset_mask", np.ones(self.num_envs, np.bool_))
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
-            raise InputError(
-                f"reset_mask must be bool of shape ({self.num_envs},), got {mask.dtype} {mask.shape}"
-            )
+        options = check_options(options, ("episode", "reset_mask"))
+        mask = rows_to_reset(options.get("reset_mask", np.ones(self.num_envs, np.bool_)), self.num_envs)
         if self._luck is None and not mask.all():
             raise InputError("the first reset must be of every row")
         seeds = self._new_seeds(seed)
@@ -112,8 +111,8 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
                 np.where(seeded & mask, 0, self._luck.episode + mask),
                 self._luck.step,
             )
-        if "episode" in options:
-            luck = luck.of_episode(np.where(mask, options["episode"], luck.episode))
+        if options.get("episode") is not None:
+            luck = luck.of_episode(np.where(mask, episodes(options["episode"], self.num_envs), luck.episode))
         self._begin(mask, luck)
         return self.world.observe(self._state), {}
 

@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium.spaces import Dict, MultiDiscrete
 
 from recsim_env.arrays import Array, Ints
+from recsim_env.envs.episodes import check_options, episodes
 from recsim_env.envs.rendering import RENDER_FPS, picture, text
 from recsim_env.envs.scene import Scene
 from recsim_env.envs.spaces import WorldSource, make_world, observation_space, slate_space, to_slates
@@ -22,8 +23,10 @@ class SingleUserEnv(gym.Env[Observation, Array]):
 
     `reset(seed=s)` begins episode 0 of the luck of seed s, every later `reset()` the next episode, and
     `reset(options={"episode": e})` episode e. `info` holds, after a step, `clicked` (K,) and `examined`
-    (K,) bool, `best_value` and `slate_value` (the exact expected return of the best slate and of the
-    one shown, the best ones following), whose difference is the regret of this step.
+    (K,) bool, `best_value` and `slate_value`, the exact worth of the best slate and of the one shown, whose
+    difference is the regret of this step: the expected return of the rest of the episode, the best slates
+    following, if `world.plans_ahead`, else the expected reward of this step. The episode is as long as the
+    world's `horizon`: of the TimeLimit of `gym.make(..., max_episode_steps=n)` nothing is known here.
 
     Args:
         world: a `World`, or `module:function` that makes one from the parameters.
@@ -56,6 +59,7 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, Info]:
         """Begin an episode; see the class."""
+        options = check_options(options, ("episode",))
         if seed is None and self._luck is None:
             seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
         super().reset(seed=seed)
@@ -63,8 +67,8 @@ class SingleUserEnv(gym.Env[Observation, Array]):
             luck = Luck.from_seeds([seed])
         elif self._luck is not None:
             luck = self._luck.of_episode(self._luck.episode + 1)
-        episode = (options or {}).get("episode")
-        self._luck = luck if episode is None else luck.of_episode(episode)
+        episode = options.get("episode")
+        self._luck = luck if episode is None else luck.of_episode(episodes(episode, 1))
         self._elapsed = 0
         self._state = self.world.begin(self._luck)
         self._done = False
@@ -75,7 +79,7 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         """Show a slate (K,), one number per slot: an item, or N for an empty slot."""
         if self._done or self._luck is None:
             raise InputError("the episode is over or has not begun: call reset() first")
-        slates = to_slates(np.asarray(action)[None], self._shape, self.world.num_items)
+        slates = to_slates(self._one_row(action), self._shape, self.world.num_items)
         luck = Luck(self._luck.seed, self._luck.episode, self._steps[self._elapsed])
         before = self._state
         self._state, outcome = self.world.respond(before, slates, luck)
@@ -92,6 +96,15 @@ class SingleUserEnv(gym.Env[Observation, Array]):
             "slate_value": outcome.slate_value[0],
         }
         return self._observation(), float(outcome.reward[0]), terminated, truncated, info
+
+    def _one_row(self, action: Array | Ints) -> Array:
+        """The action (K,) as a batch of one."""
+        slots = np.asarray(action)
+        if slots.shape != self._shape[1:]:
+            raise InputError(
+                f"action must have shape {self._shape[1:]}, got {slots.shape}: one number a slot"
+            )
+        return slots[None]
 
     def best_slate(self) -> Ints:
         """(K,) the action that regret is measured against now; N in empty slots.

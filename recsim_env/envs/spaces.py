@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space
 from numba import njit
 
 from recsim_env.arrays import Array, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, unknown_name
 from recsim_env.simulators.worlds.world import Entry, World
 
 WorldSource = World | str
@@ -20,19 +21,50 @@ def make_world(source: WorldSource, parameters: dict[str, Any]) -> World:
     """The world of an id: built by the function that `module:function` names, or the one given.
 
     Raises:
-        InputError: the function has no such parameter; or a ready world came with parameters.
+        InputError: the function has no such parameter, or it takes another type; a ready world came with
+            parameters.
     """
     if isinstance(source, str):
         module, function = source.split(":")
         build: Callable[..., World] = getattr(import_module(module), function)
-        known = build.__code__.co_varnames[: build.__code__.co_argcount + build.__code__.co_kwonlyargcount]
-        for name in parameters:
+        known = get_type_hints(build)
+        known.pop("return", None)
+        for name, value in parameters.items():
             if name not in known:
-                raise InputError(f"{function} has no parameter {name!r}: known are {', '.join(known)}")
+                raise unknown_name("parameter", name, known)
+            _check_type(name, value, known[name])
         return build(**parameters)
     if parameters:
         raise InputError(f"a ready world takes no parameters, got {', '.join(parameters)}")
     return source
+
+
+def _check_type(name: str, value: Any, wanted: Any) -> None:
+    """Refuse a value that is not of the annotated type; whole numbers are numbers, flags are neither."""
+    accepted = get_args(wanted) or (wanted,)
+    flag = isinstance(value, bool | np.bool_)
+    whole, number = isinstance(value, int | np.integer), isinstance(value, int | float | np.number)
+    fits = {
+        bool: flag,
+        int: whole and not flag,
+        float: number and not flag and not np.isnan(value),
+        str: isinstance(value, str),
+        Path: isinstance(value, Path),
+        type(None): value is None,
+    }
+    if not any(fits[kind] for kind in accepted):
+        words = " or ".join(_WORDS[kind] for kind in accepted)
+        raise InputError(f"{name} must be {words}, got {value!r}")
+
+
+_WORDS = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+    type(None): "None",
+}
 
 
 def slate_space(world: World) -> MultiDiscrete:
@@ -61,17 +93,16 @@ def to_slates(actions: Array, shape: tuple[int, int], num_items: int) -> Ints:
 
     Args:
         actions: (B, K) integers; N and -1 both stand for an empty slot.
-        shape: the (B, K) that is expected.
+        shape: the (B, K) that is expected; (1, K) for an action (K,) of one user.
         num_items: N.
 
     Raises:
         InputError: wrong shape, not integers, an item outside the catalogue, an empty first slot.
     """
-    actions = np.asarray(actions)
     if actions.shape != shape:
         raise InputError(f"slates must have shape {shape}, got {actions.shape}")
     if actions.dtype.kind not in "iu":
-        raise InputError(f"slates must hold integers, got {actions.dtype}")
+        raise InputError(f"slates must hold integers, got {actions.dtype}: convert them with astype(int)")
     slates = np.empty(shape[::-1], _INT).T  # slot by slot in memory, as the loops over users want it
     bad = _empty_to_minus_one(actions, num_items, slates)
     if bad >= 0:
@@ -97,6 +128,6 @@ def _empty_to_minus_one(actions: Array, N: int, slates: Ints) -> int:
         for k in range(K):
             item = np.int64(actions[b, k])
             if item < -1 or item > N or (k == 0 and (item == -1 or item == N)):
-                bad = b * K + k
+                bad = b * K + k if bad < 0 else bad
             slates[b, k] = -1 if item == N else item
     return bad

@@ -6,6 +6,7 @@ import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
+from recsim_env.simulators.luck import world_generator
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def synthetic_catalogue(
             raise InputError(f"{name} must be 0 or more, got {value}")
     if not 0.0 <= minority <= 1.0:
         raise InputError(f"minority must be from 0 to 1, got {minority}")
-    rng = np.random.default_rng(world_seed)
+    rng = world_generator(world_seed)
     category = np.sort(np.arange(num_items) % num_categories)
     centres = _unit(rng.standard_normal((num_categories, dimension)))
     noise = rng.standard_normal((num_items, dimension)) * (spread / np.sqrt(dimension))

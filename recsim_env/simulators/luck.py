@@ -147,6 +147,23 @@ def stream_number(stream: str) -> int:
     return number
 
 
+def world_generator(world_seed: int, *stream: int) -> np.random.Generator:
+    """NumPy's generator of what belongs to a world (catalogue, population), not to a user.
+
+    Raises:
+        InputError: a seed that is not a whole number from 0 to 2^32 - 1.
+    """
+    check_world_seed(world_seed)
+    return np.random.default_rng([world_seed, *stream] if stream else world_seed)
+
+
+def check_world_seed(world_seed: int) -> None:
+    """Refuse a seed that is not a whole number from 0 to 2^32 - 1."""
+    whole = isinstance(world_seed, int | np.integer) and not isinstance(world_seed, bool)
+    if not whole or not 0 <= world_seed < 1 << 32:
+        raise InputError(f"world_seed must be a whole number from 0 to 2^32 - 1, got {world_seed!r}")
+
+
 def _per_user(value: int | Ints, seed: Array) -> Ints:
     if isinstance(value, np.ndarray):
         return value

@@ -5,6 +5,7 @@ import numpy as np
 from recsim_env.arrays import Array, Floats
 from recsim_env.errors import InputError
 from recsim_env.simulators.catalogue import Catalogue, category_centres
+from recsim_env.simulators.luck import world_generator
 
 
 def synthetic_tastes(
@@ -25,7 +26,7 @@ def synthetic_tastes(
         raise InputError(f"num_users must be at least 1, got {num_users}")
     if not concentration > 0.0:
         raise InputError(f"concentration must be above 0, got {concentration}")
-    rng = np.random.default_rng([world_seed, 1])
+    rng = world_generator(world_seed, 1)
     return rng.dirichlet(np.full(num_categories, concentration), num_users)
 
 

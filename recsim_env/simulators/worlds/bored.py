@@ -10,7 +10,7 @@ model, and leave when their patience (`PatienceBudget`) is used up by slates wit
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -63,6 +63,8 @@ class BoredWorld:
     Raises:
         InputError: a shape that does not fit, a slate size or horizon out of range.
     """
+
+    plans_ahead: ClassVar[bool] = False  # see `World`
 
     catalogue: Catalogue
     interest: Array  # (U, D) float32; its length says how sharply users tell items apart
@@ -176,7 +178,7 @@ class BoredWorld:
             patience,
             state.step + 1,
             slates.copy("K"),
-            response.clicked,
+            response.clicked.copy("K"),
         )
         value = expected_clicks(self.clicks, attraction)
         left = self.patience.leaves(patience)

@@ -8,7 +8,7 @@ their interest, as the retrieval stage of a recommender would make it.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -60,6 +60,8 @@ class CandidateWorld:
     Raises:
         InputError: fewer candidates than slots or more than items; an unknown source of candidates.
     """
+
+    plans_ahead: ClassVar[bool] = False  # see `World`
 
     inner: WorldOfItems
     num_candidates: int  # C, K to N (to N / 10 from interest)

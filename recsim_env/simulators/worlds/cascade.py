@@ -14,7 +14,7 @@ Source: Du, Srikant, Chen, "Cascading Reinforcement Learning", ICLR 2024, sectio
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -53,6 +53,8 @@ class CascadeWorld:
         InputError: a table of the wrong shape, a probability outside [0, 1] or NaN, a transition row
             that does not sum to 1, a slate size or horizon out of range.
     """
+
+    plans_ahead: ClassVar[bool] = True  # see `World`
 
     attraction: Floats  # (S, N) q, in [0, 1]
     transition: Floats  # (S, N+1, S) p; column N of the second axis is "no click"

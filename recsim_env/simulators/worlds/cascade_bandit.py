@@ -3,6 +3,7 @@
 import numpy as np
 
 from recsim_env.errors import InputError
+from recsim_env.simulators.luck import world_generator
 from recsim_env.simulators.worlds.cascade import CascadeWorld
 
 
@@ -71,7 +72,7 @@ def cascade_bandit(
     if not 0.0 < gap <= attraction:
         raise InputError(f"gap must be in (0, attraction], got {gap} with attraction {attraction}")
     w = np.full(num_items, attraction - gap)
-    w[np.random.default_rng(world_seed).permutation(num_items)[:slate_size]] = attraction
+    w[world_generator(world_seed).permutation(num_items)[:slate_size]] = attraction
     return CascadeWorld(
         attraction=w[None, :],
         transition=np.ones((1, num_items + 1, 1)),

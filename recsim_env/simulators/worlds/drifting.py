@@ -11,7 +11,7 @@ attractive first, are the best slate of a visit and of the whole episode.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -56,6 +56,8 @@ class DriftWorld:
     Raises:
         InputError: a shape that does not fit, a slate size or horizon out of range.
     """
+
+    plans_ahead: ClassVar[bool] = False  # see `World`
 
     catalogue: Catalogue
     process: GaussianProcess  # in days
@@ -152,7 +154,9 @@ class DriftWorld:
         response = show(self.clicks, attraction, u)
         day = state.day + gap
         interest = self.interest_at(state.user, day)
-        after = DriftState(state.user, day, gap, interest, state.step + 1, slates.copy("K"), response.clicked)
+        after = DriftState(
+            state.user, day, gap, interest, state.step + 1, slates.copy("K"), response.clicked.copy("K")
+        )
         return after, sum_over_slots(response.clicked), np.zeros(len(slates), np.bool_), response
 
     def expected_reward(self, state: DriftState, slates: Ints) -> Floats:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from recsim_env.errors import InputError
+from recsim_env.simulators.luck import world_generator
 from recsim_env.simulators.worlds.cascade import CascadeWorld
 
 
@@ -72,7 +73,7 @@ def engagement_ladder(
         raise InputError(f"num_states must be at least 2, got {num_states}: the ladder needs a rung to climb")
     if num_items < 2:
         raise InputError(f"num_items must be at least 2, got {num_items}: one bait and one quality item")
-    rng = np.random.default_rng(world_seed)
+    rng = world_generator(world_seed)
     S, N, bait = num_states, num_items, num_items // 2
     base = np.concatenate([rng.uniform(0.35, 0.5, bait), rng.uniform(0.15, 0.3, N - bait)])  # (N,)
     engagement = 0.3 + 0.7 * np.arange(S) / (S - 1)  # (S,) g(s)

@@ -6,6 +6,7 @@ import numpy as np
 
 from recsim_env.simulators.calibration import FittedCascadeMDP, fit_cascade_mdp
 from recsim_env.simulators.datasets import Interactions, read_interactions
+from recsim_env.simulators.luck import check_world_seed
 from recsim_env.simulators.worlds.cascade import CascadeWorld
 
 
@@ -86,6 +87,7 @@ def grocery(
     Source: 84.51°, "The Complete Journey", 2,467 households in 2017; terms, and what is known of its
     origin: `recsim_env.simulators.datasets.make_complete_journey`.
     """
+    check_world_seed(world_seed)
     fit = _fit(num_items, num_states, world_seed)
     names = _log().item_names
     assert names is not None

@@ -5,6 +5,7 @@ import numpy as np
 from recsim_env.arrays import Floats
 from recsim_env.errors import InputError
 from recsim_env.simulators.catalogue import Catalogue
+from recsim_env.simulators.luck import world_generator
 from recsim_env.simulators.worlds.grouped import GatedUser, GroupWorld, LinearUser
 from recsim_env.user_models.choices import MultinomialLogit
 
@@ -91,7 +92,7 @@ def group_slate(
         raise InputError(f"user must be linear or gated, got {user!r}")
     if not np.isfinite(no_click_logit):
         raise InputError(f"no_click_logit must be finite, got {no_click_logit}")
-    rng = np.random.default_rng(world_seed)
+    rng = world_generator(world_seed)
     length = (0.1 + 0.7 * rng.random((num_groups, 1))) * radius
     centres = (length * _directions(rng, num_groups, dimension)).astype(np.float32)
     group = np.arange(num_items) * num_groups // num_items

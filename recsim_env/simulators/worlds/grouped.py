@@ -21,7 +21,7 @@ sampling", Data Mining and Knowledge Discovery 36, 2022.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -104,6 +104,8 @@ class GroupWorld:
         InputError: a slate size or horizon out of range.
     """
 
+    plans_ahead: ClassVar[bool] = False  # see `World`
+
     catalogue: Catalogue  # features are the item vectors v
     centres: Array  # (G, D) float32 vectors of the groups
     user: LinearUser | GatedUser
@@ -163,7 +165,7 @@ class GroupWorld:
         item = np.where(response.clicked, slates, 0).sum(axis=1)
         moved = self.user.move(state.hidden, self.catalogue.features[item])
         hidden = np.where(reward[:, None] > 0.0, moved, state.hidden)
-        after = GroupState(hidden, state.step + 1, slates.copy("K"), response.clicked)
+        after = GroupState(hidden, state.step + 1, slates.copy("K"), response.clicked.copy("K"))
         left = np.zeros(len(slates), np.bool_)
         value = 1.0 - self.choice.no_click_prob(utility, shown)
         return after, Outcome(reward, left, response, self._best_value(state), value)

@@ -4,7 +4,7 @@ import numpy as np
 
 from recsim_env.errors import InputError
 from recsim_env.simulators.catalogue import synthetic_catalogue
-from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.luck import Luck, check_world_seed
 from recsim_env.simulators.worlds.candidates import CandidateWorld
 from recsim_env.simulators.worlds.drifting import DriftWorld
 from recsim_env.simulators.worlds.world import World
@@ -96,6 +96,7 @@ def interest_drift(
     Raises:
         InputError: a parameter out of range, or an unknown click model.
     """
+    check_world_seed(world_seed)
     if num_users < 1:
         raise InputError(f"num_users must be at least 1, got {num_users}")
     if not 0.0 <= sharpness < np.inf:

@@ -10,6 +10,8 @@ activation is B_i = ln s_i) and recommendations A brought to mind exp(beta) time
     P(plays i | wants a new song) ~ q_ui exp(beta [i in A]),                          i unknown
     q_ui = taste_u,c(i) popularity_i / (popularity of its category)
 
+A user who has heard all they have a taste for (less than 10^-9 of q is unknown) discovers any song alike.
+
 The user plays one song a step and earns the recommender 1 if it was on the slate.
 
 Not built: the user who plays the song of the highest activation whenever it is above a threshold. Their
@@ -22,14 +24,14 @@ et al., "Transformers Meet ACT-R", RecSys 2024, for listening sessions.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.catalogue import Catalogue
-from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.luck import Luck, check_world_seed
 from recsim_env.simulators.worlds.last_slate import check_sizes
 from recsim_env.simulators.worlds.repeat_kernels import choose_songs, weights_of_songs
 from recsim_env.simulators.worlds.song_memory import SONG, SongMemory, empty_memory, note_known, remember
@@ -70,6 +72,8 @@ class ListeningWorld:
         InputError: a parameter out of range; a catalogue not sorted by category.
     """
 
+    plans_ahead: ClassVar[bool] = False  # see `World`
+
     catalogue: Catalogue
     taste: Floats  # (U, C) share of each category in a user's discoveries
     slate_size: int = 1  # K
@@ -95,6 +99,7 @@ class ListeningWorld:
 
     def __post_init__(self) -> None:
         check_sizes(self.slate_size, self.num_items, self.horizon)
+        check_world_seed(self.world_seed)
         if self.memory not in ("exact", "approximate"):
             raise InputError(f"memory must be exact or approximate, got {self.memory!r}")
         C = self.taste.shape[1]

@@ -24,6 +24,9 @@ from recsim_env.user_models.memory.strength import (
     strengths_of_traces,
 )
 
+NOTHING_NEW = 1e-9
+"""Share of a user's discoveries below which what they do not know is rounding."""
+
 
 @njit(cache=True, error_model="numpy")
 def weights_of_songs(
@@ -145,7 +148,8 @@ def choose_songs(
         played: (B,); clicked, listed: (B, K); best_value, slate_value: (B,).
     """
     B, K = slates.shape
-    C, L = taste.shape[1], memory.table.shape[2]
+    C, L, N = taste.shape[1], memory.table.shape[2], len(category)
+    alike = 1.0 / N
     work, work_single, single = np.empty((3, L)), np.empty((3, L), np.float32), np.empty(L, np.float32)
     weights = np.empty(L)
     known_top, new_top = np.empty(K), np.empty(K)
@@ -170,6 +174,10 @@ def choose_songs(
         song, weight = table[SONG, :used], weights[:used]
         total = add_up(weight)
         on_slate, new_on_slate = 0.0, 0.0
+        unknown = 1.0 - known_mass[b]
+        exhausted = unknown < NOTHING_NEW
+        if exhausted:  # of all that this user has a taste for: any other song does as well
+            unknown = (N - num_known[b]) * alike
         for k in range(K):
             item = slates[b, k]
             shown = item >= 0
@@ -180,10 +188,9 @@ def choose_songs(
             if shown and is_known(known[b], item):
                 slate_weight[k] = weight_of(song, weight, item)
             elif shown:
-                slate_appeal[k] = taste[who, category[item]] * share[item]
+                slate_appeal[k] = alike if exhausted else taste[who, category[item]] * share[item]
             on_slate += slate_weight[k]
             new_on_slate += slate_appeal[k]
-        unknown = max(1.0 - known_mass[b], 1e-12)
         gate = repeat_prob[num_known[b]] if total > 0.0 else 0.0
         slate_value[b] = hit(gate, boost, on_slate, total, new_on_slate, unknown)
         # the best slate holds the m strongest known songs and the K - m most appealing new ones, for some m
@@ -191,7 +198,7 @@ def choose_songs(
         found = 0
         for item in favourites[who]:
             if not is_known(known[b], item):
-                new_top[found] = taste[who, category[item]] * share[item]
+                new_top[found] = alike if exhausted else taste[who, category[item]] * share[item]
                 found += 1
                 if found == K:
                     break
@@ -219,6 +226,10 @@ def choose_songs(
                 if item >= 0:
                     break
                 x = u[b, attempt]
+                if exhausted:
+                    drawn = int(x * N)
+                    item = drawn if not is_known(known[b], drawn) else -1
+                    continue
                 c = min(np.searchsorted(cumulative_taste[who], x, side="right"), C - 1)
                 below = cumulative_taste[who, c - 1] if c > 0 else 0.0
                 inside = (x - below) / taste[who, c]  # uniform again, within the category
@@ -232,7 +243,7 @@ def choose_songs(
                 for drawn in range(len(category)):
                     if not is_known(known[b], drawn):
                         item = drawn
-                        left -= taste[who, category[drawn]] * share[drawn]
+                        left -= alike if exhausted else taste[who, category[drawn]] * share[drawn]
                         if left < 0.0:
                             break
         played[b] = item

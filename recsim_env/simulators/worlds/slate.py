@@ -15,7 +15,7 @@ expected clicks and, if l_0 >= l_1, the most users who stay; where it has not, a
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -62,6 +62,8 @@ class SlateWorld:
         InputError: a shape that does not fit, a probability outside [0, 1], a slate size or horizon out of
             range.
     """
+
+    plans_ahead: ClassVar[bool] = True  # see `World`
 
     catalogue: Catalogue
     interest: Array  # (U, D) float32; its length says how sharply users tell items apart
@@ -148,7 +150,7 @@ class SlateWorld:
         response = show(self.clicks, attraction, u)
         reward = sum_over_slots(response.clicked)
         left = leave < np.where(reward > 0.0, self.leave_after_click, self.leave_without_click)
-        after = SlateState(state.user, state.step + 1, slates.copy("K"), response.clicked)
+        after = SlateState(state.user, state.step + 1, slates.copy("K"), response.clicked.copy("K"))
         return after, reward, left, response
 
     def expected_reward(self, state: SlateState, slates: Ints) -> Floats:

@@ -5,7 +5,7 @@ from the `Luck` it is handed, so the same state, slates and luck give the same o
 be shown to one user in one state under one luck (`repeat_rows` and `Luck.repeat`).
 """
 
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Entry(NamedTuple):
 
 class World(Protocol):
     """Users and items; a state is a named tuple of arrays with one row per user."""
+
+    plans_ahead: ClassVar[bool]  # whether `values` are of the rest of the episode, or of this step alone
 
     @property
     def num_items(self) -> int:
@@ -70,10 +72,11 @@ class World(Protocol):
     def values(self, state: Any, slates: Ints) -> tuple[Floats, Floats]:
         """What regret is made of, exact: the best value and the value of these slates, (B,) both.
 
-        The best value is the expected return from here to the end of the episode when every slate is
-        the best one, the other when these slates are shown now and the best ones from then on. By the
-        performance-difference lemma, the differences summed over an episode have the policy's regret
-        as their expectation, whatever the policy.
+        Where the world `plans_ahead`, the best value is the expected return from here to the end of the
+        episode when every slate is the best one, the other when these slates are shown now and the best ones
+        from then on. By the performance-difference lemma, the differences summed over an episode have the
+        policy's regret as their expectation, whatever the policy. Else both are expected rewards of this
+        step, and the difference is what is lost against the best slate of the moment.
         """
 
 
