@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import recsim_env  # noqa: F401
+from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.bored_user import bored_user
 from recsim_env.simulators.worlds.interest_drift import interest_drift
@@ -112,6 +113,7 @@ SECOND = {
         "horizon": 9,
         "interest_observed": True,
         "candidates": 50,
+        "candidates_from": {"candidates": 20, "candidates_from": "interest"},
         "world_seed": 1,
     },
     "BoredUser-v0": {
@@ -526,6 +528,7 @@ def runs(env_id, **parameters):
         assert (info["slate_value"] <= info["best_value"] + 1e-9).all()
 
 
+WITHOUT_ATTRACTION = ("global_click_through_rate", "rank_click_through_rate")
 OPTIONS = {  # parameters that are words, and every word
     "clicks": sorted(CLICK_MODELS),
     "candidates_from": ["catalogue", "interest"],
@@ -543,9 +546,13 @@ def test_scope_rl_every_option_runs(env_id):
             values = OPTIONS[name]
         else:
             continue
-        with_it = {"candidates": 50} if name == "candidates_from" else {}
+        with_it = {"candidates": 20} if name == "candidates_from" else {}
         for value in values:
-            runs(env_id, **{name: value, **with_it})
+            if env_id == "BoredUser-v0" and value in WITHOUT_ATTRACTION:
+                with pytest.raises(InputError, match="clicks must be a model in which items attract"):
+                    runs(env_id, **{name: value})
+            else:
+                runs(env_id, **{name: value, **with_it})
 
 
 def test_scope_rl_options_run_together():

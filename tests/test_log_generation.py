@@ -487,7 +487,7 @@ def test_the_command_writes_what_generate_log_makes(
         ({"--env-arg": "slate_size"}, "--env-arg must be KEY=VALUE, such as slate_size=5, got 'slate_size'"),
         ({"--env-arg": "slate_size=99"}, "slate_size must be from 1 to the number of items"),
         ({"--env-arg": "slate_siz=3"}, "no parameter 'slate_siz'"),
-        ({"--env-arg": "num_states=few"}, "--env-arg num_states=few"),
+        ({"--env-arg": "num_states=few"}, "num_states must be a whole number, got 'few'"),
         ({"--out": "there"}, "is there already: delete it, or choose another --out"),
         ({"--out": "nowhere/log.parquet"}, "nowhere is not a directory: make it, or choose another --out"),
     ],

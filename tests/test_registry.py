@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from recsim_env.envs.describe import builder
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.world import repeat_rows
+from recsim_env.user_models.clicks import PositionBased
 
 MOVIELENS = Path(__file__).parents[2] / "shared" / "data" / "ml-100k"
 IDS = sorted(i for i, spec in gym.registry.items() if "recsim_env" in str(spec.entry_point))
@@ -389,10 +391,25 @@ def test_parameters_of_another_type_are_refused(env_id, parameters, message):
 def test_seeds_of_worlds_are_whole_numbers(env_id, seed):
     if "world_seed" not in signature(builder(env_id)).parameters:
         pytest.skip("nothing in this world is drawn")
-    with pytest.raises(
-        InputError, match=rf"world_seed must be a whole number from 0 to 2\^32 - 1, got {seed}"
-    ):
+    with pytest.raises(InputError, match=rf"world_seed must be a whole number from 0 to .*, got {seed}"):
         make(env_id, world_seed=seed)
+
+
+def test_click_models_that_do_not_know_all_slots_are_refused():
+    world = make("SlateRec-v0", num_items=20, num_users=3, slate_size=3).world
+    with pytest.raises(
+        InputError, match="slates of 3 slots are longer than examination, which is known for 2"
+    ):
+        replace(world, clicks=PositionBased(np.ones(2)))
+
+
+@pytest.mark.parametrize("env_id", ["SlateRec-v0", "InterestDrift-v0"])
+def test_a_source_of_candidates_needs_candidates(env_id):
+    with pytest.raises(InputError, match="candidates_from = 'interest' needs candidates: give their number"):
+        make(env_id, candidates_from="interest")
+    env = make(env_id, num_items=400, candidates=30, candidates_from="interest")
+    observation, _ = env.reset(seed=4)
+    assert len(set(observation["candidates"].tolist())) == 30
 
 
 def test_numpy_numbers_and_whole_numbers_for_numbers_are_fine():

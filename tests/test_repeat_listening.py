@@ -9,6 +9,7 @@ import pytest
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds import listening as module
+from recsim_env.simulators.worlds.listening import longest_mean_gap
 from recsim_env.simulators.worlds.repeat_kernels import keep_largest, walk
 from recsim_env.simulators.worlds.repeat_listening import repeat_listening
 from recsim_env.simulators.worlds.song_memory import COUNT, SONG
@@ -406,6 +407,19 @@ def test_who_has_heard_all_they_like_discovers_anything(memory):
         assert best[0] == pytest.approx(world.values(state, world.best_slate(state))[1][0])
 
 
+@pytest.mark.parametrize("shape", [0.03, 0.1, 1.0, 5.0])
+def test_the_longest_mean_gap_keeps_times_in_32_bits(shape):
+    """Of 2,000 bursty users, none comes near the end of the clock."""
+    one = np.ones(1)
+    most = longest_mean_gap(one, 60, 240, shape)
+    gaps = np.random.default_rng(1).gamma(shape, most / shape, (2000, 60)).sum(axis=1)
+    assert gaps.max() + 60 * 240 < 2**31
+    world = small_world()
+    bursty = replace(world, gap_shape=shape, session_sizes=one, mean_gap=most / 10, shortest_gap=0.0)
+    with pytest.raises(InputError, match="mean_gap must be at most"):
+        replace(bursty, mean_gap=20 * most)
+
+
 def test_every_user_has_their_own_pace():
     world = replace(small_world(mean_gap=20_000.0), pace=np.array([0.2, 0.5, 1.0, 2.0, 10.0]))
     U, B = 5, 20_000
@@ -697,7 +711,7 @@ def test_a_song_outside_the_catalogue_does_not_reach_memory():
         ({"slate_size": 31}, r"slate_size must be from 1 to the number of items \(30\), got 31"),
         ({"horizon": 0}, "horizon must be at least 1, got 0"),
         ({"num_users": 0}, "num_users must be at least 1, got 0"),
-        ({"concentration": 0.0}, "concentration must be above 0, got 0.0"),
+        ({"concentration": 0.0}, "concentration must be above 0 and finite, got 0.0"),
         ({"num_categories": 31}, "num_categories must be from 1 to the number of items"),
     ],
 )
@@ -712,7 +726,7 @@ def test_bad_worlds():
         replace(world, taste=world.taste[:, :3])
     with pytest.raises(InputError, match=r"taste\[0, 1\] = -0.5 is not a probability"):
         replace(world, taste=np.array([[1.0, -0.5, 0.5, 0.0]]))
-    with pytest.raises(InputError, match="pace must be 5 numbers above 0, got"):
+    with pytest.raises(InputError, match="pace must be 5 finite numbers above 0, got"):
         replace(world, pace=np.array([1.0, 1.0, 0.0, 1.0, 1.0]))
     with pytest.raises(InputError, match=r"for the slowest user, .* got 45000000000"):
         replace(world, pace=np.array([1.0, 1.0, 1e6, 1.0, 1.0]))

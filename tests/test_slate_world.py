@@ -462,7 +462,7 @@ def test_bad_parameters(change, message):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"sharpness": -1.0}, "sharpness must be 0 or more, got -1.0"),
+        ({"sharpness": -1.0}, "sharpness must be 0 or more and finite, got -1.0"),
         ({"clicks": "cascad"}, "there is no click model 'cascad': did you mean cascade"),
         ({"num_users": 0}, "num_users must be at least 1, got 0"),
         ({"num_items": 10}, "num_categories must be from 1"),

@@ -14,7 +14,8 @@ class Catalogue:
     """N items.
 
     Raises:
-        InputError: columns of different lengths, a popularity that is no distribution, a category below 0.
+        InputError: columns of different lengths, a number that is not finite, a popularity that is no
+            distribution, a category below 0.
     """
 
     features: Array  # (N, D) float32, unit length in the synthetic catalogue
@@ -36,6 +37,12 @@ class Catalogue:
         if not np.isfinite(self.features).all():
             item, d = np.argwhere(~np.isfinite(self.features))[0]
             raise InputError(f"features[{item}, {d}] = {self.features[item, d]} is not finite")
+        for name in ("popularity", "quality", "price"):
+            column = np.asarray(getattr(self, name))
+            numbers = column.dtype.kind in "fiu"
+            if not numbers or not np.isfinite(column).all():
+                item = int(np.argmin(np.isfinite(column))) if numbers else 0
+                raise InputError(f"{name}[{item}] = {column[item]} is not a finite number")
         if N and not self.popularity.min() >= 0:
             item = int(self.popularity.argmin())
             raise InputError(f"popularity[{item}] = {self.popularity[item]} is not a probability")
@@ -93,6 +100,8 @@ def synthetic_catalogue(
     Raises:
         InputError: a parameter out of range.
     """
+    if num_items < 1:
+        raise InputError(f"num_items must be at least 1, got {num_items}")
     if not 1 <= num_categories <= num_items:
         raise InputError(
             f"num_categories must be from 1 to the number of items ({num_items}), got {num_categories}"
@@ -104,8 +113,8 @@ def synthetic_catalogue(
         ("spread", spread),
         ("quality_deviation", quality_deviation),
     ):
-        if not value >= 0.0:
-            raise InputError(f"{name} must be 0 or more, got {value}")
+        if not 0.0 <= value < np.inf:
+            raise InputError(f"{name} must be 0 or more and finite, got {value}")
     if not 0.0 <= minority <= 1.0:
         raise InputError(f"minority must be from 0 to 1, got {minority}")
     rng = world_generator(world_seed)

@@ -16,7 +16,8 @@ def synthetic_tastes(
     Args:
         num_users: U, at least 1.
         num_categories: C, at least 1.
-        concentration: above 0; 0.1 leaves two or three categories of weight in twenty, 10 nearly all alike.
+        concentration: above 0, finite; 0.1 leaves two or three categories of weight in twenty, 10 nearly
+            all alike.
         world_seed: of the tastes, on another stream than the catalogue's.
 
     Raises:
@@ -24,8 +25,8 @@ def synthetic_tastes(
     """
     if num_users < 1:
         raise InputError(f"num_users must be at least 1, got {num_users}")
-    if not concentration > 0.0:
-        raise InputError(f"concentration must be above 0, got {concentration}")
+    if not 0.0 < concentration < np.inf:
+        raise InputError(f"concentration must be above 0 and finite, got {concentration}")
     rng = world_generator(world_seed, 1)
     return rng.dirichlet(np.full(num_categories, concentration), num_users)
 

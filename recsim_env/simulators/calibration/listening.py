@@ -102,9 +102,9 @@ class ListeningCalibration:
         }
         world = ListeningWorld(catalogue, np.ones((num_users, 1)), **{**fitted, **changes})
         songs = world.remembered + world.horizon
-        slowest = longest_mean_gap(self.session_sizes, songs, world.song_seconds) / self.mean_gap
+        most = longest_mean_gap(self.session_sizes, songs, world.song_seconds, self.gap_shape)
         pace = self.pace[np.arange(num_users) * len(self.pace) // num_users]
-        return replace(world, pace=np.minimum(pace, 0.999 * slowest))
+        return replace(world, pace=np.minimum(pace, 0.999 * most / self.mean_gap))
 
     def save(self, directory: Path) -> None:
         """Write the two files; the directory is made if it is missing."""

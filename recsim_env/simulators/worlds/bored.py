@@ -35,7 +35,7 @@ from recsim_env.user_models.affinity import (
     logits_of_slot,
     sigmoid,
 )
-from recsim_env.user_models.clicks import ClickModel
+from recsim_env.user_models.clicks import ClickModel, GlobalClickThroughRate, RankClickThroughRate
 from recsim_env.user_models.clicks.totals import expected_clicks, show
 from recsim_env.user_models.preferences import Boredom, BoredomState, Satiation
 from recsim_env.user_models.sessions import PatienceBudget
@@ -78,10 +78,15 @@ class BoredWorld:
     boredom_observed: bool = True
 
     def __post_init__(self) -> None:
-        check_sizes(self.slate_size, self.catalogue.num_items, self.horizon)
+        check_sizes(self.slate_size, self.catalogue.num_items, self.horizon, self.clicks)
         if self.interest.ndim != 2 or self.interest.shape[1] != self.catalogue.dimension:
             raise InputError(
                 f"interest must have shape (U, {self.catalogue.dimension}), got {self.interest.shape}"
+            )
+        if isinstance(self.clicks, GlobalClickThroughRate | RankClickThroughRate):
+            raise InputError(
+                f"clicks must be a model in which items attract, got {type(self.clicks).__name__}: "
+                "nobody would tire of anything"
             )
         if self.boredom.num_topics != self.catalogue.num_categories:
             raise InputError(

@@ -60,14 +60,16 @@ def bored_user(
         Terminated when the patience is used up, truncated after `horizon` slates.
 
     Regret is measured against:
-        The slate with the most expected clicks now, which is a greedy oracle and not the optimum: a
-        planner who varies topics can earn more than it, over an episode. `best_value` and `slate_value`
-        are the expected clicks of this step alone.
+        The K most attractive items of the moment, most attractive first, which is a greedy oracle and not
+        the optimum: a planner who varies topics can earn more than it, over an episode. It has the most
+        expected clicks now (under click_chain another order may have some 2 % more). `best_value` and
+        `slate_value` are the expected clicks of this step alone.
 
     Parameters (default, range, source):
         num_items: N (200, at least num_categories; ours).
         slate_size: K (10, 1 to N; SARDINE's).
-        clicks: name of a click model in `user_models.clicks.CLICK_MODELS` (position_based; SARDINE's kind).
+        clicks: name of a click model in `user_models.clicks.CLICK_MODELS` in which items attract
+            (position_based; SARDINE's kind).
         num_users: U, size of the population (1000, at least 1; ours).
         dimension: D of interests and features (16, at least 1; ours).
         num_categories: C topics (10, 1 to N; SARDINE's).
@@ -101,6 +103,12 @@ def bored_user(
         raise InputError(f"sharpness must be 0 or more and finite, got {sharpness}")
     if not np.isfinite(intercept):
         raise InputError(f"intercept must be finite, got {intercept}")
+    if not 0.0 <= satiation_factor < np.inf:
+        raise InputError(f"satiation_factor must be 0 or more and finite, got {satiation_factor}")
+    if not 0.0 <= satiation_memory < 1.0:
+        raise InputError(f"satiation_memory must be from 0 to below 1, got {satiation_memory}")
+    if not 0.0 < patience < np.inf:
+        raise InputError(f"patience must be above 0 and finite, got {patience}")
     catalogue = synthetic_catalogue(num_items, dimension, num_categories, world_seed=world_seed)
     return BoredWorld(
         catalogue=catalogue,

@@ -171,3 +171,16 @@ class CandidateWorld:
         offset = np.zeros(self.inner.num_items, np.float32)
         length = self.num_candidates * LISTED_PER_CANDIDATE
         return top_items(self.inner.interest, self.inner.catalogue.features, offset, length)
+
+
+def with_candidates(world: WorldOfItems, candidates: int | None, candidates_from: str) -> World:
+    """The world itself if `candidates` is None, else that of its candidate sets.
+
+    Raises:
+        InputError: as of `CandidateWorld`; a source of candidates where there are none.
+    """
+    if candidates is not None:
+        return CandidateWorld(world, candidates, candidates_from)
+    if candidates_from != "catalogue":
+        raise InputError(f"candidates_from = {candidates_from!r} needs candidates: give their number")
+    return world

@@ -71,7 +71,7 @@ class DriftWorld:
     interest_observed: bool = False
 
     def __post_init__(self) -> None:
-        check_sizes(self.slate_size, self.catalogue.num_items, self.horizon)
+        check_sizes(self.slate_size, self.catalogue.num_items, self.horizon, self.clicks)
         if self.process.dimension != self.catalogue.dimension:
             raise InputError(
                 f"the process must have the dimension of the catalogue ({self.catalogue.dimension}), got "

@@ -59,7 +59,8 @@ def group_slate(
         slate_size: K (10, 1 to N; the paper's slates have up to 25).
         num_groups: G (20, at least 1; FINN.no has 290).
         dimension: D (10, at least 1; the paper's fits have 25).
-        radius: the largest length of a group's vector, lengths are 0.1 to 0.8 of it (6, above 0; ours).
+        radius: m, unit of length: groups lie 0.1 m to 0.8 m from the origin, items 0.1 m from their group
+            (6, 0.001 to 500; ours).
         user: linear or gated (linear; the paper's simulator).
         keep: gamma of linear users (0.5, 0 to 1; the mean of the paper's prior).
         no_click_logit: b (1; ours).
@@ -84,8 +85,8 @@ def group_slate(
         raise InputError(f"num_groups must be from 1 to the number of items ({num_items}), got {num_groups}")
     if dimension < 1:
         raise InputError(f"dimension must be at least 1, got {dimension}")
-    if not 0.0 < radius < np.inf:
-        raise InputError(f"radius must be above 0 and finite, got {radius}")
+    if not 1e-3 <= radius <= 500.0:
+        raise InputError(f"radius must be from 0.001 to 500, got {radius}: beyond, numbers lose their digits")
     if not 0.0 <= keep <= 1.0:
         raise InputError(f"keep must be from 0 to 1, got {keep}")
     if user not in ("linear", "gated"):

@@ -8,6 +8,7 @@ from numba import njit
 from recsim_env.arrays import Array, Bools, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.world import Entry, World
+from recsim_env.user_models.clicks import ClickModel
 
 
 class StateWithSlate(Protocol):
@@ -57,9 +58,11 @@ def last_slate_entries(world: World) -> dict[str, Entry]:
     }
 
 
-def check_sizes(slate_size: int, num_items: int, horizon: int) -> None:
-    """Refuse a slate longer than the catalogue, and an episode without steps."""
+def check_sizes(slate_size: int, num_items: int, horizon: int, clicks: ClickModel | None = None) -> None:
+    """Refuse a slate longer than the catalogue or the click model knows, and an episode without steps."""
     if not 1 <= slate_size <= num_items:
         raise InputError(f"slate_size must be from 1 to the number of items ({num_items}), got {slate_size}")
     if horizon < 1:
         raise InputError(f"horizon must be at least 1, got {horizon}")
+    if clicks is not None:
+        clicks.click_prob(np.full((1, slate_size), 0.5))  # refuses slates longer than it knows

@@ -27,6 +27,7 @@ from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from scipy.special import gammaincinv
 
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
@@ -149,11 +150,14 @@ class ListeningWorld:
         if self.pace is not None and not (
             self.pace.shape == (self.num_users,) and self.pace.min() > 0.0 and np.isfinite(self.pace).all()
         ):
-            raise InputError(f"pace must be {self.num_users} numbers above 0, got {self.pace}")
+            raise InputError(
+                f"pace must be {self.num_users} finite numbers above 0, got shape {self.pace.shape}"
+                + (f" from {self.pace.min()} to {self.pace.max()}" if self.pace.size else "")
+            )
         sizes = self._sizes
         if sizes.ndim != 1 or not (sizes >= 0.0).all() or abs(sizes.sum() - 1.0) > 1e-6:
             raise InputError(f"session_sizes must be a distribution, got one of sum {sizes.sum():.6g}")
-        most = longest_mean_gap(sizes, self.remembered + self.horizon, self.song_seconds)
+        most = longest_mean_gap(sizes, self.remembered + self.horizon, self.song_seconds, self.gap_shape)
         slowest = self.mean_gap * (1.0 if self.pace is None else max(float(self.pace.max()), 1.0))
         if not slowest <= most:
             raise InputError(
@@ -423,16 +427,22 @@ class ListeningWorld:
         return np.eye(self.session_length)[-1]
 
 
-def longest_mean_gap(session_sizes: Floats, songs: int, song_seconds: int) -> float:
+def longest_mean_gap(session_sizes: Floats, songs: int, song_seconds: int, gap_shape: float) -> float:
     """Seconds between sessions, on average, with which so many songs surely end before second 2^31.
+
+    Surely is but for one user in 10^12: the sum of n Gamma gaps of shape k and mean m is Gamma of shape n k,
+    of which that quantile is taken, for twice the sessions that are expected and twenty more.
 
     Args:
         session_sizes: (M,) probability of sessions of 1 to M songs.
         songs: of a user, in all.
         song_seconds: of each song.
+        gap_shape: k, above 0; infinity if all gaps are equal.
     """
     sessions = np.ceil(songs / float(session_sizes @ np.arange(1, len(session_sizes) + 1)))
-    return float((LAST_SECOND - songs * song_seconds) / (2 * sessions + 40))
+    n = min(2 * sessions + 20, songs + 1)
+    gaps = n if np.isinf(gap_shape) else gammaincinv(n * gap_shape, 1.0 - 1e-12) / gap_shape
+    return float((LAST_SECOND - songs * song_seconds) / gaps)
 
 
 PAST = 1 << 48  # seeds of the past, far from those that users of the package choose

@@ -41,7 +41,7 @@ def repeat_listening(
     Observation:
         `user`, a number in the population; `step`, songs played so far; `session_song`, songs played so
         far in this session; `recent`, the last `history_length` songs, latest first (N before the
-        first), and `hours_ago`, how long ago each began.
+        first), and `hours_ago`, how long ago each began (87600, ten years, for longer ones).
 
     What the user does:
         Wants a song they know with probability `repeat`, else a new one. Among known songs, not yet
@@ -49,7 +49,10 @@ def repeat_listening(
         t_j of their plays in seconds; among new ones to popularity within the categories they like. A
         song on the slate weighs exp(beta) times as much. Plays one song a step, 240 seconds, `session_length`
         of them a session; then comes back after half an hour plus an exponential time. A song is known
-        while one of its plays is among the last `remembered`.
+        while one of its plays is among the last `remembered`. Who has heard all they have a taste for
+        discovers any song alike. With a `calibration` the chance of a repeat grows with the number of
+        known songs, popular ones come to mind more easily, sessions are as long as visits of the log, and
+        gaps are Gamma, every user at their own pace.
 
     Reward:
         1 if the song played was on the slate, else 0.
@@ -64,7 +67,7 @@ def repeat_listening(
         stronger later is not planned for, but the gate gives every slate the same share of repeats.
 
     Parameters (default, range, source):
-        num_items: N (5000, more than `remembered`; the trial that the figures below repeat).
+        num_items: N (5000, more than `remembered`; ours).
         slate_size: K (1, at least 1; ours).
         num_users: U, size of the population (200, at least 1; ours).
         num_categories: C (50, 1 to N; ours).

@@ -76,7 +76,7 @@ class SlateWorld:
     interest_observed: bool = True
 
     def __post_init__(self) -> None:
-        check_sizes(self.slate_size, self.catalogue.num_items, self.horizon)
+        check_sizes(self.slate_size, self.catalogue.num_items, self.horizon, self.clicks)
         if self.interest.ndim != 2 or self.interest.shape[1] != self.catalogue.dimension:
             raise InputError(
                 f"interest must have shape (U, {self.catalogue.dimension}), got {self.interest.shape}"

@@ -7,7 +7,7 @@ import numpy as np
 from recsim_env.errors import InputError
 from recsim_env.simulators.catalogue import synthetic_catalogue
 from recsim_env.simulators.population import synthetic_interests
-from recsim_env.simulators.worlds.candidates import CandidateWorld
+from recsim_env.simulators.worlds.candidates import with_candidates
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.world import World
 from recsim_env.user_models.clicks import click_model
@@ -85,7 +85,8 @@ def slate_rec(
         leave_without_click: probability (0.2, up to 1; ours).
         horizon: H, slates of an episode (20, at least 1; ours).
         interest_observed: False leaves the agent to learn interests from clicks (True).
-        candidates: C, size of the candidate set (None: every item can be shown; K to N).
+        candidates: C, size of the candidate set (None: every item can be shown; K to N, or to N / 10 from
+            interest).
         candidates_from: catalogue, spread evenly over all items, or interest, spread over the 10 C items
             nearest to the user, as a retrieval stage would (catalogue).
         calibration: directory that `recsim-env calibrate LOG --world SlateRec-v0` wrote (None). What was
@@ -111,9 +112,9 @@ def slate_rec(
         from recsim_env.simulators.calibration.slates import SlateCalibration
 
         fitted = SlateCalibration.load(calibration).world(force=force, interest_observed=interest_observed)
-        return fitted if candidates is None else CandidateWorld(fitted, candidates, candidates_from)
-    if not sharpness >= 0.0:
-        raise InputError(f"sharpness must be 0 or more, got {sharpness}")
+        return with_candidates(fitted, candidates, candidates_from)
+    if not 0.0 <= sharpness < np.inf:
+        raise InputError(f"sharpness must be 0 or more and finite, got {sharpness}")
     catalogue = synthetic_catalogue(num_items, dimension, num_categories, world_seed=world_seed)
     interest = synthetic_interests(catalogue, num_users, world_seed=world_seed)
     world = SlateWorld(
@@ -127,4 +128,4 @@ def slate_rec(
         leave_without_click=leave_without_click,
         interest_observed=interest_observed,
     )
-    return world if candidates is None else CandidateWorld(world, candidates, candidates_from)
+    return with_candidates(world, candidates, candidates_from)
