@@ -6,8 +6,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from recsim_env.envs.describe import registered_ids
 from recsim_env.envs.rendering import picture, text
 from recsim_env.envs.scene import Scene
+from recsim_env.envs.sheet import Sheet
 from recsim_env.envs.user_scenes import NUM_BARS, user_scene
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.repeat_listening import repeat_listening
@@ -25,6 +27,20 @@ WORLDS = {
 @pytest.fixture(params=WORLDS)
 def kind(request):
     return request.param
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The texts of the pictures that are drawn in a test."""
+    words = []
+    draw = Sheet.text
+
+    def note(sheet, x, y, text, **how):
+        words.append(text)
+        draw(sheet, x, y, text, **how)
+
+    monkeypatch.setattr(Sheet, "text", note)
+    return words
 
 
 def made(kind, **changes):
@@ -182,3 +198,29 @@ def test_long_names_stay_in_their_place(kind):
     scene = scene_of(named)
     assert_within_the_sheet(picture(named, scene, 0))
     assert "A VERY LONG NAME" in text(named, scene, 0)
+
+
+@pytest.mark.parametrize("env_id", [i for i in registered_ids() if i != "CascadeRec-MovieLens-v0"])
+@pytest.mark.parametrize("slate_size", [1, 5])
+def test_values_are_named_for_how_far_they_look(env_id, slate_size, drawn):
+    env = gym.make(env_id, slate_size=slate_size).unwrapped
+    scene, world = scene_of(env.world, 1), env.world
+    picture(world, scene, 0)
+    page = text(world, scene, 0)
+    far = {"expected return", "what is lost by showing this slate now, if the best ones follow"}
+    near = {
+        "expected reward of this step",
+        "what this slate earns less than the best one, at this step",
+    }
+    ahead = env_id.startswith("Cascade") or env_id == "SlateRec-v0"
+    assert (far <= set(drawn), near <= set(drawn)) == (ahead, not ahead)
+    assert ("\nexpected return: " in page) == ahead
+    assert ("\nexpected reward of this step: " in page) != ahead
+
+
+def test_values_before_candidates_are_of_this_step(drawn):
+    world = made("candidates")
+    scene = scene_of(world)
+    picture(world, scene, 0)
+    assert "expected reward of this step" in drawn
+    assert "expected return" not in text(world, scene, 0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsim_env.envs.scene import Scene
-from recsim_env.envs.slate_scene import Shown, one_row, regret_words, shown_slate, slate_lines
+from recsim_env.envs.slate_scene import Shown, one_row, outcome_words, shown_slate, slate_lines
 from recsim_env.simulators.worlds.cascade import CascadeWorld
 
 WIDEST_LINE_OF_STATES = 60  # of the text; with more states a line of one character each is no picture
@@ -39,6 +39,7 @@ def cascade_scene(world: CascadeWorld, scene: Scene, row: int) -> CascadeScene:
         items, best = scene.slates[row], world.best_slate(before)[0]
         attraction = world.attraction[state_before]
         shown = shown_slate(
+            world,
             scene,
             row,
             items,
@@ -65,7 +66,8 @@ def item_name(world: CascadeWorld, item: int) -> str:
 def cascade_text(scene: CascadeScene) -> str:
     """A few lines of plain text.
 
-    step 7 of 20   state 3 -> 4   reward 1   regret 0.132 = 9.310 (best slate) - 9.178 (this slate)
+    step 7 of 20   state 3 -> 4   reward 1   regret 0.132
+    expected return: 9.310 (best slate) - 9.178 (this slate)
     states ···○●·····
     1  item 7   ████······ 0.41  passed over
     2  item 2   ███······· 0.35  clicked
@@ -80,5 +82,5 @@ def cascade_text(scene: CascadeScene) -> str:
     track = ["states " + "".join(states)] if scene.num_states <= WIDEST_LINE_OF_STATES else []
     if shown is None:
         return "\n".join([f"{head}{scene.state}   {scene.without_slate}", *track])
-    head += f"{scene.state_before} -> {scene.state}   {regret_words(shown)}"
+    head += f"{scene.state_before} -> {scene.state}   {outcome_words(shown)}"
     return "\n".join([head, *track, *slate_lines(shown)])

@@ -147,12 +147,11 @@ def _draw_eye(sheet: Sheet, x: float, y: float) -> None:
 def draw_worth(sheet: Sheet, shown: Shown, foot: float) -> None:
     """Under the slates, which end at `foot`, what each is worth, and the difference."""
     y = foot + 18
-    sheet.text(CARDS, y, "expected return", size=8.5, color=GREY)
+    sheet.text(CARDS, y, shown.value_words, size=8.5, color=GREY)
     sheet.text(CARDS_END - 12, y, f"{shown.slate_value:.3f}", align="right", bold=True, color=INK)
     sheet.text(BEST + 10, y, f"{shown.best_value:.3f}", bold=True, color=INK)
     sheet.text(CARDS, y + 34, f"regret of this step {shown.regret:.3f}", size=12, bold=True, color=INK)
-    note = "what is lost by showing this slate now, if the best ones follow"
-    sheet.text(CARDS, y + 55, note, size=8.5, color=GREY)
+    sheet.text(CARDS, y + 55, shown.regret_words, size=8.5, color=GREY)
 
 
 def heading(sheet: Sheet, x: float, words: str, align: Align = "left") -> None:

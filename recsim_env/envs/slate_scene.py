@@ -6,6 +6,7 @@ from typing import Any
 
 from recsim_env.arrays import Floats, Ints
 from recsim_env.envs.scene import Scene
+from recsim_env.simulators.worlds.world import World
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,24 @@ class Shown:
     reward: float
     best_value: float  # of the best slate and
     slate_value: float  # of this one: what regret is made of
+    plans_ahead: bool  # whether these look to the end of the episode: see `World.plans_ahead`
 
     @property
     def regret(self) -> float:
         """Of this step; rounding may leave -1e-16 of a zero."""
         return max(self.best_value - self.slate_value, 0.0)
+
+    @property
+    def value_words(self) -> str:
+        """What the two values are."""
+        return "expected return" if self.plans_ahead else "expected reward of this step"
+
+    @property
+    def regret_words(self) -> str:
+        """What their difference is."""
+        if self.plans_ahead:
+            return "what is lost by showing this slate now, if the best ones follow"
+        return "what this slate earns less than the best one, at this step"
 
     @property
     def clicked(self) -> list[int]:
@@ -57,6 +71,7 @@ class Shown:
 
 
 def shown_slate(
+    world: World,
     scene: Scene,
     row: int,
     items: Ints,
@@ -68,6 +83,7 @@ def shown_slate(
     """The slate of one row and what became of it.
 
     Args:
+        world: of the scene.
         scene: one that holds a slate and its outcome.
         row: of the scene.
         items: (K,) items shown, -1 in empty slots.
@@ -99,6 +115,7 @@ def shown_slate(
         float(scene.outcome.reward[row]),
         float(scene.outcome.best_value[row]),
         float(scene.outcome.slate_value[row]),
+        world.plans_ahead,
     )
 
 
@@ -120,11 +137,11 @@ def slate_lines(shown: Shown) -> list[str]:
     return [*lines, "best slate: " + ", ".join(card.name for card in shown.best if card.fate != "empty")]
 
 
-def regret_words(shown: Shown) -> str:
-    """Reward and regret of the step, as the first line says them."""
+def outcome_words(shown: Shown) -> str:
+    """Reward and regret of the step, and in a second line the two values that make the regret."""
     return (
-        f"reward {shown.reward:.4g}   regret {shown.regret:.3f} = "
-        f"{shown.best_value:.3f} (best slate) - {shown.slate_value:.3f} (this slate)"
+        f"reward {shown.reward:.4g}   regret {shown.regret:.3f}\n"
+        f"{shown.value_words}: {shown.best_value:.3f} (best slate) - {shown.slate_value:.3f} (this slate)"
     )
 
 
@@ -176,14 +193,15 @@ class UserScene:
 def user_text(scene: UserScene) -> str:
     """A few lines of plain text.
 
-    step 7 of 20   user 37   reward 1   regret 0.132 = 0.910 (best slate) - 0.778 (this slate)
+    step 7 of 20   user 37   reward 1   regret 0.132
+    expected reward of this step: 0.910 (best slate) - 0.778 (this slate)
     interest by category
       category 3   ████████·· 0.81  *
     1  item 7   ████······ 0.41  passed over
     best slate: item 9
     """
     shown = scene.shown
-    end = scene.without_slate if shown is None else regret_words(shown)
+    end = scene.without_slate if shown is None else outcome_words(shown)
     width = max((len(b.name) for b in scene.driver.bars), default=0)
     bars = [
         f"  {b.name:{width}}  {bar(b.share)} {b.label}{'  *' if b.marked else ''}".rstrip()

@@ -109,7 +109,7 @@ def _(world: CandidateWorld, scene: Scene, row: int) -> UserScene:
         attraction = inner.slate_attraction(before.inner, items)[0]
         best_attraction = inner.slate_attraction(before.inner, best)[0]
         name = world.catalogue.item_name
-        shown = shown_slate(scene, row, items[0], attraction, best[0], best_attraction, name)
+        shown = shown_slate(world, scene, row, items[0], attraction, best[0], best_attraction, name)
     driver = interest_driver(world.catalogue, world.inner.interest_of(state.inner)[0], items.ravel())
     user = f"user {state.inner.user[0]}, {world.num_candidates} candidates"
     return UserScene(int(state.inner.step[0]), world.horizon, user, driver, shown)
@@ -131,7 +131,7 @@ def _(world: ListeningWorld, scene: Scene, row: int) -> UserScene:
         name = world.catalogue.item_name
         alone = [world.values(before, np.array([[item]]))[1][0] for item in items]
         alone_best = [world.values(before, np.array([[item]]))[1][0] for item in best[0]]
-        shown = shown_slate(scene, row, items, np.array(alone), best[0], np.array(alone_best), name)
+        shown = shown_slate(world, scene, row, items, np.array(alone), best[0], np.array(alone_best), name)
         marked = {int(state.recent[0, 0])}
     top = max(share[order].max(initial=0.0), 1e-12)
     bars = tuple(
@@ -170,4 +170,4 @@ def _shown(world: Any, scene: Scene, row: int) -> tuple[Shown | None, Ints]:
     attraction = world.slate_attraction(before, items)[0]
     best_attraction = world.slate_attraction(before, best)[0]
     name = world.catalogue.item_name
-    return shown_slate(scene, row, items[0], attraction, best[0], best_attraction, name), items[0]
+    return shown_slate(world, scene, row, items[0], attraction, best[0], best_attraction, name), items[0]
