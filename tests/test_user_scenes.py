@@ -224,3 +224,19 @@ def test_values_before_candidates_are_of_this_step(drawn):
     picture(world, scene, 0)
     assert "expected reward of this step" in drawn
     assert "expected return" not in text(world, scene, 0)
+
+
+@pytest.mark.parametrize(
+    ("regret", "words"), [(-0.25, "-0.250"), (-1e-12, "0.000"), (0.0, "0.000"), (0.25, "0.250")]
+)
+def test_only_rounding_is_taken_off_a_regret(regret, words, drawn):
+    world = made("slates")
+    scene = scene_of(world, 1)
+    value = scene.outcome.best_value
+    scene = replace(scene, outcome=scene.outcome._replace(slate_value=value - regret))
+    assert f"   regret {words}\n" in text(world, scene, 0)
+    picture(world, scene, 0)
+    assert f"regret of this step {words}" in drawn
+    assert ("this slate is worth more than the one that regret is measured against" in drawn) == (
+        regret == -0.25
+    )

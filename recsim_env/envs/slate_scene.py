@@ -8,6 +8,8 @@ from recsim_env.arrays import Floats, Ints
 from recsim_env.envs.scene import Scene
 from recsim_env.simulators.worlds.world import World
 
+ROUNDING = 1e-9  # of values; a regret further below 0 is shown
+
 
 @dataclass(frozen=True)
 class Card:
@@ -31,8 +33,12 @@ class Shown:
 
     @property
     def regret(self) -> float:
-        """Of this step; rounding may leave -1e-16 of a zero."""
-        return max(self.best_value - self.slate_value, 0.0)
+        """Of this step; rounding may leave -1e-16 of a zero.
+
+        Below 0 where a world finds its best slate only nearly (see `SlateWorld`), and this one is worth more.
+        """
+        regret = self.best_value - self.slate_value
+        return 0.0 if -ROUNDING < regret < 0.0 else regret
 
     @property
     def value_words(self) -> str:
@@ -42,6 +48,8 @@ class Shown:
     @property
     def regret_words(self) -> str:
         """What their difference is."""
+        if self.regret < 0.0:
+            return "this slate is worth more than the one that regret is measured against"
         if self.plans_ahead:
             return "what is lost by showing this slate now, if the best ones follow"
         return "what this slate earns less than the best one, at this step"
