@@ -240,3 +240,35 @@ def test_only_rounding_is_taken_off_a_regret(regret, words, drawn):
     assert ("this slate is worth more than the one that regret is measured against" in drawn) == (
         regret == -0.25
     )
+
+
+@pytest.mark.parametrize("kind", ["slates", "candidates"])
+@pytest.mark.parametrize("leaves", [0.0, 1.0])
+def test_a_user_who_leaves_is_said_to_leave(kind, leaves, drawn):
+    scene = scene_of(world := made(kind, leave_after_click=leaves, leave_without_click=leaves))
+    for row in range(5):
+        picture(world, scene, row)
+        assert (" left." in drawn[1]) == (leaves == 1.0)
+        assert (drawn[0] == "Step 1 of 20: the user left") == (leaves == 1.0)
+        head = text(world, scene, row).splitlines()[0]
+        assert head.endswith("   the user left") == (leaves == 1.0)
+        drawn.clear()
+
+
+def test_some_rows_of_a_batch_leave_and_others_stay():
+    world = made("slates", leave_without_click=0.9)
+    scene = scene_of(world)
+    left = [user_scene(world, scene, row).shown.left for row in range(40)]
+    assert left == scene.outcome.left.tolist()
+    assert 0 < sum(left) < 40
+
+
+def test_a_session_is_as_long_as_its_user_makes_it():
+    world = replace(made("songs"), session_sizes=np.array([0.0, 0.0, 0.5, 0.5]))
+    scene = scene_of(world)
+    sizes = {user_scene(world, scene, row).user.split(", ")[1] for row in range(40)}
+    assert sizes == {"song 2 of 3 of a session", "song 2 of 4 of a session"}
+    state = scene.state
+    for row in range(40):
+        words = f"song {state.session_song[row] + 1} of {state.session_size[row]} of a session"
+        assert words in text(world, scene, row)

@@ -27,7 +27,8 @@ def draw_head(
     sheet: Sheet, step: int, horizon: int, user: str, shown: Shown | None, without_slate: str
 ) -> None:
     """The step, what happened in words, the reward, and the slates if there are any."""
-    sheet.text(MARGIN, 30, f"Step {step} of {horizon}", size=15, bold=True, color=INK)
+    left = ": the user left" if shown is not None and shown.left else ""
+    sheet.text(MARGIN, 30, f"Step {step} of {horizon}{left}", size=15, bold=True, color=INK)
     if shown is None:
         sheet.text(MARGIN, 58, user, size=10, color=GREY, width=WIDTH - 2 * MARGIN)
         sheet.box((CARDS, TOP), (BEST_END - CARDS, BOTTOM - TOP), edge=PALE, dashed=True, radius=6)

@@ -30,6 +30,7 @@ class Shown:
     best_value: float  # of the best slate and
     slate_value: float  # of this one: what regret is made of
     plans_ahead: bool  # whether these look to the end of the episode: see `World.plans_ahead`
+    left: bool  # the user has gone
 
     @property
     def regret(self) -> float:
@@ -71,11 +72,12 @@ class Shown:
         seen = sum(card.fate in ("clicked", "passed over") for card in self.cards)
         looked = f"looked at {seen} item{'s' * (seen != 1)}"
         clicked = self.clicked
-        if not clicked:
-            return f"The user {looked} and clicked none."
-        if len(clicked) > 1:
-            return f"The user {looked} and clicked {len(clicked)} of them."
-        return f"The user {looked} and clicked {self.cards[clicked[0]].name}."
+        which = f"{len(clicked)} of them" if clicked else "none"
+        if len(clicked) == 1:
+            which = self.cards[clicked[0]].name
+        if self.left:
+            return f"The user {looked}, clicked {which} and left."
+        return f"The user {looked} and clicked {which}."
 
 
 def shown_slate(
@@ -124,6 +126,7 @@ def shown_slate(
         float(scene.outcome.best_value[row]),
         float(scene.outcome.slate_value[row]),
         world.plans_ahead,
+        bool(scene.outcome.left[row]),
     )
 
 
@@ -146,9 +149,10 @@ def slate_lines(shown: Shown) -> list[str]:
 
 
 def outcome_words(shown: Shown) -> str:
-    """Reward and regret of the step, and in a second line the two values that make the regret."""
+    """Reward, regret and whether the user left; in a second line the two values that make the regret."""
+    left = "   the user left" if shown.left else ""
     return (
-        f"reward {shown.reward:.4g}   regret {shown.regret:.3f}\n"
+        f"reward {shown.reward:.4g}   regret {shown.regret:.3f}{left}\n"
         f"{shown.value_words}: {shown.best_value:.3f} (best slate) - {shown.slate_value:.3f} (this slate)"
     )
 

@@ -143,7 +143,7 @@ def _(world: ListeningWorld, scene: Scene, row: int) -> UserScene:
         )
         for i in order
     )
-    session = f"song {int(state.session_song[0]) + 1} of {world.session_length} of a session"
+    session = f"song {state.session_song[0] + 1} of {state.session_size[0]} of a session"
     user = f"user {state.user[0]}, {session}"
     if marked:
         user += f", just played {world.catalogue.item_name(marked.pop())}"
