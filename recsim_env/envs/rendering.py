@@ -67,7 +67,7 @@ def _(world: CascadeWorld, scene: Scene, row: int = 0) -> Array:
 @text.register(CandidateWorld)
 @text.register(ListeningWorld)
 def _(world: World, scene: Scene, row: int = 0) -> str:
-    from recsim_env.envs.slate_scene import user_text
+    from recsim_env.envs.user_scene import user_text
     from recsim_env.envs.user_scenes import user_scene
 
     return user_text(user_scene(world, scene, row))

@@ -166,63 +166,6 @@ def bar(share: float) -> str:
     return f"{'█' * round(10 * min(max(share, 0.0), 1.0)):·<10}"
 
 
-@dataclass(frozen=True)
-class Bar:
-    """One line of what drives a user."""
-
-    name: str
-    share: float  # 0 to 1, the length of the bar
-    label: str = ""  # the number beside it
-    marked: bool = False  # on the slate, or played
-
-
-@dataclass(frozen=True)
-class Driver:
-    """What drives a user, as a few bars: interests, memories, boredom."""
-
-    title: str
-    bars: tuple[Bar, ...]
-    curves: tuple[tuple[float, ...], ...] = ()  # of the first bars over recent time, 0 to 1, the last is now
-    curve_title: str = ""
-
-
-@dataclass(frozen=True)
-class UserScene:
-    """Where one user is, what drives them, and the step that led there."""
-
-    step: int  # slates shown so far in this episode
-    horizon: int
-    user: str  # who and where, in words
-    driver: Driver
-    shown: Shown | None  # None at the beginning of an episode, and of a scene that holds a state alone
-
-    @property
-    def without_slate(self) -> str:
-        """Why there is no slate, in words."""
-        return "no slate shown yet" if self.step == 0 else "the last slate was not kept"
-
-
-def user_text(scene: UserScene) -> str:
-    """A few lines of plain text.
-
-    step 7 of 20   user 37   reward 1   regret 0.132
-    expected reward of this step: 0.910 (best slate) - 0.778 (this slate)
-    interest by category
-      category 3   ████████·· 0.81  *
-    1  item 7   ████······ 0.41  passed over
-    best slate: item 9
-    """
-    shown = scene.shown
-    end = scene.without_slate if shown is None else outcome_words(shown)
-    width = max((len(b.name) for b in scene.driver.bars), default=0)
-    bars = [
-        f"  {b.name:{width}}  {bar(b.share)} {b.label}{'  *' if b.marked else ''}".rstrip()
-        for b in scene.driver.bars
-    ]
-    head = f"step {scene.step} of {scene.horizon}   {scene.user}   {end}"
-    return "\n".join([head, scene.driver.title, *bars, *(slate_lines(shown) if shown else [])])
-
-
 def one_row(state: Any, row: int) -> Any:
     """The state of one user, as a batch of one."""
     one = slice(row, row + 1)

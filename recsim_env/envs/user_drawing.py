@@ -17,7 +17,7 @@ from recsim_env.envs.slate_drawing import (
     draw_head,
     heading,
 )
-from recsim_env.envs.slate_scene import Bar, Driver, UserScene
+from recsim_env.envs.user_scene import Bar, Driver, UserScene
 
 RIGHT = WIDTH - MARGIN
 CURVES_TOP = 300.0  # curves, where there are any, stand under the bars

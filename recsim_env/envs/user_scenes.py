@@ -8,7 +8,8 @@ import numpy as np
 
 from recsim_env.arrays import Floats, Ints
 from recsim_env.envs.scene import Scene
-from recsim_env.envs.slate_scene import Bar, Driver, Shown, UserScene, one_row, shown_slate
+from recsim_env.envs.slate_scene import Shown, one_row, shown_slate
+from recsim_env.envs.user_scene import Bar, Driver, UserScene
 from recsim_env.simulators.catalogue import Catalogue, category_centres
 from recsim_env.simulators.worlds.bored import BoredWorld
 from recsim_env.simulators.worlds.candidates import CandidateWorld
