@@ -1,6 +1,7 @@
 """Pictures and texts of users with interests and with memories, at every size of slate."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import gymnasium as gym
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from recsim_env.envs.describe import registered_ids
 from recsim_env.envs.rendering import picture, text
 from recsim_env.envs.scene import Scene
-from recsim_env.envs.sheet import Sheet
-from recsim_env.envs.user_scenes import NUM_BARS, user_scene
+from recsim_env.envs.sheet import DPI, Sheet, text_width
+from recsim_env.envs.slate_drawing import BLUE, HEIGHT, MARGIN, VERMILION, WIDTH
+from recsim_env.envs.user_drawing import CURVES
+from recsim_env.envs.user_scenes import NUM_BARS, interest_match, user_scene
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.repeat_listening import repeat_listening
 from recsim_env.simulators.worlds.slate_rec import slate_rec
@@ -22,6 +25,7 @@ WORLDS = {
     "candidates": (slate_rec, {"num_items": 400, "num_users": 20, "candidates": 40, "intercept": -2.0}),
     "songs": (repeat_listening, {"num_items": 400, "num_users": 20, "remembered": 100}),
 }
+IDS = [i for i in registered_ids() if i != "CascadeRec-MovieLens-v0"]  # which needs a file
 
 
 @pytest.fixture(params=WORLDS)
@@ -29,18 +33,39 @@ def kind(request):
     return request.param
 
 
+class Drawn(list):
+    """The texts of the pictures that are drawn in a test, and the boxes that they take."""
+
+    def __init__(self):
+        self.boxes = []  # left, right, top, bottom, words
+
+    def note(self, x, y, words, size=9, bold=False, align="left", width=np.inf, **how):
+        wide = min(text_width(words, size, bold), width)
+        left = x - {"left": 0.0, "center": 0.5, "right": 1.0}[align] * wide
+        half = 0.36 * size * DPI / 72  # of the height of a letter
+        self.append(words)
+        self.boxes.append((left, left + wide, y - half, y + half, words))
+
+    def assert_readable(self):
+        for one in self.boxes:
+            assert MARGIN - 1 <= one[0] <= one[1] <= WIDTH - MARGIN + 1, one
+            assert one[3] < HEIGHT - 4, one
+        for one, other in combinations(self.boxes, 2):
+            apart = one[1] < other[0] or other[1] < one[0] or one[3] < other[2] or other[3] < one[2]
+            assert apart, (one, other)
+
+
 @pytest.fixture
 def drawn(monkeypatch):
-    """The texts of the pictures that are drawn in a test."""
-    words = []
-    draw = Sheet.text
+    """Also draws."""
+    texts, draw = Drawn(), Sheet.text
 
-    def note(sheet, x, y, text, **how):
-        words.append(text)
-        draw(sheet, x, y, text, **how)
+    def note(sheet, x, y, words, **how):
+        texts.note(x, y, words, **how)
+        draw(sheet, x, y, words, **how)
 
     monkeypatch.setattr(Sheet, "text", note)
-    return words
+    return texts
 
 
 def made(kind, **changes):
@@ -200,7 +225,7 @@ def test_long_names_stay_in_their_place(kind):
     assert "A VERY LONG NAME" in text(named, scene, 0)
 
 
-@pytest.mark.parametrize("env_id", [i for i in registered_ids() if i != "CascadeRec-MovieLens-v0"])
+@pytest.mark.parametrize("env_id", IDS)
 @pytest.mark.parametrize("slate_size", [1, 5])
 def test_values_are_named_for_how_far_they_look(env_id, slate_size, drawn):
     env = gym.make(env_id, slate_size=slate_size).unwrapped
@@ -272,3 +297,77 @@ def test_a_session_is_as_long_as_its_user_makes_it():
     for row in range(40):
         words = f"song {state.session_song[row] + 1} of {state.session_size[row]} of a session"
         assert words in text(world, scene, row)
+
+
+def scene_later(world, steps=6, B=3):
+    """What some steps of best slates with random items between led to."""
+    luck = Luck.from_seeds(np.arange(B))
+    state = world.begin(luck)
+    for h in range(steps):
+        before, slates = state, world.best_slate(state)
+        random = np.random.default_rng(h).integers(0, world.num_items, slates.shape)
+        slates = np.where(np.arange(slates.shape[1]) % 2 == 1, random, slates)
+        state, outcome = world.respond(before, slates, luck.at(h))
+    return Scene(state, before, slates, outcome)
+
+
+CROWDED = [
+    *((env_id, {"slate_size": K}) for env_id in IDS for K in (1, 3, 5, 10)),
+    ("SlateRec-v0", {"candidates": 60}),
+    ("SlateRec-v0", {"num_categories": 1000}),
+    ("BoredUser-v0", {"threshold": 1, "duration": 12}),
+    ("BoredUser-v0", {"num_categories": 200, "threshold": 1, "duration": 99}),
+    ("GroupSlate-v0", {"num_groups": 1000, "radius": 300.0}),
+]
+
+
+@pytest.mark.parametrize(("env_id", "parameters"), CROWDED)
+def test_no_words_lie_on_others_or_end_past_the_margin(env_id, parameters, drawn):
+    world = gym.make(env_id, **parameters).unwrapped.world
+    scene = scene_later(world)
+    for one in (scene, Scene(scene.before)):
+        drawn.clear()
+        drawn.boxes.clear()
+        picture(world, one, 1)
+        drawn.assert_readable()
+
+
+def test_a_bored_topic_is_named_and_says_for_how_long(drawn):
+    world = gym.make("BoredUser-v0", threshold=1, duration=12).unwrapped.world
+    scene = scene_later(world)
+    left = scene.state.boredom.left
+    row = int(np.argmax(left.max(axis=1)))
+    assert left[row].max() > 9
+    picture(world, scene, row)
+    for topic in np.flatnonzero(left[row]):
+        assert f"topic {topic}" in drawn
+        assert f"bored, {left[row, topic]}" in drawn
+
+
+def test_no_bored_topic_is_left_out():
+    world = gym.make("BoredUser-v0", num_categories=100).unwrapped.world
+    scene = scene_of(world, 1)
+    left = scene.state.boredom.left.copy()
+    left[0, :2] = 3
+    least = np.argsort(interest_match(world.catalogue, world.interest_of(scene.state)[0]))[:2]
+    left[0, least] = 4
+    state = scene.state._replace(boredom=scene.state.boredom._replace(left=left))
+    bars = {one.name: one for one in user_scene(world, Scene(state), 0).driver.bars}
+    assert all(bars[f"topic {topic}"].marked for topic in (0, 1, *least))
+    assert len(bars) == NUM_BARS
+
+
+@pytest.mark.parametrize("user", ["linear", "gated"])
+def test_nearness_can_be_read_of_more_than_the_nearest_group(user):
+    world = gym.make("GroupSlate-v0", user=user).unwrapped.world
+    scene = scene_later(world, B=20)
+    for row in range(20):
+        bars = user_scene(world, scene, row).driver.bars
+        shares = [one.share for one in bars]
+        assert shares == sorted(shares, reverse=True)
+        assert min(shares) > 0.1
+
+
+def test_colours_of_curves_are_no_marks():
+    assert not {BLUE, VERMILION} & set(CURVES)
+    assert len(set(CURVES)) == 3

@@ -18,7 +18,7 @@ from recsim_env.envs.slate_drawing import (
     heading,
 )
 
-LADDER, LADDER_END = 594.0, 674.0
+LADDER, LADDER_END = 592.0, 660.0  # with room for numbers of three digits on both sides
 
 
 def cascade_picture(scene: CascadeScene) -> Array:
@@ -51,7 +51,7 @@ def _draw_ladder(sheet: Sheet, scene: CascadeScene) -> None:
         if abs(s - before) * pitch >= 12.0:  # not on top of the bold one
             sheet.text(LADDER - 8, height_of(s), str(s), size=8, align="right", color=GREY)
     sheet.text(LADDER - 8, height_of(before), str(before), size=9, bold=True, align="right", color=INK)
-    left, right = LADDER + 18, LADDER_END - 18
+    left, right = LADDER + 14, LADDER_END - 14
     if scene.shown is None:
         sheet.disc(((left + right) / 2, height_of(before)), 6, fill=BLUE)
         return

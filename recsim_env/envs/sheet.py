@@ -137,16 +137,22 @@ def _font(size: float, bold: bool) -> FontProperties:
     return FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
 
 
+def text_width(words: str, size: float, bold: bool = False) -> float:
+    """The pixels that one line takes."""
+    return float(_renderer().get_text_width_height_descent(words, _font(size, bold), False)[0])  # type: ignore[no-untyped-call]
+
+
+@cache
+def _renderer() -> RendererAgg:
+    return RendererAgg(1, 1, DPI)  # type: ignore[no-untyped-call]
+
+
 @lru_cache(maxsize=4096)  # the same few names come back frame after frame
 def _cut(words: str, size: float, bold: bool, width: float) -> str:
     """The words, or as many of their letters as fit with an ellipsis, found by bisection."""
-    renderer = RendererAgg(1, 1, DPI)  # type: ignore[no-untyped-call]
-
-    def wide(part: str) -> bool:
-        pixels = renderer.get_text_width_height_descent(part, _font(size, bold), False)[0]  # type: ignore[no-untyped-call]
-        return bool(pixels > width)
-
-    if not wide(words):
+    if text_width(words, size, bold) <= width:
         return words
-    letters = bisect_left(range(len(words)), True, key=lambda n: wide(words[: n + 1] + "…"))
+    letters = bisect_left(
+        range(len(words)), True, key=lambda n: text_width(words[: n + 1] + "…", size, bold) > width
+    )
     return words[:letters].rstrip() + "…"

@@ -1,7 +1,7 @@
 """The picture of one step of a user with interests or memories: the slate, and bars of what drives them."""
 
 from recsim_env.arrays import Array
-from recsim_env.envs.sheet import Sheet
+from recsim_env.envs.sheet import Sheet, text_width
 from recsim_env.envs.slate_drawing import (
     BLUE,
     BOTTOM,
@@ -21,44 +21,57 @@ from recsim_env.envs.user_scene import Bar, Driver, UserScene
 
 RIGHT = WIDTH - MARGIN
 CURVES_TOP = 300.0  # curves, where there are any, stand under the bars
-COLORS = (BLUE, VERMILION, "#009e73")  # of the curves and of the bars they belong to
+# Of the curves and of the bars they belong to; not the blue of bars, and not the vermilion of marks. Green
+# and purple of Okabe and Ito and black differ in lightness too: told apart by every kind of colour vision.
+CURVES = ("#009e73", "#cc79a7", INK)
 
 
 def user_picture(scene: UserScene) -> Array:
     """(480, 720, 3) uint8."""
     sheet = Sheet(WIDTH, HEIGHT)
-    draw_head(sheet, scene.step, scene.horizon, f"{scene.user}.", scene.shown, scene.without_slate)
+    user = scene.user[0].upper() + scene.user[1:]
+    draw_head(sheet, scene.step, scene.horizon, f"{user}.", scene.shown, scene.without_slate)
     if scene.shown is not None:
-        sheet.text(MARGIN, 76, scene.user, size=8.5, color=GREY, width=RIGHT - MARGIN)
+        sheet.text(MARGIN, 76, user, size=8.5, color=GREY, width=RIGHT - MARGIN)
     driver = scene.driver
     heading(sheet, DRIVER, driver.title)
     foot = CURVES_TOP - 34.0 if driver.curves else BOTTOM
     pitch = min(31.0, (foot - TOP) / max(len(driver.bars), 1))
     for i, one in enumerate(driver.bars):
-        color = COLORS[i] if i < len(driver.curves) else VERMILION if one.marked else BLUE
+        color = CURVES[i] if i < len(driver.curves) else VERMILION if one.marked else BLUE
         _draw_bar(sheet, one, TOP + i * pitch, pitch, color)
+    if any(one.marked for one in driver.bars):
+        y = BOTTOM + 18 if driver.curves else TOP + len(driver.bars) * pitch + 10
+        _draw_mark(sheet, DRIVER + 4, y)
+        sheet.text(DRIVER + 10, y, driver.mark, size=8, color=GREY)
     if driver.curves:
         _draw_curves(sheet, driver)
     return sheet.pixels()
 
 
 def _draw_bar(sheet: Sheet, one: Bar, y: float, pitch: float, color: str) -> None:
-    """The name above its bar, the number at the right; marked ones are bold."""
-    size = min(8.0, pitch / 3.2)
-    sheet.text(
-        DRIVER, y + pitch * 0.25, one.name, size=size, bold=one.marked, color=INK, width=RIGHT - DRIVER - 36
-    )
+    """The name above its bar, the number at the right; marked ones have a disc and are bold."""
+    size, left = min(8.0, pitch / 3.2), DRIVER
+    if one.marked:
+        _draw_mark(sheet, left + 4, y + pitch * 0.25)
+        left += 10
+    room = RIGHT - left - text_width(one.label, size) - 4
+    sheet.text(left, y + pitch * 0.25, one.name, size=size, bold=one.marked, color=INK, width=room)
     sheet.text(RIGHT, y + pitch * 0.25, one.label, size=size, align="right", color=GREY)
     line, thick = y + pitch * 0.62, min(8.0, pitch * 0.26)
     sheet.box((DRIVER, line), (RIGHT - DRIVER, thick), fill="#f6f6f6", edge=PALE, line=0.6)
     sheet.box((DRIVER, line), ((RIGHT - DRIVER) * min(max(one.share, 0.0), 1.0), thick), fill=color)
 
 
+def _draw_mark(sheet: Sheet, x: float, y: float) -> None:
+    sheet.disc((x, y), 3.5, fill=VERMILION)
+
+
 def _draw_curves(sheet: Sheet, driver: Driver) -> None:
     sheet.text(DRIVER, CURVES_TOP - 14, driver.curve_title, size=8.5, color=GREY)
     height = BOTTOM - CURVES_TOP
     sheet.box((DRIVER, CURVES_TOP), (RIGHT - DRIVER, height), edge=PALE, line=0.8)
-    for curve, color in zip(driver.curves, COLORS, strict=False):
+    for curve, color in zip(driver.curves, CURVES, strict=False):
         points = [
             (DRIVER + (RIGHT - DRIVER) * t / (len(curve) - 1), BOTTOM - height * min(max(y, 0.0), 1.0))
             for t, y in enumerate(curve)

@@ -12,7 +12,7 @@ class Bar:
     name: str
     share: float  # 0 to 1, the length of the bar
     label: str = ""  # the number beside it
-    marked: bool = False  # on the slate, or played
+    marked: bool = False  # see `Driver.mark`
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Driver:
 
     title: str
     bars: tuple[Bar, ...]
+    mark: str  # what is said of the marked bars
     curves: tuple[tuple[float, ...], ...] = ()  # of the first bars over recent time, 0 to 1, the last is now
     curve_title: str = ""
 
@@ -46,7 +47,7 @@ def user_text(scene: UserScene) -> str:
 
     step 7 of 20   user 37   reward 1   regret 0.132
     expected reward of this step: 0.910 (best slate) - 0.778 (this slate)
-    interest by category
+    interest by category (* on the slate)
       category 3   ████████·· 0.81  *
     1  item 7   ████······ 0.41  passed over
     best slate: item 9
@@ -59,4 +60,5 @@ def user_text(scene: UserScene) -> str:
         for b in scene.driver.bars
     ]
     head = f"step {scene.step} of {scene.horizon}   {scene.user}   {end}"
-    return "\n".join([head, scene.driver.title, *bars, *(slate_lines(shown) if shown else [])])
+    title = f"{scene.driver.title} (* {scene.driver.mark})"
+    return "\n".join([head, title, *bars, *(slate_lines(shown) if shown else [])])

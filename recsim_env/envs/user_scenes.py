@@ -21,6 +21,7 @@ from recsim_env.simulators.worlds.song_memory import SONG
 
 NUM_BARS = 8
 DAYS_SHOWN = 90
+ON_SLATE = "on the slate"
 
 
 @singledispatch
@@ -59,28 +60,22 @@ def _(world: DriftWorld, scene: Scene, row: int) -> UserScene:
 @user_scene.register
 def _(world: BoredWorld, scene: Scene, row: int) -> UserScene:
     state = one_row(scene.state, row)
-    shown, items = _shown(world, scene, row)
-    likes = interest_driver(world.catalogue, world.interest_of(state)[0], items).bars
+    shown, _ = _shown(world, scene, row)
     loss, left = world.satiation.loss(state.satiation)[0], state.boredom.left[0]
     full = max(world.satiation.factor * 10.0, 1e-12)  # ten clicks at once fill the meter
+    match = interest_match(world.catalogue, world.interest_of(state)[0])
+    liked = np.argsort(-match)
+    topics = liked[np.argsort(left[liked] == 0, kind="stable")][:NUM_BARS]  # no bored one is left out
     bars = []
-    for one in likes:
-        c = int(one.name.split()[1])
+    for c in topics[np.argsort(-match[topics])].tolist():
         if left[c] > 0:
-            bars.append(replace(one, share=1.0, label=f"bored, {left[c]} left", marked=True))
+            bars.append(Bar(f"topic {c}", 1.0, f"bored, {left[c]}", marked=True))
         else:
-            bars.append(
-                replace(
-                    one,
-                    share=float(loss[c] / full),
-                    label=f"{-loss[c]:.1f}" if loss[c] >= 0.05 else "fresh",
-                    marked=False,
-                )
-            )
+            label = f"{-loss[c]:.1f}" if loss[c] >= 0.05 else "fresh"
+            bars.append(Bar(f"topic {c}", float(loss[c] / full), label))
+    driver = Driver("boredom by topic", tuple(bars), "bored, slates left")
     user = f"user {state.user[0]}, patience {state.patience[0]:.0f} of {world.patience.budget:.0f}"
-    return UserScene(
-        int(state.step[0]), world.horizon, user, Driver("boredom with topics", tuple(bars)), shown
-    )
+    return UserScene(int(state.step[0]), world.horizon, user, driver, shown)
 
 
 @user_scene.register
@@ -89,12 +84,15 @@ def _(world: GroupWorld, scene: Scene, row: int) -> UserScene:
     shown, items = _shown(world, scene, row)
     z = world.user.preference(state.hidden)[0]
     distance = np.linalg.norm(world.centres - z, axis=1)
+    farthest = max(float(distance.max()), 1e-12)
     on_slate = set(world.catalogue.category[items[items >= 0]].tolist())
+    # not exp(-distance), as users choose: of it all groups but the nearest have next to nothing
     bars = tuple(
-        Bar(f"group {g}", float(np.exp(-distance[g])), f"at {distance[g]:.1f}", g in on_slate)
+        Bar(f"group {g}", float(1.0 - distance[g] / farthest), f"at {distance[g]:.1f}", g in on_slate)
         for g in np.argsort(distance)[:NUM_BARS].tolist()
     )
-    return UserScene(int(state.step[0]), world.horizon, "a user", Driver("nearness of groups", bars), shown)
+    driver = Driver("nearness of groups", bars, ON_SLATE)
+    return UserScene(int(state.step[0]), world.horizon, "a user", driver, shown)
 
 
 @user_scene.register
@@ -123,7 +121,7 @@ def _(world: ListeningWorld, scene: Scene, row: int) -> UserScene:
     order = np.argsort(-weight, kind="stable")[:NUM_BARS]
     order = order[weight[order] > 0.0]
     share = weight / max(weight.sum(), 1e-300)
-    marked: set[int] = set()
+    listed: set[int] = set()
     shown = None
     if scene.slates is not None and state.step[0] > 0:
         before = one_row(scene.before, row)
@@ -133,33 +131,39 @@ def _(world: ListeningWorld, scene: Scene, row: int) -> UserScene:
         alone = [world.values(before, np.array([[item]]))[1][0] for item in items]
         alone_best = [world.values(before, np.array([[item]]))[1][0] for item in best[0]]
         shown = shown_slate(world, scene, row, items, np.array(alone), best[0], np.array(alone_best), name)
-        marked = {int(state.recent[0, 0])}
+        listed = set(items.tolist())
     top = max(share[order].max(initial=0.0), 1e-12)
     bars = tuple(
         Bar(
             world.catalogue.item_name(int(songs[i])),
             float(share[i] / top),
             f"{share[i]:.1%}",
-            int(songs[i]) in marked,
+            int(songs[i]) in listed,
         )
         for i in order
     )
     session = f"song {state.session_song[0] + 1} of {state.session_size[0]} of a session"
     user = f"user {state.user[0]}, {session}"
-    if marked:
-        user += f", just played {world.catalogue.item_name(marked.pop())}"
-    return UserScene(int(state.step[0]), world.horizon, user, Driver("songs in mind next", bars), shown)
+    if shown is not None:
+        user += f", just played {world.catalogue.item_name(int(state.recent[0, 0]))}"
+    driver = Driver("songs in mind next", bars, ON_SLATE)
+    return UserScene(int(state.step[0]), world.horizon, user, driver, shown)
 
 
 def interest_driver(catalogue: Catalogue, interest: Floats, items: Ints) -> Driver:
     """The categories nearest to an interest (D,), marked where the slate shows one of their items."""
-    match = category_centres(catalogue) @ (interest / max(float(np.linalg.norm(interest)), 1e-12))  # cosines
+    match = interest_match(catalogue, interest)
     shown = set(catalogue.category[items[items >= 0]].tolist())
     bars = tuple(
         Bar(f"category {c}", float(match[c]), f"{match[c]:.2f}", c in shown)
         for c in np.argsort(-match)[:NUM_BARS].tolist()
     )
-    return Driver("interest by category", bars)
+    return Driver("interest by category", bars, ON_SLATE)
+
+
+def interest_match(catalogue: Catalogue, interest: Floats) -> Floats:
+    """(C,) cosine of each category's centre with an interest (D,)."""
+    return category_centres(catalogue) @ (interest / max(float(np.linalg.norm(interest)), 1e-12))
 
 
 def _shown(world: Any, scene: Scene, row: int) -> tuple[Shown | None, Ints]:
