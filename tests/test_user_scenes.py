@@ -11,7 +11,8 @@ from recsim_env.envs.describe import registered_ids
 from recsim_env.envs.rendering import picture, text
 from recsim_env.envs.scene import Scene
 from recsim_env.envs.sheet import DPI, Sheet, text_width
-from recsim_env.envs.slate_drawing import BLUE, HEIGHT, MARGIN, VERMILION, WIDTH
+from recsim_env.envs.slate_drawing import BLUE, DRIVER, HEIGHT, MARGIN, VERMILION, WIDTH, slots_drawn
+from recsim_env.envs.slate_scene import Card, Shown
 from recsim_env.envs.user_drawing import CURVES
 from recsim_env.envs.user_scenes import NUM_BARS, interest_match, user_scene
 from recsim_env.simulators.luck import Luck
@@ -313,6 +314,8 @@ def scene_later(world, steps=6, B=3):
 
 CROWDED = [
     *((env_id, {"slate_size": K}) for env_id in IDS for K in (1, 3, 5, 10)),
+    *((env_id, {"slate_size": K}) for env_id in IDS[-5:] for K in (14, 15, 16, 60)),
+    ("CascadeRec-v0", {"slate_size": 60, "num_items": 100, "num_states": 300}),
     ("SlateRec-v0", {"candidates": 60}),
     ("SlateRec-v0", {"num_categories": 1000}),
     ("BoredUser-v0", {"threshold": 1, "duration": 12}),
@@ -371,3 +374,53 @@ def test_nearness_can_be_read_of_more_than_the_nearest_group(user):
 def test_colours_of_curves_are_no_marks():
     assert not {BLUE, VERMILION} & set(CURVES)
     assert len(set(CURVES)) == 3
+
+
+@pytest.mark.parametrize(
+    ("K", "clicked", "drawn"),
+    [
+        (15, [14], [*range(15)]),
+        (16, [], [*range(14)]),
+        (60, [], [*range(14)]),
+        (60, [13], [*range(14)]),
+        (60, [14, 59], [*range(12), 14, 59]),
+        (60, [0, 20, 21, 22, 23, 24, 25, 26], [*range(7), *range(20, 27)]),
+        (60, [*range(60)], [*range(14)]),
+    ],
+)
+def test_the_slots_there_is_room_for(K, clicked, drawn):
+    fates = ["clicked" if k in clicked else "not seen" for k in range(K)]
+    cards = tuple(Card(f"item {k}", fate, 0.5) for k, fate in enumerate(fates))
+    assert slots_drawn(Shown(cards, cards, 1.0, 1.0, 1.0, False, False), 15) == drawn
+
+
+def test_of_a_long_slate_as_much_is_drawn_as_can_be_read(drawn):
+    world = made("slates", slate_size=60, clicks="position_based", intercept=2.0)
+    scene = scene_of(world)
+    clicks = scene.outcome.response.clicked
+    for row in range(5):
+        drawn.clear()
+        picture(world, scene, row)
+        lower = np.flatnonzero(clicks[row])
+        named = [k for k in lower if world.catalogue.item_name(int(scene.slates[row, k])) in drawn]
+        assert len(named) >= min(len(lower), 7)
+        rest = f", {len(lower) - len(named)} of them clicked" if len(named) < len(lower) else ""
+        assert f"… 46 more{rest}" in drawn
+        assert "… 46 more" in drawn
+        numbers = [int(words) for words in drawn if words.isdecimal()]
+        assert numbers[:7] == [1, 2, 3, 4, 5, 6, 7]
+        assert set(named) <= {n - 1 for n in numbers}
+
+
+def test_words_of_a_row_have_one_size(drawn):
+    world = made("slates", slate_size=20)
+    picture(world, scene_of(world), 0)
+    rows = {round((top + bottom) / 2) for _, _, top, bottom, words in drawn.boxes if words.isdecimal()}
+    assert len(rows) == 14
+    for row in rows:
+        heights = {
+            round(bottom - top, 6)
+            for left, _, top, bottom, _ in drawn.boxes
+            if left < DRIVER and round((top + bottom) / 2) == row
+        }
+        assert len(heights) == 1

@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 720, 480
 MARGIN, TOP, BOTTOM = 24.0, 112.0, 392.0  # the cards and what drives the user stand between TOP and BOTTOM
 GAZE = 34.0  # x of the line that the gaze follows
 CARDS, CARDS_END = 56.0, 388.0
+MOST_ROWS = 15  # of one line that can be read between TOP and BOTTOM
 BARS = 222.0  # where a card has one line
 BEST, BEST_END = 406.0, 548.0
 DRIVER = 566.0
@@ -44,20 +45,43 @@ def draw_head(
 
 def draw_slates(sheet: Sheet, shown: Shown) -> float:
     """Both slates, slot beside slot; returns where they end."""
-    K = len(shown.cards)
-    pitch = min(84.0, (BOTTOM - TOP) / K)
+    slots = slots_drawn(shown, MOST_ROWS)
+    hidden = len(shown.cards) - len(slots)
+    rows = len(slots) + (hidden > 0)
+    pitch = min(84.0, (BOTTOM - TOP) / rows)
     height = pitch - min(8.0, pitch / 7)
     two_lines = height >= 44.0
     heading(sheet, CARDS, "slate shown")
     if not two_lines:
         heading(sheet, BARS, "attraction")
     heading(sheet, BEST, "best slate here")
-    for k, (card, best) in enumerate(zip(shown.cards, shown.best, strict=True)):
-        y = TOP + k * pitch
-        _draw_card(sheet, k, card, y, height, two_lines)
-        _draw_best(sheet, best, y, height, two_lines)
-    _draw_gaze(sheet, shown, pitch, height)
-    return TOP + K * pitch
+    for i, k in enumerate(slots):
+        y = TOP + i * pitch
+        _draw_card(sheet, k, shown.cards[k], y, height, two_lines)
+        _draw_best(sheet, shown.best[k], y, height, two_lines)
+    if hidden:
+        middle = TOP + (rows - 1) * pitch + height / 2
+        clicked = len(shown.clicked) - len(set(slots) & set(shown.clicked))
+        words = f"… {hidden} more" + (f", {clicked} of them clicked" if clicked else "")
+        sheet.text(CARDS + 32, middle, words, size=_size(height), color=GREY)
+        sheet.text(BEST + 10, middle, f"… {hidden} more", size=_size(height), color=GREY)
+    _draw_gaze(sheet, shown, slots, pitch, height)
+    return TOP + rows * pitch
+
+
+def slots_drawn(shown: Shown, most_rows: int) -> list[int]:
+    """The slots for which there is room, one row left over for the number of the others.
+
+    From the top, but for clicked ones further down, which take the place of up to half of them.
+    """
+    K, clicked = len(shown.cards), shown.clicked
+    if most_rows >= K:
+        return list(range(K))
+    room = most_rows - 1
+    top = room
+    while top > room - room // 2 and top + sum(k >= top for k in clicked) > room:
+        top -= 1
+    return [*range(top), *[k for k in clicked if k >= top][: room - top]]
 
 
 def _draw_card(sheet: Sheet, k: int, card: Card, y: float, height: float, two_lines: bool) -> None:
@@ -77,10 +101,11 @@ def _draw_card(sheet: Sheet, k: int, card: Card, y: float, height: float, two_li
         dashed=card.fate == "empty",
         radius=5,
     )
-    sheet.text(CARDS + 15, middle, str(k + 1), color=GREY, align="center")
+    size = 9.0 if two_lines else _size(height)
+    sheet.text(CARDS + 15, middle, str(k + 1), size=size, color=GREY, align="center")
     left = CARDS + 32
     if card.fate == "empty":
-        sheet.text(left, middle, card.name, color=ink, width=CARDS_END - left - 12)
+        sheet.text(left, middle, card.name, size=size, color=ink, width=CARDS_END - left - 12)
         return
     end, clicked = CARDS_END - 12, card.fate == "clicked"
     if two_lines:
@@ -89,31 +114,37 @@ def _draw_card(sheet: Sheet, k: int, card: Card, y: float, height: float, two_li
         bar_left, length, line = left, 104.0, middle + apart
         number = f"attraction {card.attraction:.2f}"
     else:
-        size = min(9.0, height / 2)
         sheet.text(left, middle, card.name, size=size, bold=True, color=ink, width=BARS - left - 8)
-        bar_left, length, line = BARS, 40.0, middle
+        bar_left, length, line = BARS, 36.0, middle
         number = f"{card.attraction:.2f}"
     sheet.box((bar_left, line - 4), (length, 8), fill="white", edge=PALE, line=0.8)
     sheet.box((bar_left, line - 4), (length * card.attraction, 8), fill=bar)
-    sheet.text(bar_left + length + 8, line, number, size=8, color=ink)
-    sheet.text(end, line, card.fate, size=8.5, bold=clicked, align="right", color=edge if clicked else ink)
+    sheet.text(bar_left + length + 8, line, number, size=8 if two_lines else size, color=ink)
+    color = edge if clicked else ink
+    sheet.text(end, line, card.fate, size=min(size, 8.5), bold=clicked, align="right", color=color)
 
 
 def _draw_best(sheet: Sheet, best: Card, y: float, height: float, two_lines: bool) -> None:
     middle = y + height / 2
+    size = 8.5 if two_lines else _size(height)
     sheet.line([(BEST, y + 2), (BEST, y + height - 2)], color=PALE, width=2.0)
     if best.fate == "empty":
-        sheet.text(BEST + 10, middle, "empty", size=8.5, color=GREY)
+        sheet.text(BEST + 10, middle, "empty", size=size, color=GREY)
     elif two_lines:
         sheet.text(
-            BEST + 10, middle - _apart(height), best.name, size=8.5, color=INK, width=BEST_END - BEST - 10
+            BEST + 10, middle - _apart(height), best.name, size=size, color=INK, width=BEST_END - BEST - 10
         )
         sheet.text(
             BEST + 10, middle + _apart(height), f"attraction {best.attraction:.2f}", size=8, color=GREY
         )
     else:
-        sheet.text(BEST + 10, middle, best.name, size=8.5, color=INK, width=BEST_END - BEST - 44)
-        sheet.text(BEST_END, middle, f"{best.attraction:.2f}", size=8, align="right", color=GREY)
+        sheet.text(BEST + 10, middle, best.name, size=size, color=INK, width=BEST_END - BEST - 44)
+        sheet.text(BEST_END, middle, f"{best.attraction:.2f}", size=size, align="right", color=GREY)
+
+
+def _size(height: float) -> float:
+    """Of all words in a row of one line."""
+    return min(8.5, height / 2)
 
 
 def _apart(height: float) -> float:
@@ -121,21 +152,23 @@ def _apart(height: float) -> float:
     return min(12.0, height / 4.8)
 
 
-def _draw_gaze(sheet: Sheet, shown: Shown, pitch: float, height: float) -> None:
+def _draw_gaze(sheet: Sheet, shown: Shown, slots: list[int], pitch: float, height: float) -> None:
     """From the eye down to the last slot looked at, with an arrow to each click."""
     _draw_eye(sheet, GAZE, TOP - 17)
     last = shown.last_seen
-    stops = last >= 0 and shown.cards[last].fate == "clicked"
+    # a last slot that is not drawn is below those that are, but for clicked ones: in the row of the others
+    end = TOP + (slots.index(last) if last in slots else len(slots)) * pitch
+    stops = last in slots and shown.cards[last].fate == "clicked"
     if stops:
-        sheet.line([(GAZE, TOP - 6), (GAZE, TOP + last * pitch + height / 2)], color=BLUE, width=1.8)
+        sheet.line([(GAZE, TOP - 6), (GAZE, end + height / 2)], color=BLUE, width=1.8)
     elif last >= 0:
-        sheet.arrow((GAZE, TOP - 6), (GAZE, TOP + last * pitch + height), color=BLUE, width=1.8)
-    for k in shown.clicked:
-        middle = TOP + k * pitch + height / 2
-        sheet.arrow((GAZE, middle), (CARDS - 3, middle), color=VERMILION, width=1.8)
-    for k, card in enumerate(shown.cards):
-        if card.fate == "passed over":
-            sheet.disc((GAZE, TOP + k * pitch + height / 2), 4, fill="white", edge=BLUE, line=1.8)
+        sheet.arrow((GAZE, TOP - 6), (GAZE, end + height), color=BLUE, width=1.8)
+    for i, k in enumerate(slots):
+        middle = TOP + i * pitch + height / 2
+        if shown.cards[k].fate == "clicked":
+            sheet.arrow((GAZE, middle), (CARDS - 3, middle), color=VERMILION, width=1.8)
+        elif shown.cards[k].fate == "passed over":
+            sheet.disc((GAZE, middle), 4, fill="white", edge=BLUE, line=1.8)
 
 
 def _draw_eye(sheet: Sheet, x: float, y: float) -> None:
