@@ -352,7 +352,7 @@ def test_no_bored_topic_is_left_out():
     scene = scene_of(world, 1)
     left = scene.state.boredom.left.copy()
     left[0, :2] = 3
-    least = np.argsort(interest_match(world.catalogue, world.interest_of(scene.state)[0]))[:2]
+    least = np.argsort(interest_match(world.catalogue, world.interest_of(scene.state))[0])[:2]
     left[0, least] = 4
     state = scene.state._replace(boredom=scene.state.boredom._replace(left=left))
     bars = {one.name: one for one in user_scene(world, Scene(state), 0).driver.bars}
@@ -424,3 +424,35 @@ def test_words_of_a_row_have_one_size(drawn):
             if left < DRIVER and round((top + bottom) / 2) == row
         }
         assert len(heights) == 1
+
+
+@pytest.mark.parametrize("kind", ["slates", "candidates"])
+def test_where_all_items_are_of_one_category_the_most_attractive_items_are_shown(kind, drawn):
+    world = made(kind, num_categories=1, slate_size=3)
+    scene = scene_of(world)
+    inner = world if kind == "slates" else world.inner
+    state = scene.state if kind == "slates" else scene.state.inner
+    everything = np.tile(np.arange(400), (40, 1))
+    attraction = inner.slate_attraction(state, everything)
+    items = scene.slates if kind == "slates" else world.items(scene.before, scene.slates)
+    for row in range(40):
+        bars = user_scene(world, scene, row).driver.bars
+        top = np.sort(attraction[row])[::-1][:NUM_BARS]
+        assert [one.label for one in bars] == [f"{a:.2f}" for a in top]
+        assert bars[0].share == 1.0
+        marked = {one.name for one in bars if one.marked}
+        assert marked == {f"item {i}" for i in items[row]} & {one.name for one in bars}
+    if kind == "slates":
+        assert len(marked) == 3
+    picture(world, scene, 0)
+    assert "attraction of items" in drawn
+    assert "category 0" not in drawn
+
+
+def test_curves_are_those_of_the_first_bars():
+    world = gym.make("InterestDrift-v0").unwrapped.world
+    scene = scene_later(world, B=10)
+    for row in range(10):
+        driver = user_scene(world, scene, row).driver
+        now = [0.5 + 0.5 * float(one.label) for one in driver.bars[:3]]
+        assert [curve[-1] for curve in driver.curves] == pytest.approx(now, abs=0.005)

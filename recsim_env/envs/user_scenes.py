@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from recsim_env.arrays import Floats, Ints
+from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.envs.scene import Scene
 from recsim_env.envs.slate_scene import Shown, one_row, shown_slate
 from recsim_env.envs.user_scene import Bar, Driver, UserScene
 from recsim_env.simulators.catalogue import Catalogue, category_centres
 from recsim_env.simulators.worlds.bored import BoredWorld
-from recsim_env.simulators.worlds.candidates import CandidateWorld
+from recsim_env.simulators.worlds.candidates import CandidateWorld, WorldOfItems
 from recsim_env.simulators.worlds.drifting import DriftWorld
 from recsim_env.simulators.worlds.grouped import GroupWorld
 from recsim_env.simulators.worlds.listening import ListeningWorld
@@ -38,7 +38,7 @@ def user_scene(world: Any, scene: Scene, row: int) -> UserScene:
 def _(world: SlateWorld, scene: Scene, row: int) -> UserScene:
     state = one_row(scene.state, row)
     shown, items = _shown(world, scene, row)
-    driver = interest_driver(world.catalogue, world.interest_of(state)[0], items)
+    driver = interest_driver(world, state, items)
     return UserScene(int(state.step[0]), world.horizon, f"user {state.user[0]}", driver, shown)
 
 
@@ -46,13 +46,15 @@ def _(world: SlateWorld, scene: Scene, row: int) -> UserScene:
 def _(world: DriftWorld, scene: Scene, row: int) -> UserScene:
     state = one_row(scene.state, row)
     shown, items = _shown(world, scene, row)
-    bars = interest_driver(world.catalogue, world.interest_of(state)[0], items)
-    days = np.linspace(state.day[0] - DAYS_SHOWN, state.day[0], 60)
-    past = world.interest_at(np.repeat(state.user, 60), days)  # (60, D)
-    match = past @ category_centres(world.catalogue).T / (np.linalg.norm(past, axis=1, keepdims=True) + 1e-12)
-    top = [int(one.name.split()[1]) for one in bars.bars[:3]]
-    curves = tuple(tuple((0.5 + 0.5 * match[:, c]).tolist()) for c in top)
-    driver = replace(bars, bars=bars.bars[:5], curves=curves, curve_title=f"their last {DAYS_SHOWN} days")
+    driver = interest_driver(world, state, items)
+    if world.catalogue.num_categories > 1:
+        top = np.argsort(-interest_match(world.catalogue, state.interest)[0])[:3]
+        days = np.linspace(state.day[0] - DAYS_SHOWN, state.day[0], 60)
+        past = world.interest_at(np.repeat(state.user, 60), days)  # (60, D)
+        heights = 0.5 + 0.5 * interest_match(world.catalogue, past)[:, top]
+        curves = tuple(tuple(curve) for curve in heights.T.tolist())
+        title = f"their last {DAYS_SHOWN} days"
+        driver = replace(driver, bars=driver.bars[:5], curves=curves, curve_title=title)
     away = f", back after {state.gap[0]:.1f} days" if state.step[0] else ""
     return UserScene(int(state.step[0]), world.horizon, f"user {state.user[0]}{away}", driver, shown)
 
@@ -63,7 +65,7 @@ def _(world: BoredWorld, scene: Scene, row: int) -> UserScene:
     shown, _ = _shown(world, scene, row)
     loss, left = world.satiation.loss(state.satiation)[0], state.boredom.left[0]
     full = max(world.satiation.factor * 10.0, 1e-12)  # ten clicks at once fill the meter
-    match = interest_match(world.catalogue, world.interest_of(state)[0])
+    match = interest_match(world.catalogue, world.interest_of(state))[0]
     liked = np.argsort(-match)
     topics = liked[np.argsort(left[liked] == 0, kind="stable")][:NUM_BARS]  # no bored one is left out
     bars = []
@@ -109,7 +111,7 @@ def _(world: CandidateWorld, scene: Scene, row: int) -> UserScene:
         best_attraction = inner.slate_attraction(before.inner, best)[0]
         name = world.catalogue.item_name
         shown = shown_slate(world, scene, row, items[0], attraction, best[0], best_attraction, name)
-    driver = interest_driver(world.catalogue, world.inner.interest_of(state.inner)[0], items.ravel())
+    driver = interest_driver(world.inner, state.inner, items.ravel())
     user = f"user {state.inner.user[0]}, {world.num_candidates} candidates"
     return UserScene(int(state.inner.step[0]), world.horizon, user, driver, shown)
 
@@ -150,9 +152,24 @@ def _(world: ListeningWorld, scene: Scene, row: int) -> UserScene:
     return UserScene(int(state.step[0]), world.horizon, user, driver, shown)
 
 
-def interest_driver(catalogue: Catalogue, interest: Floats, items: Ints) -> Driver:
-    """The categories nearest to an interest (D,), marked where the slate shows one of their items."""
-    match = interest_match(catalogue, interest)
+def interest_driver(world: WorldOfItems, state: Any, items: Ints) -> Driver:
+    """The categories that match the interest of a user best, marked where the slate shows one of their items.
+
+    Where all items are of one category, the items that attract the user most: bars are shares of the highest
+    attraction.
+    """
+    catalogue, interest = world.catalogue, world.interest_of(state)  # (1, D)
+    if catalogue.num_categories == 1:
+        score = catalogue.features @ interest[0] + catalogue.quality
+        top = np.argsort(-score, kind="stable")[:NUM_BARS]
+        attraction = world.slate_attraction(state, top[None])[0]
+        listed = set(items.tolist())
+        bars = tuple(
+            Bar(catalogue.item_name(item), float(a / max(attraction[0], 1e-300)), f"{a:.2f}", item in listed)
+            for item, a in zip(top.tolist(), attraction, strict=True)
+        )
+        return Driver("attraction of items", bars, ON_SLATE)
+    match = interest_match(catalogue, interest)[0]
     shown = set(catalogue.category[items[items >= 0]].tolist())
     bars = tuple(
         Bar(f"category {c}", float(match[c]), f"{match[c]:.2f}", c in shown)
@@ -161,9 +178,10 @@ def interest_driver(catalogue: Catalogue, interest: Floats, items: Ints) -> Driv
     return Driver("interest by category", bars, ON_SLATE)
 
 
-def interest_match(catalogue: Catalogue, interest: Floats) -> Floats:
-    """(C,) cosine of each category's centre with an interest (D,)."""
-    return category_centres(catalogue) @ (interest / max(float(np.linalg.norm(interest)), 1e-12))
+def interest_match(catalogue: Catalogue, interest: Array) -> Floats:
+    """(B, C) cosine of interests (B, D) with the centre of each category."""
+    length = np.linalg.norm(interest, axis=1, keepdims=True)
+    return np.asarray((interest / np.maximum(length, 1e-12)) @ category_centres(catalogue).T)
 
 
 def _shown(world: Any, scene: Scene, row: int) -> tuple[Shown | None, Ints]:
