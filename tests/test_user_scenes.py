@@ -14,6 +14,7 @@ from recsim_env.envs.sheet import DPI, Sheet, text_width
 from recsim_env.envs.slate_drawing import BLUE, DRIVER, HEIGHT, MARGIN, VERMILION, WIDTH, slots_drawn
 from recsim_env.envs.slate_scene import Card, Shown
 from recsim_env.envs.user_drawing import CURVES
+from recsim_env.envs.user_scene import Play
 from recsim_env.envs.user_scenes import NUM_BARS, interest_match, user_scene
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.repeat_listening import repeat_listening
@@ -456,3 +457,58 @@ def test_curves_are_those_of_the_first_bars():
         driver = user_scene(world, scene, row).driver
         now = [0.5 + 0.5 * float(one.label) for one in driver.bars[:3]]
         assert [curve[-1] for curve in driver.curves] == pytest.approx(now, abs=0.005)
+
+
+def test_the_last_plays_are_those_that_an_agent_sees(drawn):
+    world = made("songs", history_length=5)
+    scene = scene_later(world, steps=12)
+    seen = world.observe(scene.state)
+    for row in range(3):
+        drawn.clear()
+        plays = user_scene(world, scene, row).plays
+        assert [play.name for play in plays] == [f"item {song}" for song in seen["recent"][row]]
+        assert [play.hours for play in plays] == pytest.approx(seen["hours_ago"][row])
+        assert plays[0].name == f"item {scene.state.recent[row, 0]}"
+        words = ", ".join(f"{play.name} ({play.ago})" for play in plays)
+        assert f"\nlast plays: {words}\n" in text(world, scene, row)
+        picture(world, scene, row)
+        at = drawn.index("last plays")
+        for play in plays:
+            assert play.name in drawn[at:]
+            assert play.ago in drawn[at:]
+
+
+@pytest.mark.parametrize(("slate_size", "fits"), [(1, True), (6, True), (7, False)])
+def test_the_last_plays_stand_under_slates_that_leave_room(slate_size, fits, drawn):
+    world = made("songs", slate_size=slate_size)
+    scene = scene_of(world, 2)
+    picture(world, scene, 1)
+    assert ("last plays" in drawn) == fits
+    assert drawn.count("… 1 more") == 0  # no slot gives way to them
+    drawn.clear()
+    picture(world, Scene(scene.before), 1)
+    assert "last plays" in drawn
+
+
+def test_a_listener_without_a_past_is_drawn_too(drawn):
+    world = made("songs")
+    scene = Scene(world.newcomers(np.arange(2), Luck.from_seeds([0, 1])))
+    assert user_scene(world, scene, 1).plays == ()
+    picture(world, scene, 1)
+    assert "last plays" not in drawn
+    assert "last plays" not in text(world, scene, 1)
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [
+        (1 / 15, "4 min ago"),
+        (0.99, "59 min ago"),
+        (1.0, "1 h ago"),
+        (47.4, "47 h ago"),
+        (48.0, "2 days ago"),
+        (24.0 * 800, "2 years ago"),
+    ],
+)
+def test_how_long_ago(hours, words):
+    assert Play("item 1", hours).ago == words

@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 720, 480
 MARGIN, TOP, BOTTOM = 24.0, 112.0, 392.0  # the cards and what drives the user stand between TOP and BOTTOM
 GAZE = 34.0  # x of the line that the gaze follows
 CARDS, CARDS_END = 56.0, 388.0
-MOST_ROWS = 15  # of one line that can be read between TOP and BOTTOM
+LEAST_PITCH = 18.0  # of rows that can be read
 BARS = 222.0  # where a card has one line
 BEST, BEST_END = 406.0, 548.0
 DRIVER = 566.0
@@ -25,30 +25,39 @@ UNSEEN_TINT = "#f6f6f6"
 
 
 def draw_head(
-    sheet: Sheet, step: int, horizon: int, user: str, shown: Shown | None, without_slate: str
-) -> None:
-    """The step, what happened in words, the reward, and the slates if there are any."""
+    sheet: Sheet,
+    step: int,
+    horizon: int,
+    user: str,
+    shown: Shown | None,
+    without_slate: str,
+    bottom: float = BOTTOM,
+) -> float:
+    """The step, what happened in words, the reward, and the slates, if there are any, down to `bottom`.
+
+    Returns where all this ends.
+    """
     left = ": the user left" if shown is not None and shown.left else ""
     sheet.text(MARGIN, 30, f"Step {step} of {horizon}{left}", size=15, bold=True, color=INK)
     if shown is None:
         sheet.text(MARGIN, 58, user, size=10, color=GREY, width=WIDTH - 2 * MARGIN)
-        sheet.box((CARDS, TOP), (BEST_END - CARDS, BOTTOM - TOP), edge=PALE, dashed=True, radius=6)
-        middle = (CARDS + BEST_END) / 2, (TOP + BOTTOM) / 2
+        sheet.box((CARDS, TOP), (BEST_END - CARDS, bottom - TOP), edge=PALE, dashed=True, radius=6)
+        middle = (CARDS + BEST_END) / 2, (TOP + bottom) / 2
         sheet.text(*middle, without_slate, size=12, align="center", color=GREY)
-        return
+        return bottom
     sheet.text(MARGIN, 58, shown.sentence, size=10, color=GREY, width=WIDTH - 2 * MARGIN)
     reward = f"reward {shown.reward:.4g}"
     color = VERMILION if shown.clicked else GREY
     sheet.text(WIDTH - MARGIN, 30, reward, size=15, bold=True, align="right", color=color)
-    draw_worth(sheet, shown, draw_slates(sheet, shown))
+    return draw_worth(sheet, shown, draw_slates(sheet, shown, bottom))
 
 
-def draw_slates(sheet: Sheet, shown: Shown) -> float:
+def draw_slates(sheet: Sheet, shown: Shown, bottom: float) -> float:
     """Both slates, slot beside slot; returns where they end."""
-    slots = slots_drawn(shown, MOST_ROWS)
+    slots = slots_drawn(shown, rows_above(bottom))
     hidden = len(shown.cards) - len(slots)
     rows = len(slots) + (hidden > 0)
-    pitch = min(84.0, (BOTTOM - TOP) / rows)
+    pitch = min(84.0, (bottom - TOP) / rows)
     height = pitch - min(8.0, pitch / 7)
     two_lines = height >= 44.0
     heading(sheet, CARDS, "slate shown")
@@ -67,6 +76,11 @@ def draw_slates(sheet: Sheet, shown: Shown) -> float:
         sheet.text(BEST + 10, middle, f"… {hidden} more", size=_size(height), color=GREY)
     _draw_gaze(sheet, shown, slots, pitch, height)
     return TOP + rows * pitch
+
+
+def rows_above(bottom: float) -> int:
+    """Of one line that can be read between TOP and `bottom`."""
+    return int((bottom - TOP) / LEAST_PITCH)
 
 
 def slots_drawn(shown: Shown, most_rows: int) -> list[int]:
@@ -178,14 +192,15 @@ def _draw_eye(sheet: Sheet, x: float, y: float) -> None:
     sheet.disc((x, y), 3.2, fill=BLUE)
 
 
-def draw_worth(sheet: Sheet, shown: Shown, foot: float) -> None:
-    """Under the slates, which end at `foot`, what each is worth, and the difference."""
+def draw_worth(sheet: Sheet, shown: Shown, foot: float) -> float:
+    """Under the slates, which end at `foot`, what each is worth, and the difference; returns their end."""
     y = foot + 18
     sheet.text(CARDS, y, shown.value_words, size=8.5, color=GREY)
     sheet.text(CARDS_END - 12, y, f"{shown.slate_value:.3f}", align="right", bold=True, color=INK)
     sheet.text(BEST + 10, y, f"{shown.best_value:.3f}", bold=True, color=INK)
     sheet.text(CARDS, y + 34, f"regret of this step {shown.regret:.3f}", size=12, bold=True, color=INK)
     sheet.text(CARDS, y + 55, shown.regret_words, size=8.5, color=GREY)
+    return y + 63
 
 
 def heading(sheet: Sheet, x: float, words: str, align: Align = "left") -> None:

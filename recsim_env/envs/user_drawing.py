@@ -1,6 +1,7 @@
 """The picture of one step of a user with interests or memories: the slate, and bars of what drives them."""
 
 from recsim_env.arrays import Array
+from recsim_env.envs.plays_drawing import draw_plays
 from recsim_env.envs.sheet import Sheet, text_width
 from recsim_env.envs.slate_drawing import (
     BLUE,
@@ -16,11 +17,14 @@ from recsim_env.envs.slate_drawing import (
     WIDTH,
     draw_head,
     heading,
+    rows_above,
 )
 from recsim_env.envs.user_scene import Bar, Driver, UserScene
 
 RIGHT = WIDTH - MARGIN
 CURVES_TOP = 300.0  # curves, where there are any, stand under the bars
+SLATES_WITH_PLAYS = 224.0  # bottom of slates over the last plays of a listener, which fit under six slots
+NO_SLATE_WITH_PLAYS = 277.0  # so that the plays do not move with the first slate of one slot
 # Of the curves and of the bars they belong to; not the blue of bars, and not the vermilion of marks. Green
 # and purple of Okabe and Ito and black differ in lightness too: told apart by every kind of colour vision.
 CURVES = ("#009e73", "#cc79a7", INK)
@@ -30,7 +34,12 @@ def user_picture(scene: UserScene) -> Array:
     """(480, 720, 3) uint8."""
     sheet = Sheet(WIDTH, HEIGHT)
     user = scene.user[0].upper() + scene.user[1:]
-    draw_head(sheet, scene.step, scene.horizon, f"{user}.", scene.shown, scene.without_slate)
+    slots = len(scene.shown.cards) if scene.shown is not None else 0
+    both = scene.plays and slots <= rows_above(SLATES_WITH_PLAYS)
+    bottom = BOTTOM if not both else SLATES_WITH_PLAYS if slots else NO_SLATE_WITH_PLAYS
+    foot = draw_head(sheet, scene.step, scene.horizon, f"{user}.", scene.shown, scene.without_slate, bottom)
+    if both:
+        draw_plays(sheet, scene.plays, foot + 10)
     if scene.shown is not None:
         sheet.text(MARGIN, 76, user, size=8.5, color=GREY, width=RIGHT - MARGIN)
     driver = scene.driver

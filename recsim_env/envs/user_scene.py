@@ -27,6 +27,24 @@ class Driver:
 
 
 @dataclass(frozen=True)
+class Play:
+    """A song played."""
+
+    name: str
+    hours: float  # since it began
+
+    @property
+    def ago(self) -> str:
+        """How long ago, in words."""
+        if self.hours < 1.0:
+            return f"{60.0 * self.hours:.0f} min ago"
+        if self.hours < 48.0:
+            return f"{self.hours:.0f} h ago"
+        days = self.hours / 24.0
+        return f"{days:.0f} days ago" if days < 730.0 else f"{days / 365.25:.0f} years ago"
+
+
+@dataclass(frozen=True)
 class UserScene:
     """Where one user is, what drives them, and the step that led there."""
 
@@ -35,6 +53,7 @@ class UserScene:
     user: str  # who and where, in words
     driver: Driver
     shown: Shown | None  # None at the beginning of an episode, and of a scene that holds a state alone
+    plays: tuple[Play, ...] = ()  # of a listener, latest first
 
     @property
     def without_slate(self) -> str:
@@ -61,4 +80,6 @@ def user_text(scene: UserScene) -> str:
     ]
     head = f"step {scene.step} of {scene.horizon}   {scene.user}   {end}"
     title = f"{scene.driver.title} (* {scene.driver.mark})"
-    return "\n".join([head, title, *bars, *(slate_lines(shown) if shown else [])])
+    last = ", ".join(f"{play.name} ({play.ago})" for play in scene.plays)
+    plays = [f"last plays: {last}"] if last else []
+    return "\n".join([head, title, *bars, *plays, *(slate_lines(shown) if shown else [])])

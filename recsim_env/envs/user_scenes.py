@@ -9,13 +9,13 @@ import numpy as np
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.envs.scene import Scene
 from recsim_env.envs.slate_scene import Shown, one_row, shown_slate
-from recsim_env.envs.user_scene import Bar, Driver, UserScene
+from recsim_env.envs.user_scene import Bar, Driver, Play, UserScene
 from recsim_env.simulators.catalogue import Catalogue, category_centres
 from recsim_env.simulators.worlds.bored import BoredWorld
 from recsim_env.simulators.worlds.candidates import CandidateWorld, WorldOfItems
 from recsim_env.simulators.worlds.drifting import DriftWorld
 from recsim_env.simulators.worlds.grouped import GroupWorld
-from recsim_env.simulators.worlds.listening import ListeningWorld
+from recsim_env.simulators.worlds.listening import ListeningState, ListeningWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.song_memory import SONG
 
@@ -149,7 +149,17 @@ def _(world: ListeningWorld, scene: Scene, row: int) -> UserScene:
     if shown is not None:
         user += f", just played {world.catalogue.item_name(int(state.recent[0, 0]))}"
     driver = Driver("songs in mind next", bars, ON_SLATE)
-    return UserScene(int(state.step[0]), world.horizon, user, driver, shown)
+    return UserScene(int(state.step[0]), world.horizon, user, driver, shown, last_plays(world, state))
+
+
+def last_plays(world: ListeningWorld, state: ListeningState) -> tuple[Play, ...]:
+    """The last songs that an agent sees too."""
+    seen = world.observe(state)
+    return tuple(
+        Play(world.catalogue.item_name(song), hours)
+        for song, hours in zip(seen["recent"][0].tolist(), seen["hours_ago"][0].tolist(), strict=True)
+        if song < world.num_items
+    )[:NUM_BARS]
 
 
 def interest_driver(world: WorldOfItems, state: Any, items: Ints) -> Driver:
