@@ -1,12 +1,27 @@
 """Films of environments."""
 
+import re
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import gymnasium as gym
 import numpy as np
 import pytest
 from PIL import Image
 
+from recsim_env.envs.describe import registered_ids
 from recsim_env.errors import InputError
 from recsim_env.experiments.cli import main
-from recsim_env.experiments.film import film
+from recsim_env.experiments.film import film, played
+
+
+@pytest.fixture(scope="module")
+def make_pages():
+    """The script that writes the pages of the environments."""
+    spec = spec_from_file_location("make_pages", Path(__file__).parents[1] / "docs" / "make_pages.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("slates", ["best", "random", "mixed"])
@@ -53,3 +68,56 @@ def test_bad_input(arguments, message, tmp_path, monkeypatch, capsys):
 def test_an_unknown_environment_is_refused():
     with pytest.raises(InputError, match="there is no environment"):
         film("Nothing-v0", 1)
+
+
+def texts(make_pages, env_id):
+    """The film of a page, in text."""
+    env = gym.make(env_id, render_mode="ansi").unwrapped
+    return list(played(env, make_pages.STEPS, make_pages.SEEDS[env_id]))
+
+
+def test_in_the_film_of_bored_users_a_topic_bores_and_interests_again(make_pages):
+    bored = [re.search(r" bored, \d", frame) is not None for frame in texts(make_pages, "BoredUser-v0")]
+    assert len(bored) == 11
+    first = bored.index(True)
+    assert first <= 5
+    assert all(bored[first : first + 5])  # the default duration
+    assert not all(bored[first:])
+
+
+def test_in_the_film_of_slates_a_user_leaves_and_another_one_comes(make_pages):
+    frames = texts(make_pages, "SlateRec-v0")
+    assert len(frames) == 12
+    [left] = [i for i, frame in enumerate(frames) if "the user left" in frame]
+    assert 4 <= left <= 8
+    assert frames[left + 1].startswith("step 0 of 20   user ")
+
+
+@pytest.mark.parametrize("env_id", registered_ids())
+def test_the_code_of_a_page_can_be_copied(env_id, make_pages):
+    page = make_pages.page(env_id)
+    [code] = re.findall(r"^```python\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    assert f'env = gym.make("{env_id}")' in code.splitlines()
+    names = {}
+    if env_id != "CascadeRec-MovieLens-v0":  # which needs a file
+        exec(code.replace("4096", "2"), names)
+        assert names["envs"].num_envs == 2
+    compile(code, env_id, "exec")
+    [words] = re.findall(r"^```text\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    assert words.startswith(("With default parameters", "The spaces are known once"))
+    assert "\n    action " in words or env_id == "CascadeRec-MovieLens-v0"
+
+
+def test_the_pages_are_written_with_films_of_ten_steps(make_pages, tmp_path, monkeypatch):
+    monkeypatch.setattr(make_pages, "FOLDER", tmp_path / "pages")
+    monkeypatch.setattr(make_pages, "registered_ids", lambda: ["SlateRec-v0", "CascadeRec-MovieLens-v0"])
+    make_pages.main()
+    page = (tmp_path / "pages" / "SlateRec-v0.md").read_text()
+    command = "`recsim-env film SlateRec-v0 --steps 10 --seed 7 --out SlateRec-v0.gif` draws this film."
+    assert page.startswith(
+        f"# SlateRec-v0\n\n![ten steps of SlateRec-v0](SlateRec-v0.gif)\n\n{command}\n\n```python\n"
+    )
+    with Image.open(tmp_path / "pages" / "SlateRec-v0.gif") as image:
+        assert image.n_frames == 12
+    other = (tmp_path / "pages" / "CascadeRec-MovieLens-v0.md").read_text()
+    assert other.startswith("# CascadeRec-MovieLens-v0\n\n```python\n")

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,14 @@ def film(env_id: str, steps: int, seed: int = 0, slates: str = "mixed") -> list[
     builder(env_id)  # refuses an unknown id
     env = gym.make(env_id, render_mode="rgb_array").unwrapped
     assert isinstance(env, SingleUserEnv)
+    return list(played(env, steps, seed, slates))
+
+
+def played(env: SingleUserEnv, steps: int, seed: int = 0, slates: str = "mixed") -> Iterator[Any]:
+    """What `env.render()` gives before each episode and after each step: see `film`."""
     rng = np.random.default_rng(seed)
     env.reset(seed=seed)
-    frames = [env.render()]
+    yield env.render()
     for _ in range(steps):
         best = env.best_slate()
         random = rng.permutation(env.world.num_items)[: len(best)]
@@ -76,11 +82,10 @@ def film(env_id: str, steps: int, seed: int = 0, slates: str = "mixed") -> list[
         elif slates == "mixed":
             best = np.where((np.arange(len(best)) % 2 == 1) & ~np.isin(random, best), random, best)
         _, _, terminated, truncated, _ = env.step(best)
-        frames.append(env.render())
+        yield env.render()
         if terminated or truncated:
             env.reset()
-            frames.append(env.render())
-    return frames
+            yield env.render()
 
 
 def write_gif(frames: list[Array], path: Path) -> None:
