@@ -215,8 +215,9 @@ def _stack(one, other):
     ]
 
 
-def test_long_names_stay_in_their_place(kind):
-    world = made(kind, slate_size=10)
+@pytest.mark.parametrize("slate_size", [1, 10, 25])
+def test_long_names_stay_in_their_place(kind, slate_size, drawn):
+    world = made(kind, slate_size=slate_size, **({} if kind == "songs" else {"num_categories": 1}))
     inner = world.inner if kind == "candidates" else world
     catalogue = replace(inner.catalogue, names=("A VERY LONG NAME OF AN ITEM " * 4,) * 400)
     named = replace(inner, catalogue=catalogue)
@@ -224,6 +225,7 @@ def test_long_names_stay_in_their_place(kind):
         named = replace(world, inner=named)
     scene = scene_of(named)
     assert_within_the_sheet(picture(named, scene, 0))
+    drawn.assert_readable()
     assert "A VERY LONG NAME" in text(named, scene, 0)
 
 

@@ -84,9 +84,9 @@ def rows_above(bottom: float) -> int:
 
 
 def slots_drawn(shown: Shown, most_rows: int) -> list[int]:
-    """The slots for which there is room, one row left over for the number of the others.
+    """The slots for which there is room, with a row left over for the number of the others.
 
-    From the top, but for clicked ones further down, which take the place of up to half of them.
+    From the top, but for clicked ones further down, for which up to half of the top ones make room.
     """
     K, clicked = len(shown.cards), shown.clicked
     if most_rows >= K:

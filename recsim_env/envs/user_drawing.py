@@ -34,15 +34,28 @@ def user_picture(scene: UserScene) -> Array:
     """(480, 720, 3) uint8."""
     sheet = Sheet(WIDTH, HEIGHT)
     user = scene.user[0].upper() + scene.user[1:]
-    slots = len(scene.shown.cards) if scene.shown is not None else 0
-    both = scene.plays and slots <= rows_above(SLATES_WITH_PLAYS)
-    bottom = BOTTOM if not both else SLATES_WITH_PLAYS if slots else NO_SLATE_WITH_PLAYS
+    bottom = _bottom_of_slates(scene)
     foot = draw_head(sheet, scene.step, scene.horizon, f"{user}.", scene.shown, scene.without_slate, bottom)
-    if both:
+    if scene.plays and bottom < BOTTOM:
         draw_plays(sheet, scene.plays, foot + 10)
     if scene.shown is not None:
         sheet.text(MARGIN, 76, user, size=8.5, color=GREY, width=RIGHT - MARGIN)
-    driver = scene.driver
+    _draw_driver(sheet, scene.driver)
+    return sheet.pixels()
+
+
+def _bottom_of_slates(scene: UserScene) -> float:
+    """Higher up where the last plays stand under the slates: no slot is left out to make room for them."""
+    if not scene.plays:
+        return BOTTOM
+    if scene.shown is None:
+        return NO_SLATE_WITH_PLAYS
+    fits = len(scene.shown.cards) <= rows_above(SLATES_WITH_PLAYS)
+    return SLATES_WITH_PLAYS if fits else BOTTOM
+
+
+def _draw_driver(sheet: Sheet, driver: Driver) -> None:
+    """Bars, what marked ones are, and curves."""
     heading(sheet, DRIVER, driver.title)
     foot = CURVES_TOP - 34.0 if driver.curves else BOTTOM
     pitch = min(31.0, (foot - TOP) / max(len(driver.bars), 1))
@@ -55,7 +68,6 @@ def user_picture(scene: UserScene) -> Array:
         sheet.text(DRIVER + 10, y, driver.mark, size=8, color=GREY)
     if driver.curves:
         _draw_curves(sheet, driver)
-    return sheet.pixels()
 
 
 def _draw_bar(sheet: Sheet, one: Bar, y: float, pitch: float, color: str) -> None:
