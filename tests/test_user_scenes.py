@@ -13,8 +13,8 @@ from recsim_env.envs.scene import Scene
 from recsim_env.envs.sheet import DPI, Sheet, text_width
 from recsim_env.envs.slate_drawing import BLUE, DRIVER, HEIGHT, MARGIN, VERMILION, WIDTH, slots_drawn
 from recsim_env.envs.slate_scene import Card, Shown
-from recsim_env.envs.user_drawing import CURVES
-from recsim_env.envs.user_scene import Play
+from recsim_env.envs.user_drawing import CURVES, user_picture
+from recsim_env.envs.user_scene import Bar, Driver, Play, UserScene
 from recsim_env.envs.user_scenes import NUM_BARS, interest_match, user_scene
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.repeat_listening import repeat_listening
@@ -514,3 +514,11 @@ def test_a_listener_without_a_past_is_drawn_too(drawn):
 )
 def test_how_long_ago(hours, words):
     assert Play("item 1", hours).ago == words
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_name_makes_room_for_its_label(marked, drawn):
+    bars = tuple(Bar("a name that is long", 0.5, label, marked) for label in ("0", "a longer label", "-0.5"))
+    user_picture(UserScene(0, 20, "a user", Driver("title", bars, "mark"), None))
+    drawn.assert_readable()
+    assert "a longer label" in drawn
