@@ -1,6 +1,7 @@
 """Memory fitted to logs: the likelihood, its gradient, what is recovered, and the curve of forgetting."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,9 +31,11 @@ from recsim_env.simulators.calibration.actr_likelihood import (
     gate_counts,
     gate_log_likelihood,
 )
+from recsim_env.simulators.calibration.listening import simulate_like
 from recsim_env.simulators.datasets import read_interactions
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.repeat_listening import repeat_listening
 from recsim_env.user_models.memory import TwoStageMemory, base_level_activation
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -504,3 +507,29 @@ def test_no_memory_makes_the_curve_of_online_retail_in_seconds() -> None:
     assert int(np.argmax(curve.rate)) > 0
     _, real, simulated = _slopes(log, np.geomspace(DAY, 365 * DAY, 20))
     assert abs(simulated / real - 1) > 0.3
+
+
+@pytest.mark.slow
+def test_weights_of_discovery_are_taken_as_known() -> None:
+    """So the error of the popularity exponent is too small, as its page says, and the others are not."""
+    world = replace(
+        repeat_listening(
+            num_items=300, num_users=1, num_categories=1, temperature=1.0, session_length=1, mean_gap=DAY,
+            remembered=200, horizon=1,
+        ),
+        popularity_exponent=1.0,
+    )  # fmt: skip
+    events = np.arange(100 * 150)
+    pattern = Log.from_interactions(events // 150, np.zeros(len(events), np.int64), events)
+    fits = [fit_actr(simulate_like(world, pattern, seed=1000 * i)) for i in range(24)]
+    truth = np.array([1.0, 1.0, 0.5])
+    found = np.array([[f.popularity_exponent, f.memory.temperature, f.memory.decay] for f in fits])
+    errors = np.array(
+        [[f.std_errors.popularity_exponent, f.std_errors.temperature, f.std_errors.decay] for f in fits]
+    )
+    z = (found - truth) / errors
+    print(z.mean(axis=0), z.std(axis=0))
+    assert 1.2 < z[:, 0].std() < 2.6
+    assert (np.abs(z[:, 0]) < 7).all()
+    assert (np.abs(z[:, 1:].mean(axis=0)) < 1.0).all()
+    assert (z[:, 1:].std(axis=0) < 1.4).all()

@@ -35,15 +35,6 @@ def attraction_of_slates(interest: Array, features: Array, offset: Array, slates
     return attraction
 
 
-def logits_of_slates(interest: Array, features: Array, offset: Array, slates: Ints) -> Array:
-    """(B, K) float32 logits of what is shown; of item 0 in empty slots. As `attraction_of_slates`."""
-    B, K = slates.shape
-    logit = np.empty((K, B), np.float32)
-    for k in range(K):
-        logits_of_slot(interest, features, offset, slates[:, k], logit[k])
-    return logit.T
-
-
 def top_items(interest: Array, features: Array, offset: Array, K: int) -> Ints:
     """(B, K) the items of the highest attraction, highest first; ties by the lower number.
 

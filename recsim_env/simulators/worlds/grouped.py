@@ -24,6 +24,8 @@ from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from numba import njit
+from scipy.special import expit
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.simulators.catalogue import Catalogue
@@ -35,7 +37,7 @@ from recsim_env.simulators.worlds.last_slate import (
     observe_last_slate,
 )
 from recsim_env.simulators.worlds.world import Entry, Outcome
-from recsim_env.user_models.affinity import fill_top_items, listed, logits_of_slates
+from recsim_env.user_models.affinity import fill_top_items, listed
 from recsim_env.user_models.choices import MultinomialLogit
 from recsim_env.user_models.slots import sum_over_slots
 
@@ -149,12 +151,13 @@ class GroupWorld:
 
     def utility(self, state: GroupState, slates: Ints) -> Floats:
         """(B, K) -|z - v_i| of what is shown, anything in empty slots."""
-        scores = logits_of_slates(*self._scores(state), slates)
-        return self._distance(state, scores)
+        utility = np.empty(slates.shape[::-1]).T  # slot by slot in memory
+        fill_utility(self.user.preference(state.hidden), self.catalogue.features, slates, utility)
+        return utility
 
     def slate_attraction(self, state: GroupState, slates: Ints) -> Floats:
         """(B, K) probability to click each item were it shown alone; 0 in empty slots."""
-        alone = 1.0 / (1.0 + np.exp(self.choice.no_click_logit - self.utility(state, slates)))
+        alone = expit(self.utility(state, slates) - self.choice.no_click_logit)
         return np.where(listed(slates), alone, 0.0)
 
     def respond(self, state: GroupState, slates: Ints, luck: Luck) -> tuple[GroupState, Outcome]:
@@ -175,33 +178,20 @@ class GroupWorld:
         return 1.0 - self.choice.no_click_prob(self.utility(state, slates), listed(slates))
 
     def best_slate(self, state: GroupState) -> Ints:
-        """(B, K) the items nearest to the user's preference, nearest first."""
-        return self._nearest(state)[0]
+        """(B, K) the items nearest to the user's preference, nearest first, to single precision."""
+        shape = len(state.step), self.slate_size
+        best, highest = np.empty(shape, np.int64), np.empty(shape, np.float32)
+        # scores 2 z . v - |v|^2 rise as the distance to z falls
+        interest = np.float32(2.0) * self.user.preference(state.hidden)
+        fill_top_items(interest, self._columns, self._offset, best, highest)
+        return best
 
     def values(self, state: GroupState, slates: Ints) -> tuple[Floats, Floats]:
         """(B,) probability of a click at this step, of the best slate and of this one."""
         return self._best_value(state), self.expected_reward(state, slates)
 
     def _best_value(self, state: GroupState) -> Floats:
-        utility = self._distance(state, self._nearest(state)[1])
-        return 1.0 - self.choice.no_click_prob(utility, np.ones(utility.shape, np.bool_))
-
-    def _nearest(self, state: GroupState) -> tuple[Ints, Array]:
-        """The nearest items (B, K) and their scores (B, K)."""
-        shape = len(state.step), self.slate_size
-        best, highest = np.empty(shape, np.int64), np.empty(shape, np.float32)
-        interest, _, offset = self._scores(state)
-        fill_top_items(interest, self._columns, offset, best, highest)
-        return best, highest
-
-    def _scores(self, state: GroupState) -> tuple[Array, Array, Array]:
-        """What makes scores 2 z . v - |v|^2, which rise as the distance to z falls."""
-        return np.float32(2.0) * self.user.preference(state.hidden), self.catalogue.features, self._offset
-
-    def _distance(self, state: GroupState, scores: Array) -> Floats:
-        z = self.user.preference(state.hidden).astype(np.float64)
-        length = np.einsum("bd,bd->b", z, z)[:, None]
-        return -np.sqrt(np.maximum(length - scores, 0.0))
+        return self.expected_reward(state, self.best_slate(state))
 
     @cached_property
     def _offset(self) -> Array:  # (N,) float32 -|v|^2
@@ -210,6 +200,19 @@ class GroupWorld:
     @cached_property
     def _columns(self) -> Array:  # (D, N) float32
         return np.ascontiguousarray(self.catalogue.features.T)
+
+
+@njit(cache=True)
+def fill_utility(preference: Array, features: Array, slates: Ints, utility: Floats) -> None:
+    """Write -|z - v_i| (B, K), in double precision; of item 0 in empty slots."""
+    B, K = slates.shape
+    for k in range(K):
+        for b in range(B):
+            item, total = max(slates[b, k], 0), 0.0
+            for d in range(preference.shape[1]):
+                apart = np.float64(preference[b, d]) - np.float64(features[item, d])
+                total += apart * apart
+            utility[b, k] = -np.sqrt(total)
 
 
 def _sigmoid(x: Array) -> Array:
