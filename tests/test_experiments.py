@@ -257,6 +257,8 @@ def test_bad_commands(tmp_path, capsys):
         ([*mdp, "--world", "num_states"], "world must be name=value"),
         ([*mdp, "--world", "num_sates=3"], "there is no parameter 'num_sates': did you mean num_states"),
         ([*mdp, "--world", "horizon=0"], "horizon must be at least 1"),
+        ([*mdp, "--world", "max_episode_steps=3"], "no parameter 'max_episode_steps'"),
+        ([*mdp, "--world", "num_states=few"], "num_states"),
         ([*mdp, "--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["run", "cascade_mpd"], "cascade_mdp"),
         (["run"], "run needs the name of an experiment"),
@@ -352,5 +354,6 @@ def test_log_steps():
 
 
 def test_world_parameters():
-    assert world_parameters("num_states=5,gap=0.5,path=here") == {"num_states": 5, "gap": 0.5, "path": "here"}
+    given = {"num_states": 5, "gap": 0.5, "path": "here", "observed": False}
+    assert world_parameters("num_states=5,gap=0.5,path=here,observed=False") == given
     assert world_parameters("") == {}

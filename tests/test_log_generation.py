@@ -24,6 +24,7 @@ from recsim_env.agents.baselines.random_slates import RandomSlates, shown_first
 from recsim_env.errors import InputError
 from recsim_env.experiments import log_command
 from recsim_env.experiments.cli import main
+from recsim_env.experiments.env_args import parameters, world_of
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.log_files import read_log, write_logs
 from recsim_env.simulators.log_generation import POLICY_LUCK, generate_log, put
@@ -488,6 +489,10 @@ def test_the_command_writes_what_generate_log_makes(
         ({"--env-arg": "slate_size=99"}, "slate_size must be from 1 to the number of items"),
         ({"--env-arg": "slate_siz=3"}, "no parameter 'slate_siz'"),
         ({"--env-arg": "num_states=few"}, "num_states must be a whole number, got 'few'"),
+        ({"--env-arg": "max_episode_steps=3"}, "no parameter 'max_episode_steps'"),
+        ({"--env-arg": "render_mode=ansi"}, "no parameter 'render_mode'"),
+        ({"--env-arg": "disable_env_checker=true"}, "no parameter 'disable_env_checker'"),
+        ({"--env-arg": "world_seed=-1"}, "world_seed"),
         ({"--out": "there"}, "is there already: delete it, or choose another --out"),
         ({"--out": "nowhere/log.parquet"}, "nowhere is not a directory: make it, or choose another --out"),
     ],
@@ -508,6 +513,26 @@ def test_bad_commands(
     assert message in said
     assert len(said.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_values_of_parameters_are_those_of_json_and_of_the_pages() -> None:
+    texts = ["a=5", "b=0.5", "c=true", "d=True", "e=False", "f=None", "g=null", "h=cascade", 'i="3"', "j=x=y"]
+    assert parameters(texts) == {
+        "a": 5, "b": 0.5, "c": True, "d": True, "e": False, "f": None, "g": None, "h": "cascade", "i": "3",
+        "j": "x=y",
+    }  # fmt: skip
+    with pytest.raises(InputError, match="--env-arg gives a twice: leave one out"):
+        parameters(["a=5", "a=6"])
+
+
+def test_a_parameter_that_is_false_reaches_the_world(tmp_path: Path) -> None:
+    out = tmp_path / "log.parquet"
+    command = ["log", "SlateRec-v0", "--agent", "random", "--steps", "1", "--num-envs", "2"]
+    assert main([*command, "--env-arg", "interest_observed=False", "--out", str(out)]) == 0
+    log = read_log(out)
+    assert log.metadata["env_args"] == {"interest_observed": False}
+    world = world_of("SlateRec-v0", log.metadata["env_args"])
+    assert "interest" not in replay(world, log).observation
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,22 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from recsim_env.errors import InputError
+
+
+def check_new(out: Path) -> None:
+    """Refuse an `--out` that cannot be made, before the work is done that is to stand there.
+
+    Raises:
+        InputError: it is there already, its directory is missing, or nothing may be written there.
+    """
+    if out.exists():
+        raise InputError(f"{out} is there already: delete it, or choose another --out")
+    if not out.parent.is_dir():
+        raise InputError(f"{out.parent} is not a directory: make it, or choose another --out")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{out.parent} may not be written to: permit it, or choose another --out")
+
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file beside its place, force it to disk, then put it there in one step.

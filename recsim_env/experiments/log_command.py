@@ -7,13 +7,14 @@ the log of any other has no propensities, and its metadata say so.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from recsim_env.errors import InputError, unknown_name
+from recsim_env.experiments.env_args import add_env_arg, parameters, world_of
+from recsim_env.experiments.files import check_new
 
 EPSILON = 0.2  # of epsilon_myopic: share of slots that are random
 BONUS_SCALE = 0.1  # of the agents that plan, as in the experiments
@@ -67,20 +68,12 @@ def add_log_command(verbs: Any) -> None:
     verb.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of user 0; user i has seed + i (default: 0)"
     )
-    verb.add_argument(
-        "--env-arg",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a parameter of the environment, such as slate_size=5; may be repeated; "
-        "`recsim-env describe ENV` lists them",
-    )
+    add_env_arg(verb)
     verb.set_defaults(do=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Make the log."""
-    import gymnasium as gym
     from tqdm import tqdm
 
     from recsim_env.agents.agent import Transition
@@ -99,17 +92,9 @@ def run(options: argparse.Namespace) -> None:
     makers = _makers()
     if options.agent not in makers:
         raise unknown_name("agent", options.agent, makers)
-    if out.exists():
-        raise InputError(f"{out} is there already: delete it, or choose another --out")
-    if not out.parent.is_dir():
-        raise InputError(f"{out.parent} is not a directory: make it, or choose another --out")
-    env_args = dict(parameter(text) for text in options.env_arg)
-    try:
-        world = gym.make(options.env, **env_args).unwrapped.world  # type: ignore[attr-defined]
-    except TypeError as error:
-        raise InputError(
-            f"--env-arg {' '.join(options.env_arg)} does not fit {options.env}: {error}"
-        ) from None
+    check_new(out)
+    env_args = parameters(options.env_arg)
+    world = world_of(options.env, env_args)
     agent = makers[options.agent](world, options.num_envs, options.steps)
     logs = generate_log(
         world,
@@ -137,21 +122,6 @@ def run(options: argparse.Namespace) -> None:
         ) from None
     with_them = "with propensities" if hasattr(agent, "log_propensities") else "without propensities"
     sys.stdout.write(f"wrote {out}: {rows:,} slates, {out.stat().st_size / 1e6:,.1f} MB, {with_them}\n")
-
-
-def parameter(text: str) -> tuple[str, Any]:
-    """`slate_size=5` -> its name and value; numbers, true and false become such, anything else is text.
-
-    Raises:
-        InputError: no name or no value.
-    """
-    name, _, value = text.partition("=")
-    if not (name and value):
-        raise InputError(f"--env-arg must be KEY=VALUE, such as slate_size=5, got {text!r}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def _makers() -> dict[str, Callable[[Any, int, int], Any]]:

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 from gymnasium.vector import AutoresetMode
 
-from recsim_env.envs.describe import registered_ids
-from recsim_env.errors import InputError, unknown_name
+from recsim_env.envs.batched import BatchedEnv
+from recsim_env.errors import InputError
 from recsim_env.experiments import figure
 from recsim_env.experiments.agents import AGENTS, Task, agent_names
+from recsim_env.experiments.env_args import value_of, world_of
 from recsim_env.experiments.race import race_agents
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.run import Race
@@ -49,17 +49,10 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     positive(bonus_scale=settings.bonus_scale)
     if settings.seed < 0:
         raise InputError(f"seed must be 0 or more, got {settings.seed}")
-    if settings.env not in registered_ids():
-        raise unknown_name("environment", settings.env, registered_ids())
-    env = gym.make_vec(
-        settings.env,
-        num_envs=settings.replicates,
-        autoreset_mode=AutoresetMode.DISABLED,
-        **world_parameters(settings.world),
-    ).unwrapped
-    world = env.world
+    world = world_of(settings.env, world_parameters(settings.world))
     if not isinstance(world, CascadeWorld):
         raise InputError(f"{NAME} needs a cascading world, and {settings.env} is none")
+    env = BatchedEnv(settings.replicates, world, autoreset_mode=AutoresetMode.DISABLED)
     task = Task(world, settings.replicates, settings.episodes, settings.bonus_scale, settings.epsilon)
     agents = {name: partial(AGENTS[name], task) for name in names}
     best = world.mean_start_value(world.optimal_values())
@@ -86,7 +79,7 @@ def draw(axes: Any, results: Results, settings: Settings, label: str = "", style
 
 
 def world_parameters(text: str) -> dict[str, Any]:
-    """`num_states=5,path=ml-100k` -> a dictionary; numbers become numbers.
+    """`num_states=5,path=ml-100k` -> a dictionary of what the values stand for.
 
     Raises:
         InputError: a part without a name or a value.
@@ -96,10 +89,5 @@ def world_parameters(text: str) -> dict[str, Any]:
         name, equals, value = part.partition("=")
         if not (name and equals and value):
             raise InputError(f"world must be name=value,name=value, got {part!r}")
-        for number in (int, float):
-            try:
-                parameters[name] = number(value)
-                break
-            except ValueError:
-                parameters[name] = value
+        parameters[name] = value_of(value)
     return parameters
