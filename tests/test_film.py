@@ -48,6 +48,35 @@ def test_the_command_writes_an_animation(tmp_path, capsys):
         assert image.size == (720, 480)
 
 
+def test_another_slate_size_can_be_filmed(tmp_path):
+    out = tmp_path / "film.gif"
+    changes = ["--env-arg", "slate_size=3", "--env-arg", "num_items=50"]
+    assert main(["film", "SlateRec-v0", "--steps", "1", *changes, "--out", str(out)]) == 0
+    small = film("SlateRec-v0", 1, env_args={"slate_size": 3, "num_items": 50})
+    assert (small[1] != film("SlateRec-v0", 1)[1]).any()
+    with Image.open(out) as image:
+        image.seek(1)
+        difference = np.asarray(image.convert("RGB")).astype(int) - small[1]
+    assert np.abs(difference).mean() < 2  # but for the 64 colours
+
+
+def test_where_the_film_is_to_stand_is_looked_at_before_it_is_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("recsim_env.experiments.film.film", None)
+    (tmp_path / "mine.gif").write_text("mine")
+    (tmp_path / "folder.gif").mkdir()
+    for place, message in (
+        ("mine.gif", "mine.gif is there already: delete it, or choose another --out"),
+        ("folder.gif", "folder.gif is there already"),
+        ("nowhere/film.gif", "nowhere is not a directory: make it, or choose another --out"),
+    ):
+        assert main(["film", "GroupSlate-v0", "--out", str(tmp_path / place)]) == 2
+        assert message in capsys.readouterr().err
+    assert (tmp_path / "mine.gif").read_text() == "mine"
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    assert main(["film", "GroupSlate-v0", "--out", str(tmp_path / "film.gif")]) == 2
+    assert "may not be written to: permit it, or choose another --out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -55,6 +84,9 @@ def test_the_command_writes_an_animation(tmp_path, capsys):
         (["GroupSlate-v0", "--out", "x.png"], "--out must end in .gif, got x.png"),
         (["GroupSlate-v0", "--out", "x.gif", "--steps", "0"], "--steps must be at least 1, got 0"),
         (["GroupSlate-v0", "--out", "x.gif", "--seed", "-1"], "--seed must be 0 or more, got -1"),
+        (["GroupSlate-v0", "--out", "x.gif", "--env-arg", "slate_siz=3"], "no parameter 'slate_siz'"),
+        (["GroupSlate-v0", "--out", "x.gif", "--env-arg", "render_mode=ansi"], "no parameter 'render_mode'"),
+        (["GroupSlate-v0", "--out", "x.gif", "--env-arg", "3"], "--env-arg must be KEY=VALUE"),
         (["CascadeRec-MovieLens-v0", "--out", "x.gif"], "path must be the directory of a MovieLens"),
     ],
 )

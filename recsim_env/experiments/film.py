@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 from recsim_env.arrays import Array
 from recsim_env.envs.single_user import SingleUserEnv
 from recsim_env.errors import InputError
-from recsim_env.experiments.files import write_atomically
+from recsim_env.experiments.env_args import add_env_arg, parameters, world_of
+from recsim_env.experiments.files import check_new, write_atomically
 
 SECONDS = 1.5  # a frame: long enough to read a slate
 
@@ -23,10 +24,10 @@ def add_film_command(verbs: Any) -> None:
         help="draw some steps of an environment as an animated GIF",
         description="Draw some steps of one user as an animated GIF: what was shown, what was clicked, and "
         "what drives the user.",
-        epilog="example: recsim-env film BoredUser-v0 --steps 10 --out bored.gif",
+        epilog="example: recsim-env film BoredUser-v0 --steps 10 --env-arg slate_size=5 --out bored.gif",
     )
     verb.add_argument("env", metavar="ENV", help="id of an environment; `recsim-env list` names them")
-    verb.add_argument("--out", required=True, type=Path, metavar="FILE", help="such as film.gif")
+    verb.add_argument("--out", required=True, type=Path, metavar="FILE", help="a new file, such as film.gif")
     verb.add_argument("--steps", type=int, default=10, metavar="N", help="slates shown (default: 10)")
     verb.add_argument("--seed", type=int, default=0, metavar="N", help="of the user (default: 0)")
     verb.add_argument(
@@ -36,6 +37,7 @@ def add_film_command(verbs: Any) -> None:
         help="best: the slate regret is measured against; random: any items; mixed: the best with every "
         "second slot random (default)",
     )
+    add_env_arg(verb)
     verb.set_defaults(do=run)
 
 
@@ -47,25 +49,29 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--seed must be 0 or more, got {options.seed}")
     if options.out.suffix != ".gif":
         raise InputError(f"--out must end in .gif, got {options.out}")
-    frames = film(options.env, options.steps, options.seed, options.slates)
+    check_new(options.out)
+    frames = film(options.env, options.steps, options.seed, options.slates, parameters(options.env_arg))
     write_gif(frames, options.out)
     size = options.out.stat().st_size / 1e3
     sys.stdout.write(f"wrote {options.out}: {len(frames)} frames, {size:.0f} kB\n")
 
 
-def film(env_id: str, steps: int, seed: int = 0, slates: str = "mixed") -> list[Array]:
+def film(
+    env_id: str, steps: int, seed: int = 0, slates: str = "mixed", env_args: Mapping[str, Any] | None = None
+) -> list[Array]:
     """The frames (480, 720, 3) of the first user's first steps, one before each episode and one a step.
 
+    Args:
+        env_id: such as `BoredUser-v0`.
+        steps: slates shown.
+        seed: of the user, and of random slots.
+        slates: best, random or mixed.
+        env_args: parameters of the environment.
+
     Raises:
-        InputError: there is no such environment, or it needs a file.
+        InputError: there is no such environment, or it needs a file, or a parameter does not fit it.
     """
-    import gymnasium as gym
-
-    from recsim_env.envs.describe import builder
-
-    builder(env_id)  # refuses an unknown id
-    env = gym.make(env_id, render_mode="rgb_array").unwrapped
-    assert isinstance(env, SingleUserEnv)
+    env = SingleUserEnv(world_of(env_id, env_args or {}), render_mode="rgb_array")
     return list(played(env, steps, seed, slates))
 
 
