@@ -14,6 +14,7 @@ from recsim_env.errors import InputError
 from recsim_env.experiments import checkpoint
 from recsim_env.experiments.agents import AGENTS, Task
 from recsim_env.experiments.cli import main
+from recsim_env.experiments.files import write_atomically
 from recsim_env.experiments.results import Results, log_steps
 from recsim_env.experiments.suite.cascade_mdp import world_parameters
 from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
@@ -338,9 +339,90 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert "File too large" in done.stderr.splitlines()[-1]
+    said = done.stderr.splitlines()[-1]
+    assert "File too large: free some room or permit it, then go on with: recsim-env run --resume" in said
+    assert "/." not in said, "a temporary file is named"
     assert not list(out.rglob(".*-*")), "a temporary file was left"
     assert not (out / "results.csv").exists()
+
+
+@pytest.mark.parametrize("verb", [["describe", "SlateRec-v0"], ["list"]])
+def test_a_reader_that_has_seen_enough_is_no_error(verb):
+    """`recsim-env list | true`, with a pipe that is closed before anything is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*COMMAND, *verb], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert done.returncode == 141  # 128 + SIGPIPE, as shells have it
+    assert done.stderr == ""
+
+
+def test_standard_output_that_takes_nothing_is_named():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run([*COMMAND, "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    line = "standard output: No space left on device: free some room or permit it, then run it again"
+    assert done.stderr == f"recsim-env: {line}\n"
+
+
+def test_what_is_said_fits_the_command(tmp_path, monkeypatch, capsys):
+    """--resume is for runs that have begun; a film, a log or a list is made again."""
+    begun, new = tmp_path / "begun", tmp_path / "new"
+    run("cascade_bandit", "--rounds", 20, "--replicates", 2, "--out", begun)
+    resume = f"go on with: recsim-env run --resume {begun}"
+    cases = [
+        (["run", "--resume", begun], begun, resume),
+        (["run", "cascade_bandit", "--out", begun], begun, resume),
+        (["run", "cascade_bandit", "--out", new], new, "run it again"),
+        (["film", "GroupSlate-v0", "--out", tmp_path / "x.gif"], tmp_path / "x.gif", "run it again"),
+        (["log", "CascadeRec-v0", "--agent", "random", "--steps", 1, "--out", new], new, "run it again"),
+        (["list"], "standard output", "run it again"),
+    ]
+    stops = []
+
+    def stopped(*_):
+        raise stops[-1]
+
+    for place in ("suite.cascade_bandit.run", "film.film", "log_command.world_of", "cli._list"):
+        monkeypatch.setattr(f"recsim_env.experiments.{place}", stopped)
+    for arguments, place, remedy in cases:
+        capsys.readouterr()
+        stops.append(KeyboardInterrupt())
+        assert main([str(a) for a in arguments]) == 130
+        assert capsys.readouterr().err == f"recsim-env: interrupted: {remedy}\n"
+        stops.append(OSError(28, "No space left on device"))
+        said = refused(capsys, *arguments)
+        assert (
+            said
+            == f"recsim-env: {place}: No space left on device: free some room or permit it, then {remedy}"
+        )
+
+
+def test_errors_name_what_the_user_gave_and_not_a_temporary_file(tmp_path, monkeypatch):
+    def full(path):
+        raise OSError(28, "No space left on device", str(path))
+
+    def forbidden(**_):
+        raise PermissionError(13, "Permission denied", ".figure-abc.png")
+
+    out = tmp_path / "figure.png"
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_atomically(out, full)
+    assert caught.value.filename == str(out)
+    monkeypatch.setattr("tempfile.mkstemp", forbidden)
+    with pytest.raises(PermissionError) as caught:
+        write_atomically(out, full)
+    assert caught.value.filename == str(out)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_memory_is_one_line(tmp_path, capsys):
+    log = ["log", "CascadeRec-v0", "--agent", "popularity", "--steps", 1, "--out", tmp_path / "x"]
+    said = refused(capsys, *log, "--num-envs", 1 << 40)
+    assert "the memory does not suffice (Unable to allocate" in said
+    assert "ask for fewer users, items or steps" in said
+    assert "--num-envs must be at most 2^40" in refused(capsys, *log, "--num-envs", 10**20)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_log_steps():

@@ -1,6 +1,8 @@
 """The command `recsim-env`: environments, experiments, logs and films."""
 
 import argparse
+import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -32,21 +34,53 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0, or 2 for bad input."""
+    """Run the command; returns its exit code.
+
+    It is 0, or 2 for bad input and for what the machine cannot do; 128 + the number of the signal, as shells
+    have it, where Ctrl-C (130) or the end of the pipe that is written to (141) stopped it.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    options = argparse.Namespace()
     try:
-        options = parser(arguments).parse_args(arguments)
-        options.do(options)
+        try:
+            parser(arguments).parse_args(arguments, options)
+            options.do(options)
+        finally:
+            sys.stdout.flush()  # here, and not at the exit of Python, which would print a traceback
     except InputError as error:
         return _complain(str(error))
+    except BrokenPipeError:  # such as `recsim-env describe ID | head`: the reader has seen enough
+        _drop_output()
+        return 141
     except OSError as error:  # a disk that is full, a file that may not be read
-        place = f" ({error.filename})" if error.filename else ""
-        return _complain(f"{error.strerror or error}{place}: free some room or permit it, then --resume")
+        _drop_output()
+        place = error.filename or getattr(options, "out", None) or "standard output"
+        return _complain(
+            f"{place}: {error.strerror or error}: free some room or permit it, then {_again(options)}"
+        )
+    except MemoryError as error:
+        reason = f" ({error})" if str(error) else ""
+        return _complain(f"the memory does not suffice{reason}: ask for fewer users, items or steps")
     except (KeyboardInterrupt, SystemError) as error:
         if not _was_interrupted(error):
             raise
-        return _complain("interrupted: a run continues with --resume, a log must be made again", 130)
+        return _complain(f"interrupted: {_again(options)}", 130)
     return 0
+
+
+def _again(options: argparse.Namespace) -> str:
+    """What to do after a command was stopped: a run that has begun goes on, all else begins anew."""
+    out = getattr(options, "out", None)
+    begun = out is not None and options.command == "run" and os.access(out / "run.json", os.R_OK)
+    return f"go on with: recsim-env run --resume {shlex.quote(str(out))}" if begun else "run it again"
+
+
+def _drop_output() -> None:
+    """Throw away what standard output cannot take, so that Python does not try again when it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _was_interrupted(error: BaseException | None) -> bool:
@@ -69,7 +103,7 @@ def parser(arguments: Sequence[str]) -> Parser:
         epilog="Begin with: recsim-env run cascade_mdp --episodes 2000 --replicates 10 --out runs/first",
     )
     command.add_argument("--version", action="version", version=f"recsim-env {__version__}")
-    verbs = command.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    verbs = command.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
 
     verb = verbs.add_parser("list", help="the environments, agents and experiments there are")
     verb.set_defaults(do=_list)
@@ -148,8 +182,9 @@ def _run(options: argparse.Namespace) -> None:
     module = options.experiment
     if options.out is None and options.resume:
         raise InputError("--resume needs the directory of the run: give it as --out DIR")
-    out = options.out or Path("runs") / f"{module.NAME}-{time.strftime('%Y%m%d-%H%M%S')}"
-    module.run(from_options(module.Settings, options), out, options.resume)
+    if options.out is None:
+        options.out = Path("runs") / f"{module.NAME}-{time.strftime('%Y%m%d-%H%M%S')}"
+    module.run(from_options(module.Settings, options), options.out, options.resume)
 
 
 def _resume(options: argparse.Namespace) -> None:
@@ -158,12 +193,12 @@ def _resume(options: argparse.Namespace) -> None:
     if options.resume_dir is None:
         known = ", ".join(experiments())
         raise InputError(f"run needs the name of an experiment ({known}), or --resume DIR")
-    directory = Path(options.resume_dir)
-    document = read_run(directory)
+    options.out = Path(options.resume_dir)
+    document = read_run(options.out)
     if document["experiment"] not in experiments():
         raise unknown_name("experiment", document["experiment"], experiments())
     module = experiments()[document["experiment"]]
-    module.run(from_run(module.Settings, document["settings"]), directory, True)
+    module.run(from_run(module.Settings, document["settings"]), options.out, True)
 
 
 def _compare(options: argparse.Namespace) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.experiments.env_args import add_env_arg, parameters, world_of
-from recsim_env.experiments.files import check_new
+from recsim_env.experiments.files import check_new, naming
 
 EPSILON = 0.2  # of epsilon_myopic: share of slots that are random
 BONUS_SCALE = 0.1  # of the agents that plan, as in the experiments
 SHARPNESS = 2.0  # of plackett_luce: odds of an item go with attraction^2
 FAINTEST = 1e-3  # attraction of plackett_luce's items, at least, so that every item can be shown
+MOST_USERS = 1 << 40  # below it NumPy says how much memory is missing, above it that a shape is no shape
 AT_ONCE = 10  # items of which plackett_luce asks the attraction in one slate
 
 EPILOG = """examples:
@@ -86,6 +87,8 @@ def run(options: argparse.Namespace) -> None:
     for name in ("steps", "num_envs"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
+    if options.num_envs > MOST_USERS:
+        raise InputError(f"--num-envs must be at most 2^40, got {options.num_envs}: no memory holds more")
     if options.seed < 0:
         raise InputError(f"--seed must be 0 or more, got {options.seed}")
     builder(options.env)  # refuses an unknown id
@@ -114,12 +117,8 @@ def run(options: argparse.Namespace) -> None:
                 yield log
                 bar.update(len(log))
 
-    try:
+    with naming(out):
         rows = write_logs(shown(), out)
-    except OSError as error:
-        raise InputError(
-            f"{out}: {error.strerror or error}: free some room or permit it, then run it again"
-        ) from None
     with_them = "with propensities" if hasattr(agent, "log_propensities") else "without propensities"
     sys.stdout.write(f"wrote {out}: {rows:,} slates, {out.stat().st_size / 1e6:,.1f} MB, {with_them}\n")
 

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from recsim_env.evaluation.intervals import mean_estimate
+from recsim_env.experiments.files import naming
 from recsim_env.experiments.results import Curve
 
 
@@ -15,17 +16,18 @@ def write_events(directory: Path, agent: str, curves: dict[str, Curve]) -> None:
     from tensorboard.summary import Writer
 
     place, fresh, old = directory / agent, directory / f".new-{agent}", directory / f".old-{agent}"
-    for left_over in (fresh, old):
-        shutil.rmtree(left_over, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    writer = Writer(str(fresh))
-    for metric, curve in curves.items():
-        estimate = mean_estimate(curve.values)
-        for name, series in ((metric, estimate.value), (f"{metric}_std_error", estimate.std_error)):
-            for step, value in zip(curve.steps, series, strict=True):  # type: ignore[arg-type]
-                writer.add_scalar(name, float(value), int(step))
-    writer.close()
-    if place.exists():
-        place.rename(old)
-    fresh.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
+    with naming(place):
+        for left_over in (fresh, old):
+            shutil.rmtree(left_over, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        writer = Writer(str(fresh))
+        for metric, curve in curves.items():
+            estimate = mean_estimate(curve.values)
+            for name, series in ((metric, estimate.value), (f"{metric}_std_error", estimate.std_error)):
+                for step, value in zip(curve.steps, series, strict=True):  # type: ignore[arg-type]
+                    writer.add_scalar(name, float(value), int(step))
+        writer.close()
+        if place.exists():
+            place.rename(old)
+        fresh.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
