@@ -36,6 +36,11 @@ def _message(source: str | Path) -> str:
         ({"item_id": [3, None]}, "row 1: item_id is missing"),
         ({"user_id": [np.nan, 2.0]}, "row 0: user_id"),
         ({"timestamp": [5.0, np.inf]}, "row 1: timestamp = inf is not a number"),
+        (
+            {"timestamp": [5, 9_020_051_000_000_000]},
+            "row 1: timestamp = 9020051000000000 is beyond 2^53, too large: convert the column to Unix sec",
+        ),
+        ({"item_id": [3, 1 << 60]}, "item_id = 1152921504606846976 is beyond 2^53, too large: mend or drop"),
         ({"timestamp": ["5", "noon"]}, "row 1: timestamp = 'noon' is not a number"),
         ({"item_id": [3.0, 4.5]}, "row 1: item_id = 4.5 is not a whole number"),
         ({"timestamp": pd.to_datetime([5, 6])}, "column 'timestamp' holds timestamp"),

@@ -82,7 +82,17 @@ def test_order_goes_before_timestamp_and_titles_are_optional(tmp_path: Path) -> 
     pd.DataFrame(rows).to_parquet(tmp_path / "interactions.parquet")
     data = read_interactions(str(tmp_path))
     assert_array_equal(data.log.slate[:, 0], [1, 0])
+    assert data.clock == "order"
     assert data.item_names is None
+
+
+def test_timestamp_is_read_before_order_if_it_is_preferred(tmp_path: Path) -> None:
+    rows = {"user_id": [0, 0], "item_id": [5, 6], "timestamp": [7.0, 3.0], "order": [0, 1]}
+    pd.DataFrame(rows).to_parquet(tmp_path / "interactions.parquet")
+    data = read_interactions(tmp_path, prefer="timestamp")
+    assert data.clock == "timestamp"
+    assert_array_equal(data.log.time, [3.0, 7.0])
+    assert_array_equal(data.log.slate[:, 0], [1, 0])
 
 
 @pytest.mark.parametrize(

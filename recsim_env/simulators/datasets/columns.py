@@ -16,6 +16,8 @@ from recsim_env.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+MEND = "mend or drop the row"
+
 
 def read_parquet_columns(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
     """Columns of a Parquet file as Arrow columns, by name; those of `optional` only where they exist.
@@ -71,7 +73,9 @@ def floats(column: Any, path: Path, name: str) -> Floats:
     else:
         hint = ": convert it to Unix seconds" if pa.types.is_temporal(kind) else ""
         raise InputError(f"{path}: column {name!r} holds {kind}, not numbers{hint}")
-    _refuse(~(np.abs(values) <= 2.0**53), column, path, name, "is not a number")
+    _refuse(~np.isfinite(values), column, path, name, "is not a number")
+    remedy = "convert the column to Unix seconds" if name == "timestamp" else MEND
+    _refuse(np.abs(values) > 2.0**53, column, path, name, "is beyond 2^53, too large", remedy)
     return values
 
 
@@ -137,8 +141,10 @@ def dense(ids: Ints) -> tuple[Ints, Ints]:
     return distinct, place.astype(np.int64)
 
 
-def _refuse(bad: Bools | Array, column: Any, path: Path, name: str, complaint: str) -> None:
+def _refuse(
+    bad: Bools | Array, column: Any, path: Path, name: str, complaint: str, remedy: str = MEND
+) -> None:
     if np.any(bad):
         row = int(np.argmax(bad))
         found = "" if complaint == "is missing" else f" = {column[row].as_py()!r}"
-        raise InputError(f"{path}, row {row}: {name}{found} {complaint}: mend or drop the row")
+        raise InputError(f"{path}, row {row}: {name}{found} {complaint}: {remedy}")

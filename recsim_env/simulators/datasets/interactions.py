@@ -19,6 +19,7 @@ class Interactions:
 
     name: str
     log: Log  # (R,) rows; users 0 to U-1, items 0 to N-1
+    clock: str  # the column that `log.time` is: order or timestamp
     user_ids: Ints  # (U,) id of each user in the source, increasing
     item_ids: Ints  # (N,) id of each item in the source, increasing
     item_names: tuple[str, ...] | None  # (N,), or None if the source has no titles
@@ -34,15 +35,17 @@ class Interactions:
         return len(self.item_ids)
 
 
-def read_interactions(source: str | Path) -> Interactions:
+def read_interactions(source: str | Path, *, prefer: str = "order") -> Interactions:
     """Read a log of interactions; ids become 0 to N-1 in the order of the source's ids.
 
     Args:
         source: `complete-journey`, the shipped log (times in Unix seconds), or a directory that holds
-            `interactions.parquet` with the columns `user_id`, `item_id` and one clock: `order` (the
-            position, or number of the basket, in the user's history) or, where there is none,
-            `timestamp` (Unix seconds). Rows may stand in any order; ties in time keep the file's. Titles
-            are taken from the columns `item_id` and `title` of `items.parquet`, if it is there.
+            `interactions.parquet` with the columns `user_id`, `item_id` and a clock: `order` (the
+            position, or number of the basket, in the user's history), `timestamp` (Unix seconds) or both.
+            Rows may stand in any order; ties in time keep the file's. Titles are taken from the columns
+            `item_id` and `title` of `items.parquet`, if it is there.
+        prefer: which clock is read where both are there: `order`, which breaks ties, or `timestamp`, which
+            tells how long users stay away.
 
     Raises:
         InputError: an unknown name, a missing directory, file or column, a file that is not Parquet, or
@@ -52,7 +55,7 @@ def read_interactions(source: str | Path) -> Interactions:
         log_file, items_file = SHIPPED[source]
         folder = files("recsim_env.simulators.datasets")
         with as_file(folder / log_file) as log_path, as_file(folder / items_file) as items_path:
-            return _read(source, log_path, items_path, user="user", item="item")
+            return _read(source, log_path, items_path, user="user", item="item", prefer=prefer)
     directory = Path(source)
     if not directory.exists() and len(directory.parts) == 1:
         error = unknown_name("data set", str(source), SHIPPED)
@@ -68,12 +71,13 @@ def read_interactions(source: str | Path) -> Interactions:
         directory / "items.parquet",
         user="user_id",
         item="item_id",
+        prefer=prefer,
     )
 
 
-def _read(name: str, log_path: Path, items_path: Path, user: str, item: str) -> Interactions:
+def _read(name: str, log_path: Path, items_path: Path, user: str, item: str, prefer: str) -> Interactions:
     columns = read_parquet_columns(log_path, [user, item], ["order", "timestamp"])
-    clock = next((clock for clock in ("order", "timestamp") if clock in columns), None)
+    clock = next((clock for clock in (prefer, "order", "timestamp") if clock in columns), None)
     if clock is None:
         raise InputError(f"{log_path} has neither a column 'timestamp' (Unix seconds) nor 'order': add one")
     if len(columns[user]) == 0:
@@ -81,7 +85,7 @@ def _read(name: str, log_path: Path, items_path: Path, user: str, item: str) -> 
     user_ids, users = dense(integers(columns[user], log_path, user))
     item_ids, items = dense(integers(columns[item], log_path, item))
     log = Log.from_interactions(users, items, floats(columns[clock], log_path, clock))
-    return Interactions(name, log, user_ids, item_ids, read_titles(items_path, item, item_ids))
+    return Interactions(name, log, clock, user_ids, item_ids, read_titles(items_path, item, item_ids))
 
 
 def read_titles(path: Path, item: str, item_ids: Ints) -> tuple[str, ...] | None:
