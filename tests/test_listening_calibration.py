@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import recsim_env  # noqa: F401
@@ -143,11 +145,14 @@ def test_what_is_not_to_be_trusted_is_refused_unless_forced(calibration, tmp_pat
     gym.make("RepeatListen-v0", calibration=tmp_path, force=True, remembered=50)
 
 
-def test_a_clock_that_counts_visits_has_equal_gaps(log):
+def test_a_clock_that_counts_visits_has_equal_gaps_and_is_noted(log, tmp_path):
     order = np.concatenate([np.arange(n) for n in np.unique(log.user, return_counts=True)[1]])
     fit = fit_listening(Log(log.user, order.astype(float), log.slate, log.clicked), seconds=DAY)
     assert (fit.mean_gap, fit.gap_shape) == (DAY, np.inf)
     assert fit.problems == ()
+    assert "every gap between visits is 1: the log's time counts visits and is no clock" in fit.notes[0]
+    fit.save(tmp_path)
+    assert ListeningCalibration.load(tmp_path).notes == fit.notes
 
 
 def test_bad_input(calibration, tmp_path, log):
@@ -168,29 +173,90 @@ def test_bad_input(calibration, tmp_path, log):
         ListeningCalibration.load(tmp_path)
 
 
-def test_the_command_writes_the_calibration_and_the_report(log, tmp_path, capsys):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _write(directory, log, **times):
+    """A directory with the log as `read_interactions` takes it."""
+    directory.mkdir()
+    columns = {"user_id": log.user + 70, "item_id": log.slate[:, 0] + 1000, **times}
+    pq.write_table(pa.table(columns), directory / "interactions.parquet")
+    return ["calibrate", str(directory), "--world", "RepeatListen-v0", "--out"]
 
-    source = tmp_path / "log"
-    source.mkdir()
-    table = {"user_id": log.user, "item_id": log.slate[:, 0], "timestamp": (log.time * DAY).astype(int)}
-    pq.write_table(pa.table(table), source / "interactions.parquet")
+
+FILES = {"calibration.json", "calibration.npz", "fidelity.md", "fidelity.csv", "fidelity.png"}
+
+
+def test_the_command_writes_the_calibration_and_the_report(log, tmp_path, capsys):
+    arguments = _write(tmp_path / "log", log, timestamp=(log.time * DAY).astype(int))
     out = tmp_path / "fit"
-    arguments = ["calibrate", str(source), "--world", "RepeatListen-v0", "--out", str(out)]
-    assert main(arguments) == 0
-    shown = capsys.readouterr().out
-    assert "temperature" in shown
-    assert "repeat ratio" in shown
-    assert {path.name for path in out.iterdir()} == {
-        "calibration.json",
-        "calibration.npz",
-        "fidelity.md",
-        "fidelity.csv",
-        "fidelity.png",
-    }
-    assert main(arguments) == 2
-    assert "is there already" in capsys.readouterr().err
-    assert main([*arguments[:-1], str(tmp_path / "x"), "--seed", "-1"]) == 2
-    assert main(["calibrate", "no-such-log", *arguments[2:-1], str(tmp_path / "x")]) == 2
+    assert main([*arguments, str(out)]) == 0
+    shown = capsys.readouterr()
+    assert "temperature" in shown.out
+    assert "repeat ratio" in shown.out
+    assert "WARNING" not in shown.err
+    assert {path.name for path in out.iterdir()} == FILES
+    assert out.stat().st_mode & 0o777 == 0o755
+    for more, message in (
+        ([str(out)], "is there already"),
+        ([str(tmp_path / "x"), "--seed", "-1"], "--seed must be 0 or more"),
+        ([str(tmp_path / "nowhere" / "x")], "nowhere is not a directory: make it, or choose another --out"),
+    ):
+        assert main([*arguments, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert main(["calibrate", "no-such-log", *arguments[2:], str(tmp_path / "x")]) == 2
     assert "there is no data set 'no-such-log'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("place", ["numpy.savez", "matplotlib.figure.Figure.savefig"])
+def test_a_calibration_that_could_not_be_written_is_not_in_the_way(
+    error, place, log, tmp_path, monkeypatch, capsys
+):
+    def full(*args, **options):
+        raise error
+
+    arguments = _write(tmp_path / "log", log, timestamp=(log.time * DAY).astype(int))
+    with monkeypatch.context() as patch:
+        patch.setattr(place, full)
+        assert main([*arguments, str(tmp_path / "fit")]) == (2 if isinstance(error, OSError) else 130)
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'fit'}: No space left on device" in said or "interrupted: run it again" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_calibration_saved_in_vain_leaves_no_part(calibration, tmp_path, monkeypatch):
+    calibration.save(tmp_path)
+    monkeypatch.setattr("numpy.savez", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        calibration.save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"calibration.json", "calibration.npz"}
+    ListeningCalibration.load(tmp_path)
+
+
+def test_the_command_reads_timestamps_and_warns_where_there_are_none(log, tmp_path, capsys):
+    order = np.concatenate([np.arange(n) for n in np.unique(log.user, return_counts=True)[1]])
+    both = {"order": order, "timestamp": (log.time * DAY).astype(int)}
+    assert main([*_write(tmp_path / "both", log, **both), str(tmp_path / "a")]) == 0
+    assert "WARNING" not in capsys.readouterr().err
+    assert ListeningCalibration.load(tmp_path / "a").mean_gap == pytest.approx(2 * DAY, rel=0.05)
+    for name, times, words in (
+        ("counts", order, "counts visits"),
+        ("holes", order + (order > 40), "--clock"),
+    ):
+        assert main([*_write(tmp_path / name, log, order=times), str(tmp_path / f"{name}-fit")]) == 0
+        shown = capsys.readouterr()
+        assert f"WARNING: {ListeningCalibration.load(tmp_path / f'{name}-fit').notes[0]}" in shown.err
+        assert words in shown.err
+        assert ListeningCalibration.load(tmp_path / f"{name}-fit").notes[0] in shown.out
+
+
+def test_rows_in_the_future_and_rows_that_stand_twice_are_said(log, tmp_path, capsys):
+    log = log.rows(np.append(np.arange(len(log)), len(log) - 1))  # the last row stands twice
+    time = (log.time * DAY).astype(int)
+    last_of_first = int(np.argmax(log.user)) - 1
+    assert log.user[last_of_first] == 148
+    time[last_of_first] = 4_102_444_800  # 2100
+    assert main([*_write(tmp_path / "log", log, timestamp=time), str(tmp_path / "fit")]) == 0
+    said = capsys.readouterr().err
+    future = f"user 218, time 4102444800, slate [{log.slate[last_of_first, 0] + 1000}]: mend their clock"
+    assert f"WARNING: 1 of {len(log):,} rows are in the future, such as {future}, or drop them" in said
+    twice = f"(user 219, time {float(time[-1])}, slate [{log.slate[-1, 0] + 1000}]): drop it, unless a visit"
+    assert f"note: row {len(log) - 1} repeats row {len(log) - 2} {twice}" in said

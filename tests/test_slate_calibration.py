@@ -579,7 +579,8 @@ def test_the_command_takes_any_log_and_refuses_a_fit_that_is_not_to_be_trusted(t
     said = capsys.readouterr().err
     assert "WARNING: " in said
     assert "note: the log has no column episode" in said
-    assert "not to be trusted" in said
+    assert "this fit is not to be trusted" in said
+    assert "give a longer log, or add --force to write it all the same" in said
     assert not (tmp_path / "fit").exists()
     assert main([*arguments, "--force"]) == 0
     assert (tmp_path / "fit" / "fidelity.md").is_file()

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from recsim_env.errors import InputError
-from recsim_env.experiments.files import write_atomically
-
-CLOCKS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86_400.0}
-MOST_REMEMBERED = 2000  # plays of the simulated users of the report
+from recsim_env.experiments.calibrate_listening import CLOCKS, calibrate_listening
+from recsim_env.experiments.files import check_new, new_directory
 
 DESCRIPTION = """Fit a world to a log, and hold a log simulated from it against the real one.
 
@@ -17,12 +15,16 @@ Writes into --out: calibration.json and calibration.npz, which gym.make reads, a
 and fidelity.png, the statistics of both logs beside each other."""
 
 EPILOG = """example:
-  recsim-env calibrate complete-journey --world RepeatListen-v0 --out runs/shop
+  recsim-env calibrate complete-journey --world RepeatListen-v0 --out shop
 then
-  gym.make("RepeatListen-v0", calibration="runs/shop")
+  gym.make("RepeatListen-v0", calibration="shop")
 or, from slates and clicks,
   recsim-env log SlateRec-v0 --agent random --steps 100 --out log.parquet
-  recsim-env calibrate log.parquet --world SlateRec-v0 --clicks cascade --out runs/slates"""
+  recsim-env calibrate log.parquet --world SlateRec-v0 --clicks cascade --out slates
+
+RepeatListen-v0 is to know how long users stay away: where a log has timestamp and order, timestamp is read. A
+log with order alone counts visits, and the gap from one to the next is one --clock by assumption; this is
+warned of, and kept as a note in calibration.json. Rows in the future or doubled are warned of, too."""
 
 
 def add_calibrate_command(verbs: Any) -> None:
@@ -38,7 +40,8 @@ def add_calibrate_command(verbs: Any) -> None:
         "log",
         metavar="LOG",
         help="for RepeatListen-v0: complete-journey, or a directory with interactions.parquet (user_id, "
-        "item_id, timestamp); for SlateRec-v0: a file of slates, as `recsim-env log` and write_log write it",
+        "item_id, timestamp or order); for SlateRec-v0: a file of slates, as `recsim-env log` and write_log "
+        "write it",
     )
     verb.add_argument(
         "--world", required=True, choices=("RepeatListen-v0", "SlateRec-v0"), help="what to fit"
@@ -75,58 +78,29 @@ def add_calibrate_command(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Fit, simulate, compare, write."""
-    out = options.out
-    if out.exists():
-        raise InputError(f"{out} is there already: delete it, or choose another --out")
+    check_new(options.out)
     if options.seed < 0:
         raise InputError(f"--seed must be 0 or more, got {options.seed}")
     of_the_other = ("clock",) if options.world == "SlateRec-v0" else ("clicks", "dimension")
     for name in of_the_other:
         if getattr(options, name) is not None:
             raise InputError(f"--{name} is not for {options.world}: leave it out")
+    calibration: Any
     if options.world == "SlateRec-v0":
         from recsim_env.experiments.calibrate_slates import calibrate_slates
 
-        _write_all(out, *calibrate_slates(options))
+        calibration, make_report = calibrate_slates(options)
     else:
-        _write_all(out, *_calibrate_listening(options))
-
-
-def _calibrate_listening(options: argparse.Namespace) -> tuple[Any, Any]:
-    """The calibration and its report."""
-    from recsim_env.simulators.calibration.fidelity import fidelity
-    from recsim_env.simulators.calibration.listening import fit_listening, simulate_like
-    from recsim_env.simulators.datasets import read_interactions
-
-    seconds = CLOCKS[options.clock or "seconds"]
-    say = sys.stderr.write
-    log = read_interactions(options.log).log
-    say(f"fitting {len(log):,} events ...\n")
-    calibration = fit_listening(log, seconds=seconds, name=str(options.log))
-    for problem in calibration.problems:
-        say(f"WARNING: {problem}\n")
-    for name, error in calibration.std_errors.items():
-        sys.stdout.write(f"{name:20} {getattr(calibration, name):.4f} +- {error:.4f}\n")
-    sys.stdout.write(
-        f"{'mean gap':20} {calibration.mean_gap / 86_400:.2f} days, shape {calibration.gap_shape:.2f}\n"
-    )
-    remembered = max(1, min(MOST_REMEMBERED, len(calibration.popularity) - 2))
-    world = calibration.world(
-        num_users=len(calibration.pace), force=options.force, remembered=remembered, horizon=1
-    )
-    say("simulating a log of the same users and numbers of events ...\n")
-    simulated = simulate_like(world, log, seconds=seconds, seed=options.seed)
-    return calibration, fidelity(log, simulated)
-
-
-def _write_all(out: Path, calibration: Any, report: Any) -> None:
-    """What gym.make reads, and the report in three forms."""
-    calibration.save(out)
-    write_atomically(out / "fidelity.md", lambda path: _write(path, report.markdown()))
-    write_atomically(out / "fidelity.csv", lambda path: _write(path, report.csv()))
-    write_atomically(out / "fidelity.png", lambda path: report.picture().savefig(path, dpi=110))
-    sys.stdout.write(report.text() + f"\nwrote {out}\n")
-
-
-def _write(path: Path, words: str) -> None:
-    path.write_text(words)
+        calibration, make_report = calibrate_listening(options)
+    if calibration.problems and not options.force:
+        raise InputError(
+            f"this fit is not to be trusted ({'; '.join(calibration.problems)}): give a longer log, or add "
+            "--force to write it all the same"
+        )
+    report = make_report()
+    with new_directory(options.out) as folder:
+        calibration.save(folder)
+        (folder / "fidelity.md").write_text(report.markdown())
+        (folder / "fidelity.csv").write_text(report.csv())
+        report.picture().savefig(folder / "fidelity.png", dpi=110)
+    sys.stdout.write(report.text() + f"\nwrote {options.out}\n")

@@ -2,12 +2,15 @@
 
 import argparse
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError
+from recsim_env.experiments.odd_rows import say_what_is_odd
 from recsim_env.simulators.calibration.fidelity_report import FidelityReport
 from recsim_env.simulators.calibration.slates import NUMBERS, SlateCalibration
 from recsim_env.simulators.log import Log
@@ -16,16 +19,17 @@ CLICKS = "cascade"
 DIMENSION = 16
 
 
-def calibrate_slates(options: argparse.Namespace) -> tuple[SlateCalibration, FidelityReport]:
-    """The calibration and its report.
+def calibrate_slates(options: argparse.Namespace) -> tuple[SlateCalibration, Callable[[], FidelityReport]]:
+    """The calibration, and what makes its report.
 
     Raises:
-        InputError: a file that is no log; see also `fit_slates`; problems, and no --force.
+        InputError: a file that is no log; see also `fit_slates`.
     """
     from recsim_env.simulators.calibration.slate_fidelity import slate_fidelity
     from recsim_env.simulators.calibration.slates import fit_slates
 
     log = read(Path(options.log))
+    say_what_is_odd(log, time.time())
     sys.stderr.write(f"fitting {len(log):,} slates ...\n")
     fit = fit_slates(
         log,
@@ -45,9 +49,12 @@ def calibrate_slates(options: argparse.Namespace) -> tuple[SlateCalibration, Fid
     sys.stdout.write(f"{'clicks':20}{calibration.click_name}\n")
     for name, value in vars(calibration.clicks).items():
         sys.stdout.write(f"{name:20}{_shown(np.asarray(value))}\n")
-    world = calibration.world(force=options.force)
-    sys.stderr.write("showing the held-out slates to the simulated users ...\n")
-    return calibration, slate_fidelity(world, fit, seed=options.seed)
+
+    def report() -> FidelityReport:
+        sys.stderr.write("showing the held-out slates to the simulated users ...\n")
+        return slate_fidelity(calibration.world(force=True), fit, seed=options.seed)
+
+    return calibration, report
 
 
 def _shown(value: Array) -> str:

@@ -31,12 +31,19 @@ def write_calibration(
     """
     directory.mkdir(parents=True, exist_ok=True)
     named: dict[str, Any] = {**arrays}
-    with (directory / "calibration.npz.part").open("wb") as file:
-        np.savez(file, **named)
     text = json.dumps({"schema": schema, "world": world, **document}, indent=2)
-    (directory / "calibration.json.part").write_text(text + "\n")
-    for name in ("calibration.npz", "calibration.json"):
-        (directory / f"{name}.part").replace(directory / name)
+    files = [directory / name for name in ("calibration.npz", "calibration.json")]
+    parts = [file.with_name(f"{file.name}.part") for file in files]
+    try:
+        with parts[0].open("wb") as npz:
+            np.savez(npz, **named)
+        parts[1].write_text(text + "\n")
+        for part, file in zip(parts, files, strict=True):
+            part.replace(file)
+    except BaseException:
+        for part in parts:
+            part.unlink(missing_ok=True)
+        raise
 
 
 def read_calibration(

@@ -34,7 +34,7 @@ from recsim_env.simulators.worlds.world import take_rows
 
 LARGEST_VISIT = 200  # events; the rare larger ones count as this
 WORLD = "RepeatListen-v0"
-SCHEMA = 3
+SCHEMA = 4
 PARAMETERS = (
     "repeat",
     "repeat_growth",
@@ -66,6 +66,7 @@ class ListeningCalibration:
     std_errors: dict[str, float]  # of what `fit_actr` fits
     item_ids: Ints  # (N,) of the items in the log
     problems: tuple[str, ...]  # why the fit should not be trusted; empty if nothing speaks against it
+    notes: tuple[str, ...]  # what the log does not tell
     about: dict[str, Any]  # size and source of the log
 
     def world(self, *, num_users: int = 200, force: bool = False, **changes: Any) -> ListeningWorld:
@@ -112,6 +113,7 @@ class ListeningCalibration:
             **{name: getattr(self, name) for name in PARAMETERS},
             "std_errors": self.std_errors,
             "problems": list(self.problems),
+            "notes": list(self.notes),
             "about": self.about,
         }
         arrays = {name: getattr(self, name) for name in ARRAYS}
@@ -132,6 +134,7 @@ class ListeningCalibration:
                 **fields,
                 std_errors=document["std_errors"],
                 problems=tuple(document["problems"]),
+                notes=tuple(document["notes"]),
                 about=document["about"],
             )
 
@@ -164,6 +167,12 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
     # not censored at the end: who never comes back has no long gap
     gaps = fit_user_gaps(log.rows(np.unique(rows)))
     mean_gap = float(np.average(gaps.mean, weights=gaps.num_gaps))
+    notes = []
+    if np.all(gaps.mean == 1.0) and np.isinf(gaps.common_shape):
+        notes.append(
+            f"every gap between visits is 1: the log's time counts visits and is no clock, so a mean gap of "
+            f"{seconds:g} seconds is what was asked for, not what users do"
+        )
     users, num_events = np.unique(user, return_counts=True)
     pace = np.full(len(users), np.median(gaps.mean) / mean_gap)  # for those with one visit
     pace[np.searchsorted(users, gaps.user)] = gaps.mean / mean_gap
@@ -183,6 +192,7 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
         std_errors=fit.std_errors._asdict(),
         item_ids=fit.discovery.item_id,
         problems=tuple(problems),
+        notes=tuple(notes),
         about={"log": name, "users": len(users), "events": len(user), "items": len(fit.discovery.item_id)},
     )
 

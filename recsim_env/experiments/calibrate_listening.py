@@ -1,0 +1,62 @@
+"""`recsim-env calibrate LOG --world RepeatListen-v0`: fit, and simulate a log like the one fitted to."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from recsim_env.experiments.odd_rows import say_what_is_odd
+from recsim_env.simulators.log import Log
+
+if TYPE_CHECKING:
+    from recsim_env.simulators.calibration.fidelity_report import FidelityReport
+    from recsim_env.simulators.calibration.listening import ListeningCalibration
+
+CLOCKS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86_400.0}
+MOST_REMEMBERED = 2000  # plays of the simulated users of the report
+UNKNOWN_GAPS = (
+    "the log has no timestamp, and its order counts visits: how long users stay away is --clock by assumption"
+)
+
+
+def calibrate_listening(
+    options: argparse.Namespace,
+) -> tuple["ListeningCalibration", Callable[[], "FidelityReport"]]:
+    """The calibration, and what makes its report.
+
+    Raises:
+        InputError: no such log; see also `fit_listening`.
+    """
+    from recsim_env.simulators.calibration.fidelity import fidelity
+    from recsim_env.simulators.calibration.listening import fit_listening, simulate_like
+    from recsim_env.simulators.datasets import read_interactions
+
+    seconds = CLOCKS[options.clock or "seconds"]
+    data = read_interactions(options.log, prefer="timestamp")
+    log = data.log
+    in_source = Log.from_interactions(data.user_ids[log.user], data.item_ids[log.slate[:, 0]], log.time)
+    say_what_is_odd(in_source, time.time() / seconds if data.clock == "timestamp" else None)
+    sys.stderr.write(f"fitting {len(log):,} events ...\n")
+    calibration = fit_listening(log, seconds=seconds, name=str(options.log))
+    if data.clock == "order" and not calibration.notes:
+        calibration = replace(calibration, notes=(UNKNOWN_GAPS,))
+    for warning in (*calibration.problems, *calibration.notes):
+        sys.stderr.write(f"WARNING: {warning}\n")
+    for name, error in calibration.std_errors.items():
+        sys.stdout.write(f"{name:20} {getattr(calibration, name):.4f} +- {error:.4f}\n")
+    sys.stdout.write(
+        f"{'mean gap':20} {calibration.mean_gap / 86_400:.2f} days, shape {calibration.gap_shape:.2f}\n"
+    )
+
+    def report() -> "FidelityReport":
+        remembered = max(1, min(MOST_REMEMBERED, len(calibration.popularity) - 2))
+        world = calibration.world(
+            num_users=len(calibration.pace), force=True, remembered=remembered, horizon=1
+        )
+        sys.stderr.write("simulating a log of the same users and numbers of events ...\n")
+        found = fidelity(log, simulate_like(world, log, seconds=seconds, seed=options.seed))
+        return replace(found, notes=(*calibration.notes, *found.notes))
+
+    return calibration, report
