@@ -122,6 +122,35 @@ def test_a_calibration_is_saved_and_makes_an_environment(calibration, tmp_path):
         assert info["slate_value"] == pytest.approx(info["best_value"], rel=1e-12)
 
 
+def test_a_world_of_few_songs_remembers_what_fits(calibration, tmp_path):
+    N = len(calibration.popularity)
+    assert N < 500
+    calibration.save(tmp_path)
+    for size in (1, 3):
+        env = gym.make("RepeatListen-v0", calibration=tmp_path, slate_size=size, num_users=3, horizon=5)
+        assert env.unwrapped.world.remembered == N - size
+        env.reset(seed=0)
+        env.step(env.unwrapped.best_slate())
+    with pytest.raises(InputError, match=rf"remembered must be from 1 to {N - 1}, .* got 500"):
+        gym.make("RepeatListen-v0", calibration=tmp_path, remembered=500)
+    assert calibration.world(num_users=3).remembered == N - 1
+    assert repeat_listening(num_users=3).remembered == 500
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"num_items": 100}, "num_items=100"),
+        ({"repeat": 0.5, "decay": 0.1}, "repeat=0.5, decay=0.1"),
+        ({"mean_gap": 9000.0, "slate_size": 2}, "mean_gap=9000.0"),
+    ],
+)
+def test_what_a_calibration_takes_the_place_of_is_refused(given, named, calibration, tmp_path):
+    calibration.save(tmp_path)
+    with pytest.raises(InputError, match=f"^{named} cannot stand beside calibration"):
+        gym.make("RepeatListen-v0", calibration=tmp_path, **given)
+
+
 def test_sessions_of_different_sizes(calibration):
     sizes = np.array([0.5, 0.0, 0.3, 0.2])
     world = replace(calibration.world(num_users=300, remembered=50), session_sizes=sizes)

@@ -386,6 +386,17 @@ def test_a_calibration_is_saved_and_makes_an_environment(fit, tmp_path):
     assert "interest" not in observation
 
 
+def test_what_a_calibration_takes_the_place_of_is_refused(fit, tmp_path):
+    fit.calibration.save(tmp_path)
+    with pytest.raises(InputError, match=r"^slate_size=3, clicks='nonsense' cannot stand beside calibration"):
+        gym.make("SlateRec-v0", calibration=tmp_path, slate_size=3, clicks="nonsense")
+    with pytest.raises(InputError, match=r"^world_seed=1 cannot stand beside calibration"):
+        gym.make("SlateRec-v0", calibration=tmp_path, world_seed=1)
+    for calibration in ({}, {"calibration": tmp_path}):
+        with pytest.raises(InputError, match="candidates_from = 'interest' needs candidates: give their"):
+            gym.make("SlateRec-v0", candidates_from="interest", **calibration)
+
+
 @pytest.mark.parametrize("name", sorted(CLICK_MODELS.keys() - set(WITHOUT_ATTRACTION)))
 def test_every_click_model_comes_back_from_disk(name, fit, tmp_path):
     model = CLICK_MODELS[name].default(5)

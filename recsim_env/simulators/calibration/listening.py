@@ -29,7 +29,7 @@ from recsim_env.simulators.calibration.user_gaps import fit_user_gaps
 from recsim_env.simulators.catalogue import Catalogue
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.listening import ListeningWorld, longest_mean_gap
+from recsim_env.simulators.worlds.listening import REMEMBERED, ListeningWorld, longest_mean_gap
 from recsim_env.simulators.worlds.world import take_rows
 
 LARGEST_VISIT = 200  # events; the rare larger ones count as this
@@ -69,12 +69,15 @@ class ListeningCalibration:
     notes: tuple[str, ...]  # what the log does not tell
     about: dict[str, Any]  # size and source of the log
 
-    def world(self, *, num_users: int = 200, force: bool = False, **changes: Any) -> ListeningWorld:
+    def world(
+        self, *, num_users: int = 200, remembered: int | None = None, force: bool = False, **changes: Any
+    ) -> ListeningWorld:
         """The world of this calibration.
 
         Args:
             num_users: how many; they have the paces of users of the log, spread evenly from those with the
                 most events to those with the fewest. Nobody is slower than times of 2^31 seconds allow.
+            remembered: plays; None for 500, or as many as there are songs less those on a slate.
             force: build it although there are problems.
             changes: fields of `ListeningWorld` that the log does not tell, such as `slate_size`.
 
@@ -87,6 +90,8 @@ class ListeningCalibration:
                 "fit a longer log, or pass force=True to use it all the same"
             )
         N = len(self.popularity)
+        if remembered is None:
+            remembered = min(REMEMBERED, N - changes.get("slate_size", 1))
         catalogue = Catalogue(
             features=np.ones((N, 1), np.float32),
             category=np.zeros(N, np.int64),
@@ -100,6 +105,7 @@ class ListeningCalibration:
             "session_sizes": self.session_sizes,
             "session_length": len(self.session_sizes),
             "shortest_gap": 0.0,
+            "remembered": remembered,
         }
         world = ListeningWorld(catalogue, np.ones((num_users, 1)), **{**fitted, **changes})
         songs = world.remembered + world.horizon

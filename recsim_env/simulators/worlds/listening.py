@@ -44,6 +44,7 @@ from recsim_env.user_models.sessions import GammaGaps
 LONGEST_AGO = 87_600.0  # hours: ten years, and all that is longer
 SHORTEST_GAP = 1800.0  # seconds between sessions
 TRIES = 8  # to draw a song that is new to the user, before the exact draw over the whole catalogue
+REMEMBERED = 500  # plays, where nothing else is asked for
 COLDEST = 0.25  # temperature: strengths of 2^-31 to 2^15 to a higher power than 4 leave single precision
 LAST_SECOND = 2**31  # times are kept in 32 bits
 
@@ -93,7 +94,7 @@ class ListeningWorld:
     gap_shape: float = 1.0  # of the Gamma law of the gaps beyond the shortest, above 0
     pace: Floats | None = None  # (U,) a user's mean gap beyond the shortest, in that of the world; above 0
     session_sizes: Floats | None = None  # (M,) probability of 1 to M songs, in place of session_length
-    remembered: int = 500  # E plays, fewer than there are songs
+    remembered: int = REMEMBERED  # E plays, fewer than there are songs
     memory: str = "exact"  # or approximate
     history_length: int = 20  # R plays that an agent sees
     world_seed: int = 0  # of the plays before the first episode

@@ -4,7 +4,19 @@ from pathlib import Path
 
 from recsim_env.simulators.catalogue import synthetic_catalogue
 from recsim_env.simulators.population import synthetic_tastes
-from recsim_env.simulators.worlds.listening import ListeningWorld
+from recsim_env.simulators.worlds.calibrated import refuse_beside_calibration
+from recsim_env.simulators.worlds.listening import REMEMBERED, ListeningWorld
+
+FITTED = (  # what a calibration takes the place of
+    "num_items",
+    "num_categories",
+    "concentration",
+    "repeat",
+    "temperature",
+    "decay",
+    "session_length",
+    "mean_gap",
+)
 
 
 def repeat_listening(
@@ -19,7 +31,7 @@ def repeat_listening(
     beta: float = 3.0,
     session_length: int = 10,
     mean_gap: float = 45_000.0,
-    remembered: int = 500,
+    remembered: int | None = None,
     memory: str = "exact",
     history_length: int = 20,
     horizon: int = 100,
@@ -78,13 +90,15 @@ def repeat_listening(
         beta: how much easier a recommended song comes to mind, in logits (3, 0 to 50; ours).
         session_length: songs (10, at least 1; LFM-1b sessions are cut to ten).
         mean_gap: seconds between sessions (45000, at least 1800; half an hour plus twelve on average).
-        remembered: plays (500, 1 to N - K, at most 32000; ours).
+        remembered: plays (None: 500, or N - K with a calibration of fewer songs; 1 to N - K, at most 32000;
+            ours).
         memory: exact, or approximate: traces of 2/5 as many songs, with the number of plays and
             the times of the first and last, which takes less time (exact).
         history_length: songs in the observation (20, at least 1; ours).
         horizon: H, songs of an episode (100, at least 1; ours).
         calibration: directory that `recsim-env calibrate` wrote (None). It takes the place of num_items,
-            num_categories, concentration, repeat, temperature, decay, session_length and mean_gap.
+            num_categories, concentration, repeat, temperature, decay, session_length and mean_gap, and
+            another value of one of them is refused.
         force: True uses a calibration that says it is not to be trusted (False).
         world_seed: of the catalogue, the tastes and the past (0).
 
@@ -100,9 +114,10 @@ def repeat_listening(
     ACT-R", RecSys 2024.
 
     Raises:
-        InputError: a parameter out of range.
+        InputError: a parameter out of range, or beside one that takes its place.
     """
     if calibration is not None:
+        refuse_beside_calibration(repeat_listening, locals(), FITTED)
         from recsim_env.simulators.calibration.listening import ListeningCalibration
 
         return ListeningCalibration.load(calibration).world(
@@ -127,7 +142,7 @@ def repeat_listening(
         beta=beta,
         session_length=session_length,
         mean_gap=mean_gap,
-        remembered=remembered,
+        remembered=REMEMBERED if remembered is None else remembered,
         memory=memory,
         history_length=history_length,
         world_seed=world_seed,

@@ -7,10 +7,26 @@ import numpy as np
 from recsim_env.errors import InputError
 from recsim_env.simulators.catalogue import synthetic_catalogue
 from recsim_env.simulators.population import synthetic_interests
+from recsim_env.simulators.worlds.calibrated import refuse_beside_calibration
 from recsim_env.simulators.worlds.candidates import with_candidates
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.world import World
 from recsim_env.user_models.clicks import click_model
+
+FITTED = (  # what a calibration takes the place of
+    "num_items",
+    "slate_size",
+    "clicks",
+    "num_users",
+    "dimension",
+    "num_categories",
+    "sharpness",
+    "intercept",
+    "leave_after_click",
+    "leave_without_click",
+    "horizon",
+    "world_seed",
+)
 
 
 def slate_rec(
@@ -88,10 +104,10 @@ def slate_rec(
         candidates: C, size of the candidate set (None: every item can be shown; K to N, or to N / 10 from
             interest).
         candidates_from: catalogue, spread evenly over all items, or interest, spread over the 10 C items
-            nearest to the user, as a retrieval stage would (catalogue).
+            nearest to the user, as a retrieval stage would (catalogue; interest needs candidates).
         calibration: directory that `recsim-env calibrate LOG --world SlateRec-v0` wrote (None). What was
             fitted to the log takes the place of all parameters but interest_observed, candidates and
-            candidates_from.
+            candidates_from, and another value of one of them is refused.
         force: True uses a calibration that says it is not to be trusted (False).
         world_seed: of catalogue and population (0).
 
@@ -106,9 +122,10 @@ def slate_rec(
     Source: the composition is ours; for the click models see their own pages.
 
     Raises:
-        InputError: a parameter out of range, or an unknown click model.
+        InputError: a parameter out of range, or beside one that takes its place; an unknown click model.
     """
     if calibration is not None:
+        refuse_beside_calibration(slate_rec, locals(), FITTED)
         from recsim_env.simulators.calibration.slates import SlateCalibration
 
         fitted = SlateCalibration.load(calibration).world(force=force, interest_observed=interest_observed)
