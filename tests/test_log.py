@@ -334,6 +334,10 @@ def test_files_of_others_and_of_the_future(tmp_path: Path) -> None:
         return _refused(path)
 
     assert "has log schema 2, this version knows up to 1: update recsim-env" in put(table, schema_version=2)
+    for version in (0, -1):
+        assert f"has log schema {version} and slates of 2, as no log has" in put(
+            table, schema_version=version
+        )
     assert "not a log of recsim-env" in put(table, slate_size="two")
     assert "slate is fixed_size_list<element: int64 not null>[2], not" in put(table, slate_size=3)
     assert "has no column time, but every log has" in put(table.drop_columns("time"))

@@ -30,6 +30,7 @@ from recsim_env.simulators.log_files import write_log
 from recsim_env.simulators.log_generation import generate_log
 from recsim_env.simulators.log_replay import replay
 from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
 from recsim_env.simulators.worlds.slate_rec import slate_rec
 from recsim_env.user_models.clicks import CLICK_MODELS
 from recsim_env.user_models.clicks.click_through_rates import DocumentClickThroughRate
@@ -195,6 +196,15 @@ def test_what_tells_nothing_or_all_lies_on_a_bound():
     assert alike.log_likelihood == alike.without_scores
 
 
+def test_nothing_but_clicks_has_no_maximum():
+    clicked = np.ones((30, 2), bool)
+    score = np.random.default_rng(0).normal(size=(30, 2))
+    model = CLICK_MODELS["position_based"](np.ones(2))
+    found = fit_attraction_scale(model, score, 0.0 * score, clicked, clicked)
+    assert "intercept" in found.on_bound
+    assert np.isnan(found.std_errors).all()
+
+
 def test_quality_by_hand():
     quality = quality_of(np.array([0.5, 0.1, np.nan]), np.array([10.0, 30.0, 0.0]))
     overall = 8 / 40
@@ -300,6 +310,14 @@ def test_people_are_those_that_the_policy_saw():
     assert len(np.unique(people.user)) > 40  # of 20 rows
     with pytest.raises(InputError, match="log has no seed"):
         by_people(world, Log(log.user, log.time, log.slate, log.clicked))
+    with pytest.raises(
+        InputError, match=r"clicked\[\d+\] is not what this world gives: the log was made with"
+    ):
+        by_people(slate_rec(**WORLD, world_seed=1), log)
+    with pytest.raises(InputError, match=r"is not an item: the catalogue has 50 items \(0-49\)"):
+        by_people(slate_rec(**{**WORLD, "num_items": 50}), log)
+    with pytest.raises(InputError, match="the observations of this world do not say who the user is"):
+        by_people(engagement_ladder(), log)
 
 
 def test_held_out_sessions_are_lived_as_the_world_lives_them(fit):
@@ -486,6 +504,8 @@ def test_bad_input(fit):
     fit_slates(replace(log, clicked=clicked), "dependent_click", 4)
     with pytest.raises(InputError, match="log must hold a click, got none"):
         fit_slates(replace(log, clicked=np.zeros_like(clicked)))
+    with pytest.raises(InputError, match="log must hold an item that was shown and not clicked, got none"):
+        fit_slates(replace(log, clicked=log.slate >= 0), "position_based")
     with pytest.raises(InputError, match="log must hold at least two users, got one, 3"):
         fit_slates(log.rows(log.user == 3))
     one_item = np.where(np.arange(5) == 0, 7, -1) + np.zeros((len(log), 1), int)
@@ -571,8 +591,10 @@ def test_the_command_writes_the_calibration_and_the_report(tmp_path, capsys):
     assert "nowhere.parquet does not exist" in capsys.readouterr().err
     places = tmp_path / "places.parquet"
     assert main([*make, "--env-arg=candidates=20", "--out", str(places)]) == 0
-    assert main(["calibrate", str(places), *arguments[2:], str(tmp_path / "x")]) == 2
-    assert "shows places in candidate sets, not items" in capsys.readouterr().err
+    assert main(["calibrate", str(places), *arguments[2:], str(tmp_path / "y"), "--dimension", "4"]) == 0
+    calibration = SlateCalibration.load(tmp_path / "y")
+    assert calibration.item_ids.tolist() == list(range(40))
+    assert len(calibration.user_ids) == 60
 
 
 def test_the_command_takes_any_log_and_refuses_a_fit_that_is_not_to_be_trusted(tmp_path, capsys):
@@ -598,7 +620,33 @@ def test_the_command_takes_any_log_and_refuses_a_fit_that_is_not_to_be_trusted(t
     write_log(replace(log, metadata={"env_id": "Nowhere-v0"}), tmp_path / "log.parquet")
     assert main([*arguments[:-1], str(tmp_path / "x")]) == 2
     assert "there is no environment 'Nowhere-v0'" in capsys.readouterr().err
-    metadata = {"env_id": "SlateRec-v0", "env_args": {"colour": 3}}
-    write_log(replace(log, metadata=metadata), tmp_path / "log.parquet")
-    assert main([*arguments[:-1], str(tmp_path / "x")]) == 2
-    assert "make the log again with this version" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"env_args": {"colour": 3}}, "no parameter 'colour'"),
+        ({"env_args": {"world_seed": -1}}, "world_seed"),
+        ({"env_args": {"max_episode_steps": 3}}, "no parameter 'max_episode_steps'"),
+        ({"env_args": [["num_items", 40]]}, "env_args in its metadata must be parameters by name, got [["),
+        ({"env_args": "num_items"}, "env_args in its metadata must be parameters by name, got 'num_items'"),
+        ({"env_args": None}, "env_args in its metadata must be parameters by name, got None"),
+        ({"env_args": {**WORLD, "num_items": 30}}, "is not an item: the catalogue has 30 items"),
+        (
+            {"env_args": {}},
+            "slates must have 10 slots, as in this world, got 5: the log was made with another",
+        ),
+        ({"env_args": {**WORLD, "world_seed": 1}}, "is not what this world gives"),
+        ({"num_items": 20}, "is not an item: the catalogue has 20 items (0-19)"),
+    ],
+)
+def test_logs_that_are_not_what_their_metadata_say(metadata, message, tmp_path, capsys):
+    log = _generated(slate_rec(**WORLD), 5, 20)
+    path = tmp_path / "log.parquet"
+    named = {**log.metadata, "env_id": "SlateRec-v0", "env_args": WORLD, **metadata}
+    write_log(replace(log, metadata=named), path)
+    assert main(["calibrate", str(path), "--world", "SlateRec-v0", "--out", str(tmp_path / "x")]) == 2
+    said = capsys.readouterr().err
+    assert f"recsim-env: {path}: " in said
+    assert message in said
+    assert not (tmp_path / "x").exists()

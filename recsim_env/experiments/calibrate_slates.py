@@ -10,6 +10,7 @@ import numpy as np
 
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError
+from recsim_env.experiments.env_args import world_of
 from recsim_env.experiments.odd_rows import say_what_is_odd
 from recsim_env.simulators.calibration.fidelity_report import FidelityReport
 from recsim_env.simulators.calibration.slates import NUMBERS, SlateCalibration
@@ -17,6 +18,7 @@ from recsim_env.simulators.log import Log
 
 CLICKS = "cascade"
 DIMENSION = 16
+AGAIN = "make the log again with this version"
 
 
 def calibrate_slates(options: argparse.Namespace) -> tuple[SlateCalibration, Callable[[], FidelityReport]]:
@@ -29,7 +31,6 @@ def calibrate_slates(options: argparse.Namespace) -> tuple[SlateCalibration, Cal
     from recsim_env.simulators.calibration.slates import fit_slates
 
     log = read(Path(options.log))
-    say_what_is_odd(log, time.time())
     sys.stderr.write(f"fitting {len(log):,} slates ...\n")
     fit = fit_slates(
         log,
@@ -67,26 +68,31 @@ def read(path: Path) -> Log:
     """A log of slates; in one that an environment of this package made, the users are the people met.
 
     Raises:
-        InputError: no such file, no log, or slates of places in candidate sets.
+        InputError: no such file, no log, or one that is not what its metadata say.
     """
-    from recsim_env.envs.describe import builder
-    from recsim_env.simulators.calibration.people import by_people
     from recsim_env.simulators.log_files import read_log
-    from recsim_env.simulators.worlds.candidates import CandidateWorld
 
     log = read_log(path)
+    say_what_is_odd(log, time.time())
+    try:
+        return _of_people(log)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _of_people(log: Log) -> Log:
+    from recsim_env.simulators.calibration.people import by_people
+
+    num_items = log.metadata.get("num_items")
+    if isinstance(num_items, int):
+        log.check_items(num_items)
     if "env_id" not in log.metadata:
         return log
-    env_id, parameters = str(log.metadata["env_id"]), dict(log.metadata.get("env_args", {}))
+    env_id, env_args = str(log.metadata["env_id"]), log.metadata.get("env_args", {})
+    if not isinstance(env_args, dict):
+        raise InputError(f"env_args in its metadata must be parameters by name, got {env_args!r}: {AGAIN}")
     try:
-        world = builder(env_id)(**parameters)
-    except TypeError as error:
-        raise InputError(
-            f"{path} says it was made by {env_id} with {parameters}, which does not fit it ({error}): "
-            "make the log again with this version"
-        ) from None
-    if isinstance(world, CandidateWorld):
-        raise InputError(
-            f"{path} shows places in candidate sets, not items: make a log without candidates to fit to"
-        )
+        world = world_of(env_id, env_args)
+    except InputError as error:
+        raise InputError(f"it says it was made by {env_id} with {env_args} ({error}): {AGAIN}") from None
     return by_people(world, log) if "user" in world.observation_entries() else log

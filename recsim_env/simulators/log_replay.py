@@ -4,6 +4,7 @@ The luck of a row is a function of its seed, episode and step, and a world is pu
 through the same states. Clicks and rewards must come out as logged, or the log is of another world.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ class Replay(NamedTuple):
 
 
 def replay(world: World, log: Log) -> Replay:
-    """Play every episode of a log again.
+    """Play every episode of a log again, and keep what was observed.
 
     Args:
         world: that the log was made with, with the same parameters.
@@ -34,31 +35,58 @@ def replay(world: World, log: Log) -> Replay:
     Raises:
         InputError: a column is missing, an episode lacks its beginning, or another world made the log.
     """
+    before: dict[str, Array] = {}
+    after: dict[str, Array] = {}
+    slates, left = log.slate.copy(), np.zeros(len(log), np.bool_)
+    for played in play_again(world, log):
+        for columns, state in ((before, played.state), (after, played.next_state)):
+            for name, value in world.observe(state).items():
+                if name not in columns:
+                    columns[name] = np.empty((len(log), *value.shape[1:]), value.dtype)
+                columns[name][played.rows] = value
+        slates[played.rows], left[played.rows] = played.slates, played.left
+    return Replay(before, after, slates, left)
+
+
+class Played(NamedTuple):
+    """The h-th step of all P episodes that are so long."""
+
+    rows: Ints  # (P,) of the log
+    state: Any  # of the world, of P users, before
+    slates: Ints  # (P, K) as the world takes them
+    next_state: Any  # after
+    left: Bools  # (P,)
+
+
+def play_again(world: World, log: Log) -> Iterator[Played]:
+    """Every episode of a log, step by step, all of them at once.
+
+    Args and errors: as of `replay`.
+    """
     seed, episode, step = log.require("seed"), log.require("episode"), log.require("step")
     candidates = world if isinstance(world, ShowsCandidates) else None
+    if log.slate.shape[1] != world.slate_size:
+        raise InputError(
+            f"slates must have {world.slate_size} slots, as in this world, got {log.slate.shape[1]}: the log "
+            "was made with another world or other parameters (see its metadata)"
+        )
     log.check_items(candidates.catalogue.num_items if candidates else world.num_items)
     starts = _starts(seed, episode, step)
     length = np.diff(np.append(starts, len(log)))
     luck = Luck(seed, episode, step)
     state = world.begin(luck.rows(starts))
-    before = {name: np.empty((len(log), *v.shape[1:]), v.dtype) for name, v in world.observe(state).items()}
-    after = {name: column.copy() for name, column in before.items()}
-    slates, left = log.slate.copy(), np.zeros(len(log), np.bool_)
     for h in range(int(length.max(initial=0))):
         going = length > h
         state = take_rows(state, going)
         starts, length = starts[going], length[going]
         rows = starts + h
-        _store(before, rows, world.observe(state))
-        if candidates:
-            slates[rows] = candidates.places(state, log.slate[rows])
-        state, outcome = world.respond(state, slates[rows], luck.rows(rows))
+        slates = candidates.places(state, log.slate[rows]) if candidates else log.slate[rows]
+        after, outcome = world.respond(state, slates, luck.rows(rows))
         _check_same("clicked", rows, outcome.response.clicked, log.clicked)
         if log.reward is not None:
             _check_same("reward", rows, outcome.reward, log.reward)
-        _store(after, rows, world.observe(state))
-        left[rows] = outcome.left
-    return Replay(before, after, slates, left)
+        yield Played(rows, state, slates, after, outcome.left)
+        state = after
 
 
 def _starts(seed: Array, episode: Ints, step: Ints) -> Ints:
@@ -74,11 +102,6 @@ def _starts(seed: Array, episode: Ints, step: Ints) -> Ints:
             "episodes, as read_log does (the pieces of read_log_batches cut through them)"
         )
     return np.flatnonzero(first)
-
-
-def _store(columns: dict[str, Array], rows: Ints, values: dict[str, Array]) -> None:
-    for name, value in values.items():
-        columns[name][rows] = value
 
 
 def _check_same(name: str, rows: Ints, found: Any, logged: Array) -> None:

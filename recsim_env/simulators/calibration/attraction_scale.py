@@ -91,7 +91,7 @@ def fit_attraction_scale(
     inner = [i for i in free if i not in stuck]
     information = _information(log_likelihood, theta, inner, len(clicked))
     covariance = np.full((3, 3), np.nan)
-    if np.linalg.eigvalsh(information)[0] > 0.0:  # else there is no maximum to speak of here
+    if inner and np.linalg.eigvalsh(information)[0] > 0.0:  # else there is no maximum to speak of here
         covariance[np.ix_(inner, inner)] = np.linalg.inv(information)
     scale = deviation if told else 1.0
     # intercept = theta_0 - mean / scale theta_1,   sharpness = theta_1 / scale

@@ -8,7 +8,7 @@ import numpy as np
 
 from recsim_env.errors import InputError
 from recsim_env.simulators.log import Log
-from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.log_replay import play_again
 from recsim_env.simulators.worlds.world import World
 
 
@@ -16,24 +16,22 @@ def by_people(world: World, log: Log) -> Log:
     """The log with the number of the person in the population as `user`, sorted by it, then time.
 
     Rows of one person can come from several rows of the environment; `seed`, `episode` and `step` still say
-    which sessions they belong to.
+    which sessions they belong to. The log is played again, so that it is sure to be of these people.
 
     Args:
         world: that the log was made with, with the same parameters.
-        log: with seed and episode.
+        log: with seed, episode and step; whole episodes from their first step, which may lack their end.
 
     Raises:
-        InputError: a column is missing, or the world's observations do not say who the user is.
+        InputError: a column is missing, an episode lacks its beginning, another world made the log, or the
+            world's observations do not say who the user is.
     """
-    seed, episode = log.require("seed"), log.require("episode")
-    begun = np.unique(np.stack([seed, episode.astype(seed.dtype)]), axis=1, return_inverse=True)
-    (seeds, episodes), place = begun
-    first = Luck(seeds, episodes.astype(np.int64), np.zeros(len(seeds), np.int64))
-    observation = world.observe(world.begin(first))
-    if "user" not in observation:
+    if "user" not in world.observation_entries():
         raise InputError(
             "the observations of this world do not say who the user is, so every row of its environment is "
             "a user: use the log as it is"
         )
-    person = np.asarray(observation["user"], np.int64)[place.ravel()]
+    person = np.empty(len(log), np.int64)
+    for played in play_again(world, log):
+        person[played.rows] = world.observe(played.state)["user"]
     return Log.sorted(**{**log.columns(), "user": person}, metadata=log.metadata)

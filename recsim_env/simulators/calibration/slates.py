@@ -191,14 +191,19 @@ def fit_slates(
         name: of the log, for the record.
 
     Raises:
-        InputError: no such click model, or one that cannot make the clicks of the log; a log without clicks,
-            of one user or one item, or of users with one slate each; a dimension above the number of
-            users or items.
+        InputError: no such click model, or one that cannot make the clicks of the log; a log in which nothing
+            or everything is clicked, of one user or one item, or of users with one slate each; a dimension
+            above the number of users or items.
     """
     _check_click_model(clicks)
     log.check_variety()
     if not log.clicked.any():
         raise InputError("log must hold a click, got none: there is nothing to learn from")
+    if log.clicked[log.slate >= 0].all():
+        raise InputError(
+            "log must hold an item that was shown and not clicked, got none: what users pass over tells what "
+            "attracts; a log of purchases or plays makes a RepeatListen-v0"
+        )
     users, items = np.unique(log.user), np.unique(log.slate[log.slate >= 0])
     seen = _as_the_world_sees_it(log, users, items)
     sessions = sessions_of(seen)
