@@ -1,6 +1,7 @@
 """A world of repeated listening out of a log: recovered, saved, refused where not to be trusted."""
 
 import json
+import re
 from dataclasses import replace
 
 import gymnasium as gym
@@ -200,6 +201,54 @@ def test_bad_input(calibration, tmp_path, log):
     (tmp_path / "calibration.json").write_text("{")
     with pytest.raises(InputError, match="holds no readable calibration"):
         ListeningCalibration.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "value", "complaint"),
+    [
+        ("npz", "pace", np.empty(0), "must have shape (150), got (0,)"),
+        ("npz", "pace", np.ones(149), "must have shape (150), got (149,)"),
+        (
+            "npz",
+            "pace",
+            np.append(np.ones(149), np.nan),
+            "pace[149] in calibration.npz must be a number above 0",
+        ),
+        ("npz", "pace", np.zeros(150), "pace[0] in calibration.npz must be a number above 0, got 0.0"),
+        ("npz", "pace", np.array(["fast"] * 150), "must hold numbers, got <U4"),
+        ("npz", "item_ids", np.arange(3), "must have shape"),
+        ("npz", "popularity", np.full(7, np.nan), "must be a number of at least 0 and at most 1, got nan"),
+        ("npz", "session_sizes", np.array([0.5, 0.4]), "must sum to 1, got 0.9"),
+        ("npz", "session_sizes", np.eye(2), "must have shape (1 or more), got (2, 2)"),
+        ("json", "mean_gap", 0, "must be a number above 0, got 0"),
+        ("json", "gap_shape", np.nan, "must be a number above 0, got nan"),
+        ("json", "repeat", 1.5, "must be a number of at least 0 and at most 1, got 1.5"),
+        ("json", "repeat_growth", 1e9, "must be a number of at least -10 and at most 10, got 1000000000.0"),
+        ("json", "repeat_reference", 1e-300, "must be a number of at least 1, got 1e-300"),
+        ("json", "decay", "slow", "must be a number of at least 0 and at most 0.999, got 'slow'"),
+        ("json", "temperature", 0.1, "must be a number of at least 0.25, got 0.1"),
+    ],
+)
+def test_broken_fields_are_named(file, field, value, complaint, calibration, tmp_path):
+    calibration.save(tmp_path)
+    if file == "npz":
+        arrays = dict(np.load(tmp_path / "calibration.npz"))
+        np.savez(tmp_path / "calibration.npz", **{**arrays, field: value})
+    else:
+        document = json.loads((tmp_path / "calibration.json").read_text())
+        (tmp_path / "calibration.json").write_text(json.dumps({**document, field: value}))
+    with pytest.raises(InputError, match=re.escape(complaint)) as caught:
+        gym.make("RepeatListen-v0", calibration=tmp_path)
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path} holds no readable calibration (")
+    assert field in said
+    assert f"calibration.{file}" in said
+    assert len(said) < 400
+
+
+def test_equal_gaps_come_back_from_disk(calibration, tmp_path):
+    replace(calibration, gap_shape=np.inf).save(tmp_path)
+    assert ListeningCalibration.load(tmp_path).gap_shape == np.inf
 
 
 def _write(directory, log, **times):

@@ -728,6 +728,8 @@ def test_bad_worlds():
         replace(world, taste=np.array([[1.0, -0.5, 0.5, 0.0]]))
     with pytest.raises(InputError, match="pace must be 5 finite numbers above 0, got"):
         replace(world, pace=np.array([1.0, 1.0, 0.0, 1.0, 1.0]))
+    with pytest.raises(InputError, match="repeat_growth must be from -10 to 10, got 1000000000"):
+        replace(world, repeat_growth=1e9)
     with pytest.raises(InputError, match=r"for the slowest user, .* got 45000000000"):
         replace(world, pace=np.array([1.0, 1.0, 1e6, 1.0, 1.0]))
     with pytest.raises(InputError, match="repeat_reference must be above 0, got 0"):

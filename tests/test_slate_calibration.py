@@ -1,6 +1,7 @@
 """A world of slates out of a log of slates: recovered, saved, refused where not to be trusted."""
 
 import json
+import re
 from dataclasses import replace
 from itertools import product
 
@@ -18,13 +19,14 @@ from recsim_env.simulators.calibration.attraction_scale import fit_attraction_sc
 from recsim_env.simulators.calibration.listening import ListeningCalibration
 from recsim_env.simulators.calibration.people import by_people
 from recsim_env.simulators.calibration.slate_attraction import quality_of, scores_of_slates
+from recsim_env.simulators.calibration.slate_calibration import WITHOUT_ATTRACTION, SlateCalibration
 from recsim_env.simulators.calibration.slate_fidelity import (
     attraction_in,
     simulate_held_out,
     slate_fidelity,
 )
 from recsim_env.simulators.calibration.slate_sessions import fit_leaving, hold_out, sessions_of
-from recsim_env.simulators.calibration.slates import WITHOUT_ATTRACTION, SlateCalibration, fit_slates
+from recsim_env.simulators.calibration.slates import fit_slates
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.log_files import write_log
 from recsim_env.simulators.log_generation import generate_log
@@ -426,11 +428,12 @@ def test_every_click_model_comes_back_from_disk(name, fit, tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(CLICK_MODELS.keys() - set(WITHOUT_ATTRACTION) - {"cascade"}))
-def test_every_click_model_can_be_fitted(name):
+def test_every_click_model_can_be_fitted_and_saved(name, tmp_path):
     truth = slate_rec(**{**WORLD, "num_items": 40, "num_users": 40}, clicks=name)
     fit = fit_slates(by_people(truth, _generated(truth, 60, 40)), name, 3)
     log = fit.log.rows(fit.held_out)
-    world = fit.calibration.world(force=True)
+    fit.calibration.save(tmp_path)
+    world = SlateCalibration.load(tmp_path).world(force=True)
     real = click_rate_by_position(log.clicked, log.slate >= 0, log.user)
     expected = world.clicks.click_prob(attraction_in(world, log.user, log.slate)).mean(axis=0)
     assert (np.abs(expected - real.value) < 4 * real.std_error).all()
@@ -550,6 +553,72 @@ def test_broken_files(fit, tmp_path):
     np.savez(tmp_path / "calibration.npz", interest=np.array([{}], object))
     with pytest.raises(InputError, match="holds no readable calibration"):  # nothing is unpickled
         SlateCalibration.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "change", "complaint"),
+    [
+        (
+            "npz",
+            "interest",
+            lambda a: np.where(a == a.max(), np.nan, a),
+            "must be a number that is finite, got",
+        ),
+        ("npz", "interest", lambda a: a.astype(str), "must hold numbers, got <U"),
+        ("npz", "features", lambda a: a[:, :2], r"must have shape (1 or more, 6), got (100, 2)"),
+        ("npz", "features", lambda a: a[:0], r"must have shape (1 or more, 6), got (0, 6)"),
+        ("npz", "quality", lambda a: np.append(a, 0.0), "must have shape (100), got (101,)"),
+        ("npz", "quality", lambda a: np.full(100, np.inf), "must be a number that is finite, got inf"),
+        ("npz", "popularity", lambda a: 2 * a, "must sum to 1, got 2"),
+        ("npz", "popularity", lambda a: -a, "must be a number of at least 0 and at most 1, got -0.0"),
+        ("npz", "user_ids", lambda a: a[:-1], "must have shape (200), got (199,)"),
+        ("npz", "item_ids", lambda a: a.astype(float), "must hold integers, got float64"),
+        ("npz", "item_ids", lambda a: a - 1, "must be a number of at least 0, got -1"),
+        ("npz", "clicks_examination", lambda a: a[:3], "must have shape (5), got (3,)"),
+        (
+            "npz",
+            "clicks_examination",
+            lambda a: a + 0.5,
+            "must be a number of at least 0 and at most 1, got 1.5",
+        ),
+        ("npz", "clicks_examination", None, "calibration.npz has no clicks_examination"),
+        ("json", "intercept", np.nan, "must be a number that is finite, got nan"),
+        ("json", "intercept", "high", "must be a number that is finite, got 'high'"),
+        ("json", "sharpness", True, "must be a number of at least 0, got True"),
+        ("json", "leave_after_click", 2, "must be a number of at least 0 and at most 1, got 2"),
+        ("json", "leave_without_click", 0.0, "must be a number of at least 0.0"),
+        ("json", "slate_size", 2.5, "must be a whole number of at least 1 and at most 100, got 2.5"),
+        (
+            "json",
+            "slate_size",
+            [0] * 10**5,
+            "must be a whole number of at least 1 and at most 100, got [0, 0,",
+        ),
+        ("json", "horizon", 0, "must be a whole number of at least 1, got 0"),
+        ("json", "problems", "none", "must be a list of texts, got 'none'"),
+        ("json", "notes", None, "calibration.json has no notes"),
+    ],
+)
+def test_broken_fields_are_named(file, field, change, complaint, fit, tmp_path):
+    clicks = CLICK_MODELS["position_based"].default(5)
+    replace(fit.calibration, clicks=clicks, click_name="position_based").save(tmp_path)
+    if file == "npz":
+        arrays = dict(np.load(tmp_path / "calibration.npz"))
+        value = arrays.pop(field)
+        np.savez(tmp_path / "calibration.npz", **arrays, **({field: change(value)} if change else {}))
+    else:
+        document = json.loads((tmp_path / "calibration.json").read_text())
+        document[field] = change
+        if change is None:
+            del document[field]
+        (tmp_path / "calibration.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=re.escape(complaint)) as caught:
+        gym.make("SlateRec-v0", calibration=tmp_path)
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path} holds no readable calibration (")
+    assert field in said
+    assert f"calibration.{file}" in said
+    assert len(said) < 400
 
 
 def test_the_command_writes_the_calibration_and_the_report(tmp_path, capsys):

@@ -13,7 +13,7 @@ from recsim_env.errors import InputError
 from recsim_env.experiments.env_args import world_of
 from recsim_env.experiments.odd_rows import say_what_is_odd
 from recsim_env.simulators.calibration.fidelity_report import FidelityReport
-from recsim_env.simulators.calibration.slates import NUMBERS, SlateCalibration
+from recsim_env.simulators.calibration.slate_calibration import NUMBERS, SlateCalibration
 from recsim_env.simulators.log import Log
 
 CLICKS = "cascade"

@@ -24,27 +24,37 @@ import numpy as np
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.calibration.actr import fit_actr
-from recsim_env.simulators.calibration.calibration_files import read_calibration, write_calibration
+from recsim_env.simulators.calibration.calibration_files import (
+    ABOVE_0,
+    LARGEST,
+    array,
+    distribution,
+    number,
+    read_calibration,
+    words,
+    write_calibration,
+)
 from recsim_env.simulators.calibration.user_gaps import fit_user_gaps
 from recsim_env.simulators.catalogue import Catalogue
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.listening import REMEMBERED, ListeningWorld, longest_mean_gap
+from recsim_env.simulators.worlds.listening import COLDEST, REMEMBERED, ListeningWorld, longest_mean_gap
 from recsim_env.simulators.worlds.world import take_rows
 
 LARGEST_VISIT = 200  # events; the rare larger ones count as this
+LARGEST_DECAY = 0.999  # the world needs it below 1
 WORLD = "RepeatListen-v0"
 SCHEMA = 4
-PARAMETERS = (
-    "repeat",
-    "repeat_growth",
-    "repeat_reference",
-    "temperature",
-    "decay",
-    "popularity_exponent",
-    "mean_gap",
-    "gap_shape",
-)
+PARAMETERS = {  # the least and the most that each can be
+    "repeat": (0.0, 1.0),
+    "repeat_growth": (-10.0, 10.0),
+    "repeat_reference": (1.0, LARGEST),
+    "temperature": (COLDEST, LARGEST),
+    "decay": (0.0, LARGEST_DECAY),
+    "popularity_exponent": (-10.0, 10.0),
+    "mean_gap": (ABOVE_0, LARGEST),
+    "gap_shape": (ABOVE_0, np.inf),
+}
 ARRAYS = ("popularity", "session_sizes", "pace", "item_ids")
 
 
@@ -134,14 +144,19 @@ class ListeningCalibration:
         """
 
         def build(document: dict[str, Any], arrays: dict[str, Array]) -> "ListeningCalibration":
-            fields: dict[str, Any] = {name: float(document[name]) for name in PARAMETERS}
-            fields |= {name: arrays[name] for name in ARRAYS}
+            fields: dict[str, Any] = {name: number(document, name, *PARAMETERS[name]) for name in PARAMETERS}
+            popularity = distribution(arrays, "popularity")
+            about = document["about"]
             return cls(
                 **fields,
+                popularity=popularity,
+                pace=array(arrays, "pace", (int(number(about, "users", 1, whole=True)),), ABOVE_0),
+                session_sizes=distribution(arrays, "session_sizes"),
                 std_errors=document["std_errors"],
-                problems=tuple(document["problems"]),
-                notes=tuple(document["notes"]),
-                about=document["about"],
+                item_ids=array(arrays, "item_ids", popularity.shape, 0, whole=True),
+                problems=words(document, "problems"),
+                notes=words(document, "notes"),
+                about=about,
             )
 
         return read_calibration(directory, WORLD, SCHEMA, build)
@@ -188,7 +203,7 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
         repeat_growth=fit.memory.repeat_growth,
         repeat_reference=fit.memory.repeat_reference,
         temperature=fit.memory.temperature,
-        decay=min(fit.memory.decay, 0.999),
+        decay=min(fit.memory.decay, LARGEST_DECAY),
         popularity_exponent=fit.popularity_exponent,
         mean_gap=mean_gap * seconds,
         gap_shape=gaps.common_shape,

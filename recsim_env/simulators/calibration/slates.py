@@ -26,19 +26,21 @@ On 200,000 random slates of SlateRec-v0 itself (1,000 people with 36 clicks each
 with the true ones and have the same mean, .0195. The slates that the fitted world holds for best get .851
 clicks in the true one, and .850 in its own belief; the best there are get .930, random ones .179.
 
-A calibration is a directory (`calibration_files`); `gym.make("SlateRec-v0", calibration=DIR)` reads it.
+What is found is a `SlateCalibration` (`slate_calibration`), which is saved, read and made a world.
 """
 
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from recsim_env.arrays import Array, Bools, Floats, Ints
-from recsim_env.errors import InputError, unknown_name
-from recsim_env.simulators.calibration.calibration_files import read_calibration, write_calibration
+from recsim_env.arrays import Bools, Ints
+from recsim_env.errors import InputError
 from recsim_env.simulators.calibration.slate_attraction import fit_slate_attraction
+from recsim_env.simulators.calibration.slate_calibration import (
+    NUMBERS,
+    SlateCalibration,
+    check_click_model,
+)
 from recsim_env.simulators.calibration.slate_sessions import (
     LeaveFit,
     SlateSessions,
@@ -46,122 +48,10 @@ from recsim_env.simulators.calibration.slate_sessions import (
     hold_out,
     sessions_of,
 )
-from recsim_env.simulators.catalogue import Catalogue
 from recsim_env.simulators.log import Log
-from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.user_models.affinity import listed as first_showings
-from recsim_env.user_models.clicks import CLICK_MODELS, ClickModel
 
-WORLD = "SlateRec-v0"
-SCHEMA = 1
-NUMBERS = ("intercept", "sharpness", "quality_weight", "leave_after_click", "leave_without_click")
-WITHOUT_ATTRACTION = ("global_click_through_rate", "rank_click_through_rate")
-ARRAYS = ("interest", "features", "quality", "popularity", "user_ids", "item_ids")
 HELD_OUT = 0.2  # share of the sessions
-
-
-@dataclass(frozen=True)
-class SlateCalibration:
-    """The parameters of a `SlateWorld`, fitted to a log."""
-
-    clicks: ClickModel
-    click_name: str  # in CLICK_MODELS
-    interest: Array  # (U, D) float32, root mean square length 1
-    features: Array  # (N, D) float32, root mean square length 1
-    quality: Floats  # (N,) q, before its weight
-    popularity: Floats  # (N,) share of the clicks, sums to 1
-    user_ids: Ints  # (U,) of the users in the log
-    item_ids: Ints  # (N,) of the items in the log
-    intercept: float
-    sharpness: float
-    quality_weight: float  # 0 where quality does not help to tell held-out clicks
-    leave_after_click: float
-    leave_without_click: float
-    slate_size: int  # K of the log
-    horizon: int  # H
-    std_errors: dict[str, float]  # of the five numbers; nan where there is none
-    problems: tuple[str, ...]  # why the fit should not be trusted; empty if nothing speaks against it
-    notes: tuple[str, ...]  # what the log does not tell
-    about: dict[str, Any]  # size and source of the log, and what was held out
-
-    def world(self, *, force: bool = False, **changes: Any) -> SlateWorld:
-        """The world of this calibration.
-
-        Args:
-            force: build it although there are problems.
-            changes: fields of `SlateWorld` that the log does not tell, such as `interest_observed`.
-
-        Raises:
-            InputError: there are problems, and `force` is False; a field out of range.
-        """
-        if self.problems and not force:
-            raise InputError(
-                f"this calibration is not to be trusted ({'; '.join(self.problems)}): "
-                "fit a longer log, or pass force=True to use it all the same"
-            )
-        N = len(self.item_ids)
-        catalogue = Catalogue(
-            features=self.features,
-            category=np.zeros(N, np.int64),
-            popularity=self.popularity,
-            quality=self.quality_weight * self.quality,
-            price=np.ones(N),
-            group=np.zeros(N, np.int64),
-        )
-        fitted: dict[str, Any] = {
-            "interest": np.float32(self.sharpness) * self.interest,
-            "clicks": self.clicks,
-            "slate_size": self.slate_size,
-            "horizon": self.horizon,
-            "intercept": self.intercept,
-            "leave_after_click": self.leave_after_click,
-            "leave_without_click": self.leave_without_click,
-        }
-        return SlateWorld(catalogue, **{**fitted, **changes})
-
-    def save(self, directory: Path) -> None:
-        """Write the two files; the directory is made if it is missing."""
-        document = {
-            **{name: getattr(self, name) for name in NUMBERS},
-            "slate_size": self.slate_size,
-            "horizon": self.horizon,
-            "clicks": self.click_name,
-            "std_errors": self.std_errors,
-            "problems": list(self.problems),
-            "notes": list(self.notes),
-            "about": self.about,
-        }
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        parameters = {f"clicks_{field}": getattr(self.clicks, field) for field in _parameters(self.clicks)}
-        write_calibration(directory, WORLD, SCHEMA, document, {**arrays, **parameters})
-
-    @classmethod
-    def load(cls, directory: str | Path) -> "SlateCalibration":
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: a file is missing, broken, of another world or of another version.
-        """
-
-        def build(document: dict[str, Any], arrays: dict[str, Array]) -> "SlateCalibration":
-            model: Any = CLICK_MODELS[document["clicks"]]
-            found = {field: arrays[f"clicks_{field}"] for field in _parameters(model)}
-            numbers: dict[str, Any] = {name: float(document[name]) for name in NUMBERS}
-            columns: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
-            return cls(
-                clicks=model(**{name: v if v.ndim else float(v) for name, v in found.items()}),
-                click_name=document["clicks"],
-                **columns,
-                **numbers,
-                slate_size=int(document["slate_size"]),
-                horizon=int(document["horizon"]),
-                std_errors=document["std_errors"],
-                problems=tuple(document["problems"]),
-                notes=tuple(document["notes"]),
-                about=document["about"],
-            )
-
-        return read_calibration(directory, WORLD, SCHEMA, build)
 
 
 @dataclass(frozen=True)
@@ -195,7 +85,7 @@ def fit_slates(
             or everything is clicked, of one user or one item, or of users with one slate each; a dimension
             above the number of users or items.
     """
-    _check_click_model(clicks)
+    check_click_model(clicks)
     log.check_variety()
     if not log.clicked.any():
         raise InputError("log must hold a click, got none: there is nothing to learn from")
@@ -266,21 +156,6 @@ def fit_slates(
         },
     )
     return SlateFit(calibration, seen, sessions, whole, session, held)
-
-
-def _parameters(model: Any) -> list[str]:
-    """The names of the arguments of a click model."""
-    return [field.name for field in fields(model) if field.init]
-
-
-def _check_click_model(name: str) -> None:
-    known = [known for known in CLICK_MODELS if known not in WITHOUT_ATTRACTION]
-    if name in WITHOUT_ATTRACTION:
-        raise InputError(
-            f"clicks must be a model in which items attract, got {name!r}: choose from {', '.join(known)}"
-        )
-    if name not in known:
-        raise unknown_name("click model", name, known)
 
 
 def _as_the_world_sees_it(log: Log, users: Ints, items: Ints) -> Log:

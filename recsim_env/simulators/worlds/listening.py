@@ -125,6 +125,7 @@ class ListeningWorld:
                 abs(self.popularity_exponent) <= 10.0,
                 "from -10 to 10",
             ),
+            ("repeat_growth", self.repeat_growth, abs(self.repeat_growth) <= 10.0, "from -10 to 10"),
             ("beta", self.beta, 0.0 <= self.beta <= 50.0, "from 0 to 50"),
             ("session_length", self.session_length, self.session_length >= 1, "at least 1"),
             ("shortest_gap", shortest, 0.0 <= shortest < np.inf, "0 or more and finite"),

@@ -126,7 +126,7 @@ def slate_rec(
     """
     if calibration is not None:
         refuse_beside_calibration(slate_rec, locals(), FITTED)
-        from recsim_env.simulators.calibration.slates import SlateCalibration
+        from recsim_env.simulators.calibration.slate_calibration import SlateCalibration
 
         fitted = SlateCalibration.load(calibration).world(force=force, interest_observed=interest_observed)
         return with_candidates(fitted, candidates, candidates_from)
