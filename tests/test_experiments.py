@@ -2,23 +2,28 @@
 
 import json
 import os
+import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recsim_env.envs.describe import registered_ids
 from recsim_env.errors import InputError
 from recsim_env.experiments import checkpoint
 from recsim_env.experiments.agents import AGENTS, Task
-from recsim_env.experiments.cli import main
+from recsim_env.experiments.cli import main, parser
 from recsim_env.experiments.files import write_atomically
 from recsim_env.experiments.results import Results, log_steps
 from recsim_env.experiments.suite.cascade_mdp import world_parameters
 from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
 
+ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "recsim_env.experiments.cli"]
 SMALL = ["--world", "num_states=3,num_items=5,slate_size=2,horizon=4", "--replicates", "3", "--seed", "1"]
 
@@ -227,8 +232,35 @@ def test_list_and_describe(capsys):
     assert "CascadeRec-v0" in shown
     assert "offline_ranking" in shown
     assert "cascading_vi" in shown
+    assert "in any world: random, popularity, epsilon_best\n" in shown
+    assert "in all but RepeatListen-v0: plackett_luce\n" in shown
+    assert "epsilon_myopic" in shown.split("in cascading worlds: ")[1].splitlines()[0]
+    worlds = "CascadeRec-v0, CascadeBandit-v0, CascadeRec-Grocery-v0, CascadeRec-MovieLens-v0"
+    assert f"cascading worlds: {worlds}\n" in shown
     assert main(["describe", "CascadeRec-v0"]) == 0
     assert "MultiDiscrete" in capsys.readouterr().out
+
+
+def test_the_commands_of_the_readme_fit_each_other():
+    """Each can be given, and none is refused because another one wrote the same file before."""
+    text = (ROOT / "README.md").read_text()
+    commands = re.findall(r"recsim-env ((?:run|log|film|calibrate|describe) [^`#\n]+)", text)
+    assert len(commands) > 6
+    written = []
+    for command in commands:
+        words = shlex.split(command)
+        if "--help" not in words:
+            options = parser(words).parse_args(words)
+            written.append(getattr(options, "out", None) or command)
+    assert len(set(written)) == len(written)
+
+
+def test_pages_and_films_are_those_that_the_readme_promises():
+    there = {path.name for path in (ROOT / "docs" / "environments").iterdir()} - {"README.md"}
+    with_film = [env_id for env_id in registered_ids() if env_id != "CascadeRec-MovieLens-v0"]
+    assert there == {f"{i}.md" for i in registered_ids()} | {f"{i}.gif" for i in with_film}
+    text = " ".join((ROOT / "README.md").read_text().split())
+    assert "a page for each, and a film of ten steps of all but `CascadeRec-MovieLens-v0`" in text
 
 
 @pytest.mark.parametrize("experiment", ["cascade_mdp", "cascade_bandit", "offline_ranking"])

@@ -21,10 +21,19 @@ from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.cascade_ts import CascadeTS
 from recsim_env.agents.baselines.logging_policies import EpsilonGreedySlates, PlackettLuceSlates
 from recsim_env.agents.baselines.random_slates import RandomSlates, shown_first
+from recsim_env.envs.describe import registered_ids
 from recsim_env.errors import InputError
 from recsim_env.experiments import log_command
+from recsim_env.experiments.agents import AGENTS
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.env_args import parameters, world_of
+from recsim_env.experiments.log_agents import (
+    IN_ANY,
+    IN_CASCADES,
+    LOG_AGENTS,
+    WHERE_ITEMS_ATTRACT,
+    log_agent,
+)
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.log_files import read_log, write_logs
 from recsim_env.simulators.log_generation import POLICY_LUCK, generate_log, put
@@ -485,6 +494,14 @@ def test_the_command_writes_what_generate_log_makes(
         ({"--num-envs": "-3"}, "--num-envs must be at least 1, got -3"),
         ({"--seed": "-1"}, "--seed must be 0 or more, got -1"),
         ({"--seed": str(1 << 63)}, "seed must be from 0 to 2^63 - num_users"),
+        (
+            {"ENV": "BoredUser-v0", "--agent": "cascade_ts"},
+            "cascade_ts needs a cascading world, which BoredUser-v0 is not: random, popularity, epsilon_best",
+        ),
+        (
+            {"ENV": "RepeatListen-v0", "--agent": "plackett_luce", "--env-arg": "num_users=3"},
+            "plackett_luce needs a world whose items attract one by one, which RepeatListen-v0 is not: ran",
+        ),
         ({"--env-arg": "slate_size"}, "--env-arg must be KEY=VALUE, such as slate_size=5, got 'slate_size'"),
         ({"--env-arg": "slate_size=99"}, "slate_size must be from 1 to the number of items"),
         ({"--env-arg": "slate_siz=3"}, "no parameter 'slate_siz'"),
@@ -533,6 +550,26 @@ def test_a_parameter_that_is_false_reaches_the_world(tmp_path: Path) -> None:
     assert log.metadata["env_args"] == {"interest_observed": False}
     world = world_of("SlateRec-v0", log.metadata["env_args"])
     assert "interest" not in replay(world, log).observation
+
+
+@pytest.mark.parametrize("env_id", sorted({*registered_ids()} - {"CascadeRec-MovieLens-v0"}))
+def test_agents_work_where_the_list_says(env_id: str) -> None:
+    world = world_of(env_id, {})
+    cascading = {"CascadeRec-v0", "CascadeBandit-v0", "CascadeRec-Grocery-v0"}
+    works = {
+        **dict.fromkeys(IN_ANY, True),
+        **dict.fromkeys(WHERE_ITEMS_ATTRACT, env_id != "RepeatListen-v0"),
+        **dict.fromkeys(IN_CASCADES, env_id in cascading),
+    }
+    assert set(works) == set(LOG_AGENTS) == {*AGENTS, "epsilon_best", "epsilon_myopic", "plackett_luce"}
+    for name, can in works.items():
+        if can:
+            agent = log_agent(name, env_id, world, 2, 3)
+            rows = sum(map(len, generate_log(world, agent, 1, num_users=2)))
+            assert rows == 2
+        else:
+            with pytest.raises(InputError, match=f"^{name} needs a .*world.*, which {env_id} is not"):
+                log_agent(name, env_id, world, 2, 3)
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:

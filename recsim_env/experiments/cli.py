@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -160,16 +161,27 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 def _list(_: argparse.Namespace) -> None:
-    from recsim_env.envs.describe import registered_ids, summary
+    from recsim_env.envs.describe import builder, registered_ids, summary
     from recsim_env.experiments.agents import AGENTS
+    from recsim_env.experiments.log_agents import IN_ANY, IN_CASCADES, WHERE_ITEMS_ATTRACT
+    from recsim_env.simulators.worlds.cascade import CascadeWorld
 
+    makes = {env_id: signature(builder(env_id)).return_annotation for env_id in registered_ids()}
+    cascading = ", ".join(env_id for env_id, world in makes.items() if world is CascadeWorld)
     sys.stdout.write("environments (recsim-env describe ID):\n")
-    for env_id in registered_ids():
+    for env_id in makes:
         sys.stdout.write(f"  {env_id:26}{summary(env_id)}\n")
     sys.stdout.write("experiments (recsim-env run EXPERIMENT --help):\n")
     for name, module in experiments().items():
         sys.stdout.write(f"  {name:26}{(module.__doc__ or '').splitlines()[0]}\n")
-    sys.stdout.write(f"agents (--agents a,b,c):\n  {', '.join(AGENTS)}\n")
+    sys.stdout.write(
+        f"agents of recsim-env run (--agents a,b,c), in cascading worlds:\n  {', '.join(AGENTS)}\n"
+        "agents of recsim-env log (--agent NAME):\n"
+        f"  in any world: {', '.join(IN_ANY)}\n"
+        f"  in all but RepeatListen-v0: {', '.join(WHERE_ITEMS_ATTRACT)}\n"
+        f"  in cascading worlds: {', '.join(IN_CASCADES)}\n"
+        f"cascading worlds: {cascading}\n"
+    )
 
 
 def _describe(options: argparse.Namespace) -> None:

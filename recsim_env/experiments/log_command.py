@@ -1,27 +1,24 @@
 """The command `recsim-env log`: what an agent showed to simulated users, and what they did, in one file.
 
-Every agent of `recsim-env list` can make a log of the cascading worlds; `random`, `popularity`,
-`epsilon_best` and `plackett_luce` make one of any world. Those that state how likely each of their slates was
-(`random`, `epsilon_best`, `epsilon_myopic`, `plackett_luce`) make logs that off-policy estimators can use;
-the log of any other has no propensities, and its metadata say so.
+`recsim-env list` says which agents work in which world: all of them in the cascading ones; `random`,
+`popularity` and `epsilon_best` in any; `plackett_luce` in all but RepeatListen-v0, whose items do not attract
+one by one. Those that state how likely each of their slates was (`random`, `epsilon_best`, `epsilon_myopic`,
+`plackett_luce`) make logs that off-policy estimators can use; the log of any other has no propensities, and
+its metadata say so.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.experiments.env_args import add_env_arg, parameters, world_of
 from recsim_env.experiments.files import check_new, naming
+from recsim_env.experiments.log_agents import EPSILON, LOG_AGENTS, SHARPNESS, log_agent
 
-EPSILON = 0.2  # of epsilon_myopic: share of slots that are random
-BONUS_SCALE = 0.1  # of the agents that plan, as in the experiments
-SHARPNESS = 2.0  # of plackett_luce: odds of an item go with attraction^2
-FAINTEST = 1e-3  # attraction of plackett_luce's items, at least, so that every item can be shown
 MOST_USERS = 1 << 40  # below it NumPy says how much memory is missing, above it that a shape is no shape
-AT_ONCE = 10  # items of which plackett_luce asks the attraction in one slate
 
 EPILOG = """examples:
   recsim-env log CascadeRec-v0 --agent random --steps 1000 --out random.parquet
@@ -50,10 +47,11 @@ def add_log_command(verbs: Any) -> None:
         "--agent",
         required=True,
         metavar="NAME",
-        help="an agent of `recsim-env list`, which learns as it goes; or one that states its propensities: "
+        help="an agent of `recsim-env list`, which learns as it goes; these state their propensities: "
         f"random, epsilon_best (the slate regret is measured against, each slot random with probability "
         f"{EPSILON}), epsilon_myopic (the same of the list that earns most now, in cascading worlds), "
-        f"plackett_luce (list sampled item by item, odds = true attraction^{SHARPNESS:g})",
+        f"plackett_luce (list sampled item by item, odds = true attraction^{SHARPNESS:g}; not in "
+        "RepeatListen-v0)",
     )
     verb.add_argument("--steps", required=True, type=int, metavar="N", help="slates shown to every user")
     verb.add_argument(
@@ -92,13 +90,12 @@ def run(options: argparse.Namespace) -> None:
     if options.seed < 0:
         raise InputError(f"--seed must be 0 or more, got {options.seed}")
     builder(options.env)  # refuses an unknown id
-    makers = _makers()
-    if options.agent not in makers:
-        raise unknown_name("agent", options.agent, makers)
+    if options.agent not in LOG_AGENTS:
+        raise unknown_name("agent", options.agent, LOG_AGENTS)
     check_new(out)
     env_args = parameters(options.env_arg)
     world = world_of(options.env, env_args)
-    agent = makers[options.agent](world, options.num_envs, options.steps)
+    agent = log_agent(options.agent, options.env, world, options.num_envs, options.steps)
     logs = generate_log(
         world,
         agent,
@@ -121,59 +118,3 @@ def run(options: argparse.Namespace) -> None:
         rows = write_logs(shown(), out)
     with_them = "with propensities" if hasattr(agent, "log_propensities") else "without propensities"
     sys.stdout.write(f"wrote {out}: {rows:,} slates, {out.stat().st_size / 1e6:,.1f} MB, {with_them}\n")
-
-
-def _makers() -> dict[str, Callable[[Any, int, int], Any]]:
-    """How to make each agent from a world, the number of users and of steps."""
-    import numpy as np
-
-    from recsim_env.agents.baselines.logging_policies import EpsilonGreedySlates, PlackettLuceSlates
-    from recsim_env.agents.baselines.popularity import Popularity
-    from recsim_env.agents.baselines.random_slates import RandomSlates
-    from recsim_env.experiments.agents import AGENTS, Task
-    from recsim_env.simulators.worlds.cascade import CascadeWorld
-    from recsim_env.simulators.worlds.world import num_rows, repeat_rows
-
-    def for_cascades(make: Callable[[Any, int, int], Any]) -> Callable[[Any, int, int], Any]:
-        def checked(world: Any, B: int, steps: int) -> Any:
-            if not isinstance(world, CascadeWorld):
-                raise InputError(
-                    "this agent needs a cascading world, which this is not: random, popularity, epsilon_best "
-                    "and plackett_luce work in any"
-                )
-            return make(world, B, steps)
-
-        return checked
-
-    def of_the_suite(name: str) -> Callable[[Any, int, int], Any]:
-        return lambda world, B, steps: AGENTS[name](Task(world, B, -(-steps // world.horizon), BONUS_SCALE))
-
-    def plackett_luce(world: Any, B: int, steps: int) -> Any:
-        if not hasattr(world, "slate_attraction"):
-            raise InputError(
-                "plackett_luce needs a world whose items attract one by one, which this is not: "
-                "--agent epsilon_best needs none"
-            )
-        N = world.num_items
-        every = np.resize(
-            np.arange(N), (-(-N // AT_ONCE), AT_ONCE)
-        )  # as slates, which the world can answer for
-
-        def scores(state: Any) -> Any:  # (B, N)
-            B, G = num_rows(state), len(every)
-            attraction = world.slate_attraction(repeat_rows(state, G), np.tile(every, (B, 1)))
-            return SHARPNESS * np.log(np.maximum(attraction.reshape(B, -1)[:, :N], FAINTEST))
-
-        return PlackettLuceSlates(scores, world.slate_size)
-
-    makers = {name: for_cascades(of_the_suite(name)) for name in AGENTS}
-    makers["random"] = lambda world, B, steps: RandomSlates(world.num_items, world.slate_size)
-    makers["popularity"] = lambda world, B, steps: Popularity(B, world.num_items, world.slate_size)
-    makers["epsilon_best"] = lambda world, B, steps: EpsilonGreedySlates(
-        world.best_slate, world.num_items, EPSILON
-    )
-    makers["epsilon_myopic"] = for_cascades(
-        lambda world, B, steps: EpsilonGreedySlates(world.myopic_policy(), world.num_items, EPSILON)
-    )
-    makers["plackett_luce"] = plackett_luce
-    return makers
