@@ -224,6 +224,8 @@ def test_compare(tmp_path):
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     assert main(["compare", str(tmp_path / "b"), "--out", str(tmp_path / "folder")]) == 0
     assert (tmp_path / "folder" / "figure.png").exists()
+    assert main(["compare", str(tmp_path / "b"), "--out", str(tmp_path / "new" / "c.png")]) == 0
+    assert (tmp_path / "new" / "c.png").exists()
 
 
 def test_list_and_describe(capsys):

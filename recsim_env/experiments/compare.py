@@ -38,7 +38,7 @@ def compare(directories: list[Path], experiments: dict[str, ModuleType], out: Pa
         for style, (directory, experiment, settings, results) in enumerate(runs):
             experiment.draw(place, results, settings, f" ({directory.name})" if len(runs) > 1 else "", style)
     if out.suffix != ".png":
-        out.mkdir(parents=True, exist_ok=True)
         out = out / "figure.png"
+    out.parent.mkdir(parents=True, exist_ok=True)
     figure.save(picture, out)
     sys.stdout.write(f"wrote {out}\n")

@@ -51,6 +51,8 @@ def read_interactions(source: str | Path, *, prefer: str = "order") -> Interacti
         InputError: an unknown name, a missing directory, file or column, a file that is not Parquet, or
             a cell that is missing or not a number; the message has file, row and column.
     """
+    if prefer not in ("order", "timestamp"):
+        raise InputError(f"prefer must be order or timestamp, got {prefer!r}")
     if isinstance(source, str) and source in SHIPPED:
         log_file, items_file = SHIPPED[source]
         folder = files("recsim_env.simulators.datasets")
