@@ -13,6 +13,7 @@ import pytest
 import recsim_env  # noqa: F401
 from recsim_env.errors import InputError
 from recsim_env.experiments.cli import main
+from recsim_env.simulators.calibration import fit_actr, listening
 from recsim_env.simulators.calibration.listening import (
     ListeningCalibration,
     fit_listening,
@@ -173,6 +174,17 @@ def test_what_is_not_to_be_trusted_is_refused_unless_forced(calibration, tmp_pat
     with pytest.raises(InputError, match=r"not to be trusted \(decay lies on the bound"):
         gym.make("RepeatListen-v0", calibration=tmp_path)
     gym.make("RepeatListen-v0", calibration=tmp_path, force=True, remembered=50)
+
+
+def test_a_temperature_below_that_of_the_world_is_a_problem_and_forced_to_it(log, monkeypatch):
+    fit = fit_actr(log)
+    cold = replace(fit, memory=replace(fit.memory, temperature=0.163))
+    monkeypatch.setattr(listening, "fit_actr", lambda log: cold)
+    calibration = fit_listening(log, seconds=DAY)
+    assert calibration.problems == ("temperature 0.163 is below 0.25, the least of the world",)
+    with pytest.raises(InputError, match="not to be trusted"):
+        calibration.world(remembered=50)
+    assert calibration.world(remembered=50, force=True).temperature == 0.25
 
 
 def test_a_clock_that_counts_visits_has_equal_gaps_and_is_noted(log, tmp_path):

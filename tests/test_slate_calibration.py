@@ -18,7 +18,11 @@ from recsim_env.experiments.cli import main
 from recsim_env.simulators.calibration.attraction_scale import fit_attraction_scale
 from recsim_env.simulators.calibration.listening import ListeningCalibration
 from recsim_env.simulators.calibration.people import by_people
-from recsim_env.simulators.calibration.slate_attraction import quality_of, scores_of_slates
+from recsim_env.simulators.calibration.slate_attraction import (
+    _most_looked_at_is_seen,
+    quality_of,
+    scores_of_slates,
+)
 from recsim_env.simulators.calibration.slate_calibration import WITHOUT_ATTRACTION, SlateCalibration
 from recsim_env.simulators.calibration.slate_fidelity import (
     attraction_in,
@@ -34,7 +38,7 @@ from recsim_env.simulators.log_replay import replay
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
 from recsim_env.simulators.worlds.slate_rec import slate_rec
-from recsim_env.user_models.clicks import CLICK_MODELS
+from recsim_env.user_models.clicks import CLICK_MODELS, UserBrowsing
 from recsim_env.user_models.clicks.click_through_rates import DocumentClickThroughRate
 
 WORLD = {
@@ -437,6 +441,19 @@ def test_every_click_model_can_be_fitted_and_saved(name, tmp_path):
     real = click_rate_by_position(log.clicked, log.slate >= 0, log.user)
     expected = world.clicks.click_prob(attraction_in(world, log.user, log.slate)).mean(axis=0)
     assert (np.abs(expected - real.value) < 4 * real.std_error).all()
+
+
+def test_rescaling_a_user_browsing_model_changes_no_click():
+    """Only the product of examination and attraction is known; the largest examination in use becomes 1."""
+    model = UserBrowsing(np.array([[0.4, 0.9], [0.3, 0.8]]))  # the 0.9 is never used
+    log = Log(np.zeros(1, int), np.zeros(1), np.array([[0, 1]]), np.array([[True, False]]))
+    found = replace(UserBrowsing.fit(log, 2), model=model, attraction=np.array([0.5, 0.25]))
+    scaled, attraction = _most_looked_at_is_seen(found)
+    np.testing.assert_allclose(scaled.examination[[0, 1, 1], [0, 0, 1]], [0.5, 0.375, 1.0])
+    slates, patterns = np.array([[0, 1]] * 4), np.array([[0, 0], [0, 1], [1, 0], [1, 1]], bool)
+    np.testing.assert_allclose(
+        scaled.log_prob(attraction[slates], patterns), model.log_prob(found.attraction[slates], patterns)
+    )
 
 
 def test_satisfaction_is_that_of_the_mean_click():

@@ -185,6 +185,10 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
         problems.append("the search for memory and discoveries did not converge")
     if fit.memory.decay >= 1.0:
         problems.append(f"decay {fit.memory.decay:.3g} is not below 1, as the world needs it")
+    if fit.memory.temperature < COLDEST:
+        problems.append(
+            f"temperature {fit.memory.temperature:.3g} is below {COLDEST}, the least of the world"
+        )
     # not censored at the end: who never comes back has no long gap
     gaps = fit_user_gaps(log.rows(np.unique(rows)))
     mean_gap = float(np.average(gaps.mean, weights=gaps.num_gaps))
@@ -202,7 +206,7 @@ def fit_listening(log: Log, *, seconds: float = 1.0, name: str = "") -> Listenin
         repeat=fit.memory.repeat,
         repeat_growth=fit.memory.repeat_growth,
         repeat_reference=fit.memory.repeat_reference,
-        temperature=fit.memory.temperature,
+        temperature=max(fit.memory.temperature, COLDEST),
         decay=min(fit.memory.decay, LARGEST_DECAY),
         popularity_exponent=fit.popularity_exponent,
         mean_gap=mean_gap * seconds,

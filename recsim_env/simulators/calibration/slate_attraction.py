@@ -46,9 +46,6 @@ def fit_slate_attraction(
     """
     found = CLICK_MODELS[clicks].fit(fitted_to, num_items)
     model, attraction = _most_looked_at_is_seen(found)
-    if found.satisfaction is not None:  # of each item; the world has that of the mean click
-        times = np.bincount(fitted_to.slate[fitted_to.clicked], minlength=num_items)
-        model = replace(model, satisfaction=float(np.average(found.satisfaction, weights=times)))
     for log in (fitted_to, held_out):
         _check_can_be_made(clicks, model, log)
     quality = quality_of(attraction, found.examinations)
@@ -114,14 +111,15 @@ def _check_can_be_made(name: str, model: ClickModel, log: Log) -> None:
 def _most_looked_at_is_seen(found: ClickFit) -> tuple[Any, Floats]:
     """The click model and the attraction of items (N,), where only their product is known: by convention.
 
-    The slot most looked at (when nothing is clicked above it) is looked at always.
+    The slot most looked at (in the user browsing model with the last click where it is) is looked at always.
     """
     model: Any = found.model
     if not isinstance(model, PositionBased | UserBrowsing):
         return model, found.attraction
-    by_slot = model.examination if model.examination.ndim == 1 else model.examination[:, 0]
-    most = float(by_slot.max())
-    examination = np.minimum(model.examination / most, 1.0)
+    by_last_click = model.examination.ndim == 2
+    used = np.tril(np.ones(model.examination.shape, np.bool_)) if by_last_click else slice(None)
+    most = float(model.examination[used].max())
+    examination = np.minimum(model.examination / most, 1.0)  # unused entries could come out above 1
     return replace(model, examination=examination), found.attraction * most
 
 
