@@ -1,5 +1,6 @@
 """What an episode of a cascade world is worth to some policies, exactly: the scale that others are read on.
 
+    python -m recsim_env.simulators.worlds.reference_values ladder
     python -m recsim_env.simulators.worlds.reference_values grocery
     python -m recsim_env.simulators.worlds.reference_values movielens DIRECTORY
 
