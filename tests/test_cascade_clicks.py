@@ -82,9 +82,13 @@ def test_fit_recovers_the_attraction():
 def test_fit_counts_by_hand_and_says_what_it_cannot_explain():
     slates = np.array([[0, 1, 2], [2, 1, -1], [1, 0, 2]])
     clicked = np.array([[0, 1, 0], [0, 0, 0], [1, 0, 1]], bool)
-    fit = CLICKS.fit(Log(np.arange(3), np.zeros(3), slates, clicked), 3)
+    log = Log(np.arange(3), np.zeros(3), slates, clicked)
+    fit = CLICKS.fit(log, 3, prior=(0.0, 0.0))
     assert fit.examinations.tolist() == [1, 3, 1]  # below the first click nothing counts
     np.testing.assert_allclose(fit.attraction, [0, 2 / 3, 0])
+    np.testing.assert_allclose(
+        CLICKS.fit(log, 3).attraction, [1 / 3, 3 / 5, 1 / 3]
+    )  # one click, one miss more
     assert fit.coverage == pytest.approx(2 / 3)
 
 
