@@ -38,6 +38,7 @@ from recsim_env.simulators.calibration.user_gaps import fit_user_gaps
 from recsim_env.simulators.catalogue import Catalogue
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.calibrated import refuse_untrusted
 from recsim_env.simulators.worlds.listening import COLDEST, REMEMBERED, ListeningWorld, longest_mean_gap
 from recsim_env.simulators.worlds.world import take_rows
 
@@ -94,11 +95,7 @@ class ListeningCalibration:
         Raises:
             InputError: there are problems, and `force` is False; a field out of range.
         """
-        if self.problems and not force:
-            raise InputError(
-                f"this calibration is not to be trusted ({'; '.join(self.problems)}): "
-                "fit a longer log, or pass force=True to use it all the same"
-            )
+        refuse_untrusted(self.problems, force=force)
         N = len(self.popularity)
         if remembered is None:
             remembered = min(REMEMBERED, N - changes.get("slate_size", 1))

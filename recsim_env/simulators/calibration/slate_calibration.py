@@ -20,6 +20,7 @@ from recsim_env.simulators.calibration.calibration_files import (
     write_calibration,
 )
 from recsim_env.simulators.catalogue import Catalogue
+from recsim_env.simulators.worlds.calibrated import refuse_untrusted
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.user_models.clicks import CLICK_MODELS, ClickModel
 
@@ -64,11 +65,7 @@ class SlateCalibration:
         Raises:
             InputError: there are problems, and `force` is False; a field out of range.
         """
-        if self.problems and not force:
-            raise InputError(
-                f"this calibration is not to be trusted ({'; '.join(self.problems)}): "
-                "fit a longer log, or pass force=True to use it all the same"
-            )
+        refuse_untrusted(self.problems, force=force)
         N = len(self.item_ids)
         catalogue = Catalogue(
             features=self.features,

@@ -1,4 +1,4 @@
-"""Parameters of which a calibration takes the place: given beside it they are refused, not dropped."""
+"""What a world out of a calibration refuses: parameters beside the fitted ones, and untrusted fits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
@@ -26,4 +26,21 @@ def refuse_beside_calibration(
         raise InputError(
             f"{', '.join(conflicts)} cannot stand beside calibration, which takes its place: "
             "leave one or the other out"
+        )
+
+
+def refuse_untrusted(problems: Sequence[str], *, force: bool) -> None:
+    """Refuse a fit that says of itself that it should not be trusted.
+
+    Args:
+        problems: what speaks against it; empty if nothing does.
+        force: refuse nothing.
+
+    Raises:
+        InputError: there are problems, and `force` is False.
+    """
+    if problems and not force:
+        raise InputError(
+            f"this calibration is not to be trusted ({'; '.join(problems)}): "
+            "fit a longer log, or pass force=True to use it all the same"
         )
