@@ -25,7 +25,7 @@ install: $(VENV)/.dev            ## the package with everything that development
 test: $(VENV)/.dev            ## the whole test suite but the slow tests
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(VENV)/.dev            ## the slow tests: golden tables at full length (about an hour)
+test-slow: $(VENV)/.dev            ## the slow tests: golden tables at full length (about ten minutes)
 	$(BIN)/python -m pytest -m slow
 
 test-latest: .venv-latest/.stamp            ## environment tests on the newest Gymnasium
