@@ -408,13 +408,15 @@ BAD = [
     (bored_user, {"num_users": 0}, "num_users must be at least 1, got 0"),
     (bored_user, {"horizon": 0}, "horizon must be at least 1, got 0"),
     (group_slate, {"num_groups": 0}, r"num_groups must be from 1 to the number of items \(1000\), got 0"),
+    (group_slate, {"num_items": 0}, "num_items must be at least 1, got 0"),
     (group_slate, {"dimension": 0}, "dimension must be at least 1, got 0"),
     (group_slate, {"radius": 0.0}, "radius must be from 0.001 to 500, got 0.0"),
     (group_slate, {"radius": np.inf}, "radius must be from 0.001 to 500, got inf"),
     (group_slate, {"keep": 1.5}, "keep must be from 0 to 1, got 1.5"),
     (group_slate, {"user": "gru"}, "user must be linear or gated, got 'gru'"),
     (group_slate, {"no_click_logit": np.inf}, "no_click_logit must be finite, got inf"),
-    (group_slate, {"slate_size": 0}, "slate_size must be from 1"),
+    *((build, {"slate_size": 0}, "slate_size must be from 1") for build in (bored_user, group_slate)),
+    (interest_drift, {"slate_size": -1}, "slate_size must be from 1"),
 ]
 
 

@@ -700,7 +700,11 @@ def test_a_song_outside_the_catalogue_does_not_reach_memory():
         ({"decay": 1.0}, "decay must be from 0 to below 1, got 1.0"),
         ({"decay": -0.1}, "decay must be from 0 to below 1, got -0.1"),
         ({"beta": -1.0}, "beta must be from 0 to 50, got -1.0"),
-        ({"session_length": 0}, "session_length must be at least 1, got 0"),
+        ({"session_length": 0}, "session_length must be from 1 to 1000, got 0"),
+        (
+            {"horizon": 10**7},
+            "horizon is too long, .*: 10000008 songs of 240 seconds and gaps of 1800 do not",
+        ),
         ({"mean_gap": 10.0}, "mean_gap must be at least 1800 seconds, got 10.0"),
         ({"mean_gap": 1e9}, r"mean_gap must be at most \d+ seconds .* of 108 songs surely end"),
         ({"mean_gap": np.inf}, "mean_gap must be at most"),

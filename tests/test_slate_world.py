@@ -464,6 +464,7 @@ def test_bad_parameters(change, message):
     [
         ({"sharpness": -1.0}, "sharpness must be 0 or more and finite, got -1.0"),
         ({"clicks": "cascad"}, "there is no click model 'cascad': did you mean cascade"),
+        ({"slate_size": 0}, r"slate_size must be from 1 to the number of items \(100\), got 0"),
         ({"num_users": 0}, "num_users must be at least 1, got 0"),
         ({"num_items": 10}, "num_categories must be from 1"),
         ({"candidates": 9}, r"candidates must be from the slate size \(10\) to 100 with 100 items"),

@@ -113,7 +113,7 @@ def bored_user(
     return BoredWorld(
         catalogue=catalogue,
         interest=np.float32(sharpness) * synthetic_interests(catalogue, num_users, world_seed=world_seed),
-        clicks=click_model(clicks, slate_size),
+        clicks=click_model(clicks, max(1, slate_size)),  # a slate of 0 the world itself refuses
         satiation=Satiation(satiation_factor, satiation_memory),
         boredom=Boredom(num_categories, threshold, window, duration),
         patience=PatienceBudget(patience, 1.0, refund),

@@ -81,6 +81,8 @@ def group_slate(
     Raises:
         InputError: a parameter out of range.
     """
+    if num_items < 1:
+        raise InputError(f"num_items must be at least 1, got {num_items}")
     if not 1 <= num_groups <= num_items:
         raise InputError(f"num_groups must be from 1 to the number of items ({num_items}), got {num_groups}")
     if dimension < 1:

@@ -120,7 +120,7 @@ def interest_drift(
         process=process,
         paths=process.paths(luck.normal("paths", (process.num_normals,))),
         gaps=GammaGaps(mean_gap, gap_shape),
-        clicks=click_model(clicks, slate_size),
+        clicks=click_model(clicks, max(1, slate_size)),  # a slate of 0 the world itself refuses
         slate_size=slate_size,
         horizon=horizon,
         intercept=intercept,

@@ -127,7 +127,7 @@ class ListeningWorld:
             ),
             ("repeat_growth", self.repeat_growth, abs(self.repeat_growth) <= 10.0, "from -10 to 10"),
             ("beta", self.beta, 0.0 <= self.beta <= 50.0, "from 0 to 50"),
-            ("session_length", self.session_length, self.session_length >= 1, "at least 1"),
+            ("session_length", self.session_length, 1 <= self.session_length <= 1000, "from 1 to 1000"),
             ("shortest_gap", shortest, 0.0 <= shortest < np.inf, "0 or more and finite"),
             ("gap_shape", self.gap_shape, self.gap_shape > 0.0, "above 0"),
             (
@@ -159,12 +159,18 @@ class ListeningWorld:
         sizes = self._sizes
         if sizes.ndim != 1 or not (sizes >= 0.0).all() or abs(sizes.sum() - 1.0) > 1e-6:
             raise InputError(f"session_sizes must be a distribution, got one of sum {sizes.sum():.6g}")
-        most = longest_mean_gap(sizes, self.remembered + self.horizon, self.song_seconds, self.gap_shape)
+        songs = self.remembered + self.horizon
+        most = longest_mean_gap(sizes, songs, self.song_seconds, self.gap_shape)
+        if most < shortest:
+            raise InputError(
+                f"horizon is too long, or remembered too large: {songs} songs of {self.song_seconds} seconds "
+                f"and gaps of {shortest:g} do not surely end before second 2^31"
+            )
         slowest = self.mean_gap * (1.0 if self.pace is None else max(float(self.pace.max()), 1.0))
         if not slowest <= most:
             raise InputError(
                 f"mean_gap must be at most {most:.0f} seconds for the slowest user, so that the sessions of "
-                f"{self.remembered + self.horizon} songs surely end before second 2^31, got {slowest:.0f}"
+                f"{songs} songs surely end before second 2^31, got {slowest:.0f}"
             )
 
     @property
@@ -426,7 +432,7 @@ class ListeningWorld:
         """(M,) probability of sessions of 1 to M songs."""
         if self.session_sizes is not None:
             return self.session_sizes
-        return np.eye(self.session_length)[-1]
+        return np.append(np.zeros(self.session_length - 1), 1.0)
 
 
 def longest_mean_gap(session_sizes: Floats, songs: int, song_seconds: int, gap_shape: float) -> float:

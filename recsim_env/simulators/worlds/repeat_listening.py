@@ -88,7 +88,7 @@ def repeat_listening(
         temperature: T (1.4, at least 0.25; chosen for the predictability of LFM-1b sessions).
         decay: d (0.5, 0 to below 1; ACT-R's usual value).
         beta: how much easier a recommended song comes to mind, in logits (3, 0 to 50; ours).
-        session_length: songs (10, at least 1; LFM-1b sessions are cut to ten).
+        session_length: songs (10, from 1 to 1000; LFM-1b sessions are cut to ten).
         mean_gap: seconds between sessions (45000, at least 1800; half an hour plus twelve on average).
         remembered: plays (None: 500, or N - K with a calibration of fewer songs; 1 to N - K, at most 32000;
             ours).

@@ -137,7 +137,7 @@ def slate_rec(
     world = SlateWorld(
         catalogue=catalogue,
         interest=np.float32(sharpness) * interest,
-        clicks=click_model(clicks, slate_size),
+        clicks=click_model(clicks, max(1, slate_size)),  # a slate of 0 the world itself refuses
         slate_size=slate_size,
         horizon=horizon,
         intercept=intercept,
