@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from recsim_env.simulators.log import Log
 
 PRIOR = (1.0, 1.0)  # pseudo clicks and pseudo misses of every item, position and transition
-MOST_STEPS = 10_000
-CONVERGED = 0.1  # nats of the whole log: a fit that is as near to its maximum has no more to gain
+MOST_STEPS = 20_000
+CONVERGED = 0.03  # nats of the whole log: an estimate as small leaves less than a tenth of a nat to gain
+SETTLING = 8  # steps over which the rate of gains has to be the same
+SETTLED = 0.02  # share of what it lacks of 1 by which it may have risen meanwhile
 
 
 @dataclass(frozen=True)
@@ -92,20 +94,25 @@ def log_prior(prior: tuple[float, float], *rates: Array | float) -> float:
 def remaining_gain(curve: Floats) -> float:
     """Nats that more steps would gain, if gains go on falling as the last two did.
 
-    With gains d and d r of the last two steps, d r (r + r^2 + ...) = d r^2 / (1 - r): the steps of
-    expectation-maximisation gain less and less, at a rate that settles. A small gain alone says nothing:
-    where r = 0.99, a hundred times as much is still to come.
+    With a last gain d, r times the one before, d (r + r^2 + ...) = d r / (1 - r). A small gain alone says
+    nothing: where r = 0.99, a hundred times as much is still to come. Nor does an r that still rises: what
+    is learned fast hides what is learned slowly, such as how much of a click is examination.
 
     Args:
-        curve: (steps,) log-likelihood and prior of the whole log, which no step lowers; with fewer than
-            three steps nothing is known, and all to gain.
+        curve: (steps,) log-likelihood and prior of the whole log, which no step lowers.
+
+    Returns:
+        Infinity while there are fewer than `SETTLING` + 3 steps or r is rising.
     """
-    if len(curve) < 3:
-        return np.inf
-    before, last = np.diff(curve[-3:])
-    if last < 1e-12 * abs(curve[-1]):  # rounding
+    gains = np.diff(curve[-SETTLING - 3 :])
+    if len(gains) and gains[-1] <= 1e-12 * abs(curve[-1]):  # rounding
         return 0.0
-    return float(last * last / (before - last)) if last < before else np.inf
+    if len(gains) < SETTLING + 2 or gains.min() <= 0.0:
+        return np.inf
+    before, rate = gains[1] / gains[0], gains[-1] / gains[-2]
+    if not rate < 1.0 or rate - before > SETTLED * (1.0 - rate):
+        return np.inf
+    return float(gains[-1] * rate / (1.0 - rate))
 
 
 def check_fit(log: "Log", num_items: int, prior: tuple[float, float], iterations: int | None = 1) -> None:

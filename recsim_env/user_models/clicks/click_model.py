@@ -46,7 +46,7 @@ class ClickModel(Protocol):
 
         Two keyword arguments more: `prior`, pseudo clicks and pseudo misses of every item, slot and passage
         ((1, 1); (0, 0) is maximum likelihood), and where there is no closed form `iterations` of
-        expectation-maximisation (None: until it has converged, 10,000 at most).
+        expectation-maximisation (None: until it has converged, 20,000 at most).
 
         Raises:
             InputError: no slates, a slate holds an item outside the catalogue, or settings that are none.
