@@ -408,6 +408,8 @@ def test_a_killed_log_leaves_no_file_under_its_name(tmp_path: Path, how: signal.
         [*COMMAND, "--steps", "1000000", "--out", str(out)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # a shell that runs the tests in the background may have told them to ignore interrupts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
     for _ in range(600):
         if part.exists() and part.stat().st_size > 100_000:
