@@ -105,10 +105,11 @@ def test_the_true_rating_is_the_mean_of_sampled_ratings_and_falls_with_satiation
     """RecLab's dense ratings add the satiation that its sampled ratings subtract, so that its perfect
     baseline is the worst: a preference of 4.1 gave 4.60, 4.85, 4.98 against 3.60, 3.35, 3.23."""
     law = RecLabSatiation(Satiation(1.0, 0.5), 0.0)
-    preference, satiation, consumed = np.full((1, 3), 4.1), np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0]])
+    preference, consumed, state = np.full((1, 3), 4.1), np.array([[1.0, 0.0, 0.0]]), law.begin(1, 3)
     said = []
     for _ in range(3):
-        satiation = law.step(satiation, consumed)
+        state = law.step(state, consumed, np.zeros((1, 3)), np.ones((1, 3)))
+        satiation = state.satiation
         mean = law.mean_rating(preference, satiation)
         assert np.array_equal(mean, law.rating(preference, satiation, np.zeros((1, 3))))
         said.append(mean[0, 0])
@@ -121,32 +122,73 @@ def test_the_true_rating_is_the_mean_of_sampled_ratings_and_falls_with_satiation
     assert (np.abs(ratings.mean(axis=0) - noisy.mean_rating(preference, satiation)[0]) < 5 * error).all()
 
 
+def test_satiation_decays_as_the_topic_s_own_state_says_and_its_states_switch():
+    """Against a plain loop: topics that bore keep more, whichever was consumed. RecLab lets all topics decay
+    as the recommended one does, and moves all topics of a state by one draw."""
+    law = RecLabSatiation(Satiation(1.0, 0.5), 0.0, 0.9, (0.3, 0.2), 0.1)
+    B, C, T = 4000, 3, 12
+    rng = np.random.default_rng(11)
+    state, plain, bored = law.begin(B, C), np.zeros((B, C)), np.zeros((B, C), bool)
+    for _ in range(T):
+        consumed = rng.integers(0, 2, (B, C)).astype(float)
+        u, z = rng.random((B, C)), rng.standard_normal((B, C))
+        kept = [column.copy() for column in state]
+        after = law.step(state, consumed, u, z)
+        assert all(np.array_equal(old, new) for old, new in zip(kept, state, strict=True))
+        state = after
+        for b, c in np.ndindex(20, C):
+            switches = u[b, c] < 0.3 if not bored[b, c] else u[b, c] < 0.2
+            bored[b, c] ^= switches
+            plain[b, c] = (0.9 if bored[b, c] else 0.5) * (plain[b, c] + consumed[b, c]) + 0.1 * z[b, c]
+        np.testing.assert_allclose(state.satiation[:20], plain[:20])
+        assert np.array_equal(state.bored[:20], bored[:20])
+    agree(state.bored.astype(float), np.full(C, 0.6 * (1.0 - 0.5**T)))  # 0.3 / (0.3 + 0.2), from none
+    assert np.abs(np.corrcoef(state.bored.T)[np.triu_indices(C, 1)]).max() < 5.0 / np.sqrt(B)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"noise": -1.0}, "noise must be 0 or more and finite, got -1.0"),
+        ({"satiation_noise": np.inf}, "satiation_noise must be 0 or more and finite, got inf"),
+        ({"bored_memory": 1.0}, "bored_memory must be from 0 to below 1, got 1.0"),
+        ({"switch_prob": (0.5,)}, "switch_prob must be two probabilities"),
+        ({"switch_prob": (0.5, 1.5)}, r"switch_prob must be two probabilities, got \(0.5, 1.5\)"),
+    ],
+)
+def test_reclabs_satiation_refuses(parameters, message):
+    with pytest.raises(InputError, match=message):
+        RecLabSatiation(Satiation(1.0, 0.5), **parameters)
+
+
 # SARDINE: boredom
 
 
 class BoredUser:
     """SARDINE's boredom of one user, with a list of all clicks."""
 
-    def __init__(self, C, threshold, window):
-        self.threshold, self.window = threshold, window
+    def __init__(self, C, threshold, window, recent_clicks):
+        self.threshold, self.window, self.recent_clicks = threshold, window, recent_clicks
         self.clicks, self.until, self.t = [], [-1] * C, -1
 
     def step(self, topics):
         self.t += 1
-        self.clicks.append(list(topics))
+        self.clicks += [(self.t, topic) for topic in topics]
+        recent = [topic for t, topic in self.clicks[-self.recent_clicks :] if t > self.t - self.window]
         for c in range(len(self.until)):
-            count = sum(step.count(c) for i, step in enumerate(self.clicks) if i > self.t - self.window)
-            if count >= self.threshold and self.until[c] <= self.t:
+            if recent.count(c) >= self.threshold and self.until[c] <= self.t:
                 self.until[c] = self.t + self.window
         return [until > self.t for until in self.until]
 
 
-@pytest.mark.parametrize(("threshold", "window"), [(1, 1), (3, 2), (3, 5), (5, 12)])
-def test_sardines_boredom_is_that_of_a_list_of_clicks(threshold, window):
+@pytest.mark.parametrize(
+    ("threshold", "window", "recent_clicks"), [(1, 1, 1), (3, 2, 10), (3, 5, 10), (5, 12, 10), (4, 5, 100)]
+)
+def test_sardines_boredom_is_that_of_a_list_of_clicks(threshold, window, recent_clicks):
     B, K, C, T = 20, 4, 3, 40
     rng = np.random.default_rng(window)
-    law = SardineBoredom(C, threshold, window)
-    state, users = law.begin(B), [BoredUser(C, threshold, window) for _ in range(B)]
+    law = SardineBoredom(C, threshold, window, recent_clicks)
+    state, users = law.begin(B), [BoredUser(C, threshold, window, recent_clicks) for _ in range(B)]
     interest, ever = rng.random((B, C)), False
     for _ in range(T):
         topics, clicked = rng.integers(0, C, (B, K)), rng.random((B, K)) < 0.3
@@ -157,6 +199,14 @@ def test_sardines_boredom_is_that_of_a_list_of_clicks(threshold, window):
         assert np.array_equal(law.interest(interest, state), np.where(bored, 0.0, interest))
         ever = ever or np.any(bored)
     assert ever
+
+
+def test_sardine_counts_ten_clicks_at_most():
+    """Five clicks on one topic bore, but not where ten others came after them."""
+    topics, clicked = np.array([[0] * 5 + [1, 2] * 5]), np.ones((1, 15), bool)
+    for recent_clicks, bored in ((10, [False, True, True]), (15, [True, True, True])):
+        law = SardineBoredom(3, 5, 5, recent_clicks)
+        assert law.bored(law.step(law.begin(1), topics, clicked)).tolist() == [bored]
 
 
 def test_boredom_changes_nothing_that_it_was_given():
@@ -244,3 +294,17 @@ def test_a_click_on_a_topic_that_does_not_exist_is_refused(law, topic):
 def test_reclabs_boredom_refuses(parameters, message):
     with pytest.raises(InputError, match=message):
         RecLabBoredom(*parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ((0, 1, 1, 1), "num_topics must be at least 1, got 0"),
+        ((2, 1, 0, 1), "window must be at least 1, got 0"),
+        ((2, 1, 1, 0), "recent_clicks must be at least 1, got 0"),
+        ((2, 11, 5), r"threshold must be from 1 to recent_clicks \(10\), got 11"),
+    ],
+)
+def test_sardines_boredom_refuses(parameters, message):
+    with pytest.raises(InputError, match=message):
+        SardineBoredom(*parameters)

@@ -4,7 +4,7 @@ from recsim_env.user_models.preferences.boredom import Boredom, BoredomState
 from recsim_env.user_models.preferences.gaussian_process import GaussianProcess, Paths
 from recsim_env.user_models.preferences.random_walk import RandomWalk
 from recsim_env.user_models.preferences.reclab_boredom import RecLabBoredom, RecLabBoredomState
-from recsim_env.user_models.preferences.reclab_satiation import RecLabSatiation
+from recsim_env.user_models.preferences.reclab_satiation import RecLabSatiation, RecLabSatiationState
 from recsim_env.user_models.preferences.recsim_interest import RecSimInterest
 from recsim_env.user_models.preferences.regime import RegimeSwitching
 from recsim_env.user_models.preferences.regime_chain import RegimeRates, RegimeSteps
@@ -22,6 +22,7 @@ __all__ = [
     "RecLabBoredom",
     "RecLabBoredomState",
     "RecLabSatiation",
+    "RecLabSatiationState",
     "RecSimInterest",
     "RegimeRates",
     "RegimeSteps",

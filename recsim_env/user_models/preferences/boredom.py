@@ -11,9 +11,9 @@ so a topic whose clicks are old does not bore for ever where nothing else is cli
 Before the user has clicked `window` times, all their clicks count. (EasyRL4Rec's rule looks back from t by a
 slice that begins below 0 while t < window, which sees one or two items where there are three.)
 
-SARDINE's "bored" users are nearly this law: they look back on steps and not on clicks, and a click on a topic
-that bores does not prolong it (`SardineBoredom`). Its users who churn are away while any topic bores. In
-RecLab boredom is a penalty (`RecLabBoredom`).
+SARDINE's "bored" users are nearly this law: of their last ten clicks they forget those of too many steps ago,
+and a click on a topic that bores does not prolong it (`SardineBoredom`). Its users who churn are away while
+any topic bores. In RecLab boredom is a penalty (`RecLabBoredom`).
 
 Source: Deffayet et al., "SARDINE: a simulator for automated recommendation in dynamic and interactive
 environments", 2024, section 3.

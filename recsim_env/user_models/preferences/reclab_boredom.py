@@ -5,11 +5,9 @@
 
 is taken off the worth of an item of topic c, together with the loss of satiation where there is any:
 `RecLabSatiation.mean_rating(preference - boredom.loss(state), satiation)`. An item counts from the next one
-on. It is what was consumed that counts, rated high or low. (RecLab cuts a rating to the scale before and
-after it takes the penalty off; here the loss is inside the one cut, as that of satiation is, so that the mean
-rating is exact.)
+on. It is what was consumed that counts, rated high or low.
 
-`Boredom` looks back on clicks and makes topics worth nothing for some steps, `SardineBoredom` on steps.
+`Boredom` and `SardineBoredom` look back on clicks and make topics worth nothing for some steps.
 
 Source: Krauth and others, "Do offline metrics predict online performance in recommender systems?", arXiv
 2011.07931, 2020; the timing is that of its released code.

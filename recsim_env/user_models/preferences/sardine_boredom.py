@@ -1,19 +1,19 @@
-"""Boredom counted over steps, as in SARDINE: a topic clicked too often of late bores for as long again.
+"""Boredom as in SARDINE: a topic clicked too often of late bores for as long as clicks are looked back on.
 
-    n_c(t) = clicks on topic c in the steps t - window + 1 .. t         (all of them while t + 1 < window)
+    n_c(t) = clicks on topic c among the last `recent_clicks` that were in the steps t - window + 1 .. t
     once n_c(t) >= threshold, c bores in the steps t + 1 .. t + window, and may then bore again at once
 
-A step is one slate, with any number of clicks. `Boredom` looks back on a number of clicks instead, and lets
-a click on a topic that bores prolong it.
+A step is one slate, with any number of clicks. `Boredom` looks back on a number of clicks alone, and lets a
+click on a topic that bores prolong it.
 
-The clicks of the last `window` steps are kept, of no clicks at all at first, so that the beginning is no case
-of its own. (EasyRL4Rec cuts t - window .. t out of a list, where a negative beginning counts from its end.)
+The last clicks are kept with their ages, none at first, so that the beginning is no case of its own.
+(EasyRL4Rec cuts t - window .. t out of a list, where a negative beginning counts from its end.)
 
 What boredom does is the world's: SARDINE's "temporary loss of interest" is `interest`, its "churn and return"
 (the user is away while anything bores) is `away`.
 
 Source: Deffayet and others, "SARDINE: a simulator for automated recommendation in dynamic and interactive
-environments", 2024; the timing is that of its released code.
+environments", 2024; the timing, and the ten recent clicks, are those of its released code.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from recsim_env.arrays import Bools, Floats, Ints
 from recsim_env.errors import InputError
@@ -29,9 +28,11 @@ from recsim_env.user_models.preferences.topics import check_topics
 
 
 class SardineBoredomState(NamedTuple):
-    """What B users clicked in the last steps, and what bores them."""
+    """What B users clicked of late, and what bores them."""
 
-    recent: NDArray[np.int16]  # (B, window, C) clicks on each topic in each step, oldest first
+    recent: Ints  # (B, M) topics of the last clicks, in a ring; -1 = none yet
+    age: Ints  # (B, M) steps since each of them
+    place: Ints  # (B,) of the next click in the ring
     left: Ints  # (B, C) steps for which each topic still bores, 0 = not at all
 
 
@@ -40,22 +41,28 @@ class SardineBoredom:
     """When topics bore, and for how long.
 
     Raises:
-        InputError: a parameter below 1.
+        InputError: a parameter below 1, or a threshold that cannot be reached.
     """
 
     num_topics: int  # C
-    threshold: int  # clicks, 1 or more
+    threshold: int  # clicks, 1 to recent_clicks
     window: int  # steps, 1 or more: looked back on, and of boredom
+    recent_clicks: int = 10  # M, clicks looked back on
 
     def __post_init__(self) -> None:
-        for name in ("num_topics", "threshold", "window"):
+        for name in ("num_topics", "window", "recent_clicks"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 1 <= self.threshold <= self.recent_clicks:
+            raise InputError(
+                f"threshold must be from 1 to recent_clicks ({self.recent_clicks}), got {self.threshold}"
+            )
 
     def begin(self, B: int) -> SardineBoredomState:
         """Users who have clicked nothing and are bored of nothing."""
-        C = self.num_topics
-        return SardineBoredomState(np.zeros((B, self.window, C), np.int16), np.zeros((B, C), np.int64))
+        none = np.full((B, self.recent_clicks), -1)
+        left = np.zeros((B, self.num_topics), np.int64)
+        return SardineBoredomState(none, np.zeros_like(none), np.zeros(B, np.int64), left)
 
     def bored(self, state: SardineBoredomState) -> Bools:
         """(B, C) topics that are worth nothing now."""
@@ -75,42 +82,43 @@ class SardineBoredom:
         Args:
             state: before it.
             topics: (B, K) of the slate, anything in empty slots.
-            clicked: (B, K).
+            clicked: (B, K); clicks count from the top slot down.
 
         Raises:
             InputError: a clicked slot holds a topic that does not exist.
         """
         check_topics(topics, clicked, self.num_topics)
-        after = SardineBoredomState(np.empty_like(state.recent), np.empty_like(state.left))
-        move_window(*state, topics, clicked, self.threshold, *after)
+        after = SardineBoredomState(*(column.copy() for column in state))
+        after.age[:] += 1
+        note_clicks(topics, clicked, *after, self.threshold, self.window)
         return after
 
 
 @njit(cache=True)
-def move_window(
-    recent: NDArray[np.int16],
-    left: Ints,
+def note_clicks(
     topics: Ints,
     clicked: Bools,
+    recent: Ints,
+    age: Ints,
+    place: Ints,
+    left: Ints,
     threshold: int,
-    new_recent: NDArray[np.int16],
-    new_left: Ints,
+    window: int,
 ) -> None:
-    """Write the state after a slate (B, K): drop the oldest step, add this one, and bore whom it bores."""
-    B, window, C = recent.shape
-    total = np.empty(C, np.int16)
+    """Add the clicks (B, K) to the rings, let boredom pass by a step, and bore whom they bore, in place."""
+    B, M = recent.shape
+    C = left.shape[1]
+    count = np.empty(C, np.int64)
     for b in range(B):
-        new = new_recent[b, window - 1]
-        new[:] = 0
         for k in range(topics.shape[1]):
             if clicked[b, k]:
-                new[topics[b, k]] += 1
-        total[:] = new
-        for w in range(1, window):
-            old, kept = recent[b, w], new_recent[b, w - 1]
-            for c in range(C):
-                total[c] += old[c]
-                kept[c] = old[c]
+                recent[b, place[b]], age[b, place[b]] = topics[b, k], 0
+                place[b] = (place[b] + 1) % M
+        count[:] = 0
+        for m in range(M):
+            if recent[b, m] >= 0 and age[b, m] < window:
+                count[recent[b, m]] += 1
         for c in range(C):
-            still = max(left[b, c] - 1, 0)
-            new_left[b, c] = window if still == 0 and total[c] >= threshold else still
+            left[b, c] = max(left[b, c] - 1, 0)
+            if left[b, c] == 0 and count[c] >= threshold:
+                left[b, c] = window

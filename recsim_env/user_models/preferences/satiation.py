@@ -7,7 +7,7 @@ with memory for a step, or memory^gap over a gap of time.
 RecLab's `Topics` has this law with factor `satiation_factor`, memory `satiation_decay` and topics as items.
 There the sampled rating subtracts the satiation and the "dense ratings" that its perfect baseline uses add
 it; here the worth of an item is one function, used for clicks and optimum alike. `RecLabSatiation` adds the
-ratings, with their exact mean.
+ratings, with their exact mean, the noise, and topics that satiate more slowly once they bore.
 
 Source: Leqi, Kilinc-Karzan, Lipton, Montgomery, "Rebounding bandits for modeling satiation effects", NeurIPS
 2021; Krauth et al., "RecLab", 2020.
