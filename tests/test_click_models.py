@@ -508,7 +508,7 @@ def test_fits_refuse_what_they_cannot_use(name):
         with pytest.raises(InputError, match="num_items must be a whole number from 1"):
             CLICK_MODELS[name].fit(log, num_items)
     fit = CLICK_MODELS[name].fit(log, 9)
-    with pytest.raises(InputError, match=r"slates\[1, 0\] = 3 has no attraction: the log never showed it"):
+    with pytest.raises(InputError, match=r"slates\[1, 0\] = 3 has no attraction: nobody in the log"):
         fit.at(np.array([[0, -1], [3, 7]]))
     with pytest.raises(InputError, match=r"slates\[0, 1\] = 9 is not an item: the fit is of 9 items \(0-8\)"):
         fit.at(np.array([[0, 9]]))

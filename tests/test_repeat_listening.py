@@ -231,21 +231,32 @@ def from_nothing(world):
     return world.newcomers(np.arange(U), Luck.from_seeds(range(U)))
 
 
-@pytest.mark.parametrize(("decay", "mean", "most"), [(0.5, 0.08, 0.43), (0.3, 0.05, 0.29), (0.8, 0.11, 0.58)])
-def test_the_error_of_traces_is_what_their_docstring_says(decay, mean, most):
-    world = repeat_listening(num_users=50, remembered=1500)
-    songs, times, _ = natural_log(world, from_nothing(world), 1500)
+@pytest.mark.parametrize(
+    ("decay", "plays", "mean", "most"),
+    [
+        (0.5, 1500, 0.08, 0.43),
+        (0.3, 1500, 0.05, 0.29),
+        (0.8, 1500, 0.11, 0.58),
+        pytest.param(0.5, 10_000, 0.08, 0.69, marks=pytest.mark.slow),
+        pytest.param(0.3, 10_000, 0.05, 0.49, marks=pytest.mark.slow),
+        pytest.param(0.8, 10_000, 0.11, 0.83, marks=pytest.mark.slow),
+    ],
+)
+def test_the_error_of_traces_is_what_their_docstring_says(decay, plays, mean, most):
+    N = 10 * plays // 3
+    world = repeat_listening(num_users=50, remembered=plays, num_items=N)
+    songs, times, _ = natural_log(world, from_nothing(world), plays)
     now, error = times[-1] + 45_000.0, []
     for u in range(50):
         ages, mine = now[u] - times[:, u], songs[:, u]
-        count = np.bincount(mine, minlength=5000)
-        first, last = (np.full(5000, f) for f in (0.0, 0.0))
+        count = np.bincount(mine, minlength=N)
+        first, last = (np.full(N, f) for f in (0.0, 0.0))
         last[mine] = times[:, u]
         first[mine[::-1]] = times[::-1, u]
-        approximate = np.empty(5000, np.float32)
+        approximate = np.empty(N, np.float32)
         table = (count.astype(np.int32), first.astype(np.int32), last.astype(np.int32))
         strengths_of_traces(*table, now[u], now[u], decay, approximate)
-        exact = np.bincount(mine, ages**-decay, minlength=5000)
+        exact = np.bincount(mine, ages**-decay, minlength=N)
         twice = count > 1
         error.append(np.abs(np.log(approximate[twice] / exact[twice])))
         np.testing.assert_allclose(approximate[count == 1], exact[count == 1], rtol=1e-5)

@@ -45,7 +45,7 @@ class ClickFit:
         """The model for slates (B, K), and their attraction (B, K): 0 in empty slots (-1).
 
         Raises:
-            InputError: an item that the log never showed, or that is not in the catalogue.
+            InputError: an item that nobody in the log examined, or that is not in the catalogue.
         """
         N = len(self.attraction)
         if (slates >= N).any():
@@ -58,7 +58,8 @@ class ClickFit:
         if np.isnan(attraction).any():
             row, slot = np.argwhere(np.isnan(attraction))[0]
             raise InputError(
-                f"slates[{row}, {slot}] = {slates[row, slot]} has no attraction: the log never showed it"
+                f"slates[{row}, {slot}] = {slates[row, slot]} has no attraction: "
+                "nobody in the log examined it"
             )
         if self.satisfaction is None:
             return self.model, attraction
