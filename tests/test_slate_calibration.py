@@ -267,6 +267,11 @@ def test_where_no_session_ends_nobody_leaves():
     log = _sessions_log([[4], [2]])
     found = fit_leaving(log, sessions_of(log))
     assert (found.after_click, found.without_click) == (0.0, 0.0)
+    assert np.isnan(found.std_errors).all()
+    assert "1 of 2 sessions are shorter than the longest, but each is the last" in found.problems[0]
+    log = _sessions_log([[4, 4], [4, 2]])
+    found = fit_leaving(log, sessions_of(log))  # all that are seen to end reach the horizon
+    assert (found.after_click, found.without_click, found.problems) == (0.0, 0.0, ())
     log = _sessions_log([[1, 1], [1]])
     found = fit_leaving(log, sessions_of(log))  # all at the horizon
     assert found.slates.sum() == 0

@@ -9,7 +9,8 @@ leaving if it is not the H-th of its session, where all sessions end, and not th
 
 and l_0 likewise without a click: the maximum of the likelihood of leaving after each slate with a
 probability of its own kind. `SlateWorld` needs l_0 >= l_1; where the rates are the other way round, the
-maximum under that rule is one rate for both.
+maximum under that rule is one rate for both. Where every session is the last of its viewer, and some are
+shorter than H, nobody is seen to leave and nobody can be: that fit is not to be trusted.
 """
 
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class LeaveFit:
 
     after_click: float  # l_1
     without_click: float  # l_0
-    std_errors: Floats  # (2,) of l_1 and l_0, as if slates were independent; nan where none tell anything
+    std_errors: Floats  # (2,) of l_1 and l_0, as if slates were independent; nan where nobody left
     slates: Ints  # (2,) that tell something, with a click and without
     problems: tuple[str, ...]  # empty if nothing speaks against it
 
@@ -76,14 +77,20 @@ def fit_leaving(log: Log, sessions: SlateSessions) -> LeaveFit:
     left = np.bincount(kind[tells & ends], minlength=2)
     with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 is the nan that is promised
         rate = left / slates
-        error = np.sqrt(rate * (1.0 - rate) / slates)
+        error = np.where(left > 0, np.sqrt(rate * (1.0 - rate) / slates), np.nan)
+    problems = []
+    short = int((sessions.length < sessions.horizon).sum())
+    if sessions.cut.all() and short:
+        problems.append(
+            f"{short:,} of {len(sessions.length):,} sessions are shorter than the longest, but each is the "
+            "last of its user, where the log may have been cut: it does not tell whether anybody left"
+        )
     if slates.sum() == 0:
         rate[:] = 0.0
     else:
         rate = np.where(slates == 0, rate[::-1], rate)  # of the kind never seen: as the other
-    problems = []
     if rate[0] > rate[1]:
-        z = (rate[0] - rate[1]) / np.sqrt(max((error**2).sum(), 1e-300))
+        z = (rate[0] - rate[1]) / np.sqrt(max(np.nansum(error**2), 1e-300))
         if z > 2.0:
             problems.append(
                 f"users leave more often after a click ({rate[0]:.3f}) than without one ({rate[1]:.3f}, "

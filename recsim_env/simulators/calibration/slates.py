@@ -115,7 +115,7 @@ def fit_slates(
         notes.append("the log has no column episode, so it does not tell when users leave: nobody does")
     else:
         leaving, horizon = fit_leaving(seen, sessions), sessions.horizon
-        if leaving.slates.sum() == 0:
+        if leaving.after_click == leaving.without_click == 0.0:
             notes.append("no session of the log is seen to end before the longest: nobody leaves")
         if not whole:
             notes.append("no user has two sessions: single slates are held out of the fit, not sessions")
