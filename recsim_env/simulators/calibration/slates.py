@@ -23,8 +23,8 @@ before interests are known. The fidelity report shows what else is missed.
 
 On 200,000 random slates of SlateRec-v0 itself (1,000 people with 36 clicks each, 1,000 items, made by
 `recsim-env log SlateRec-v0 --agent random --steps 100 --num-envs 2000`) the attractions found correlate .81
-with the true ones and have the same mean, .0195. The slates that the fitted world holds for best get .851
-clicks in the true one, and .850 in its own belief; the best there are get .930, random ones .179.
+with the true ones and have the same mean, .0195. The slates that the fitted world holds for best get .852
+clicks in the true one, and .850 in its own belief; the best there are get .930, random ones .18.
 
 What is found is a `SlateCalibration` (`slate_calibration`), which is saved, read and made a world.
 """

@@ -78,7 +78,7 @@ def bored_user(
         satiation_factor: logits lost for a click on the topic (0.5, at least 0; 0 is no satiation; ours).
         satiation_memory: share of satiation kept a step (0.9, 0 to below 1; ours).
         threshold: clicks on a topic that bore (5, 1 to window; as many as in SARDINE).
-        window: clicks looked back on (10; as in SARDINE, which forgets those of five steps ago, too).
+        window: clicks looked back on (10; SARDINE's, which also forgets those older than 5 slates).
         duration: slates for which a topic bores (5, at least 1; as in SARDINE).
         patience: slates without a click that a user stands (10, above 0; ours).
         refund: patience that a click restores (1, at least 0; ours).
