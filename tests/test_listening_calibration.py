@@ -346,7 +346,23 @@ def test_rows_in_the_future_and_rows_that_stand_twice_are_said(log, tmp_path, ca
     time[last_of_first] = 4_102_444_800  # 2100
     assert main([*_write(tmp_path / "log", log, timestamp=time), str(tmp_path / "fit")]) == 0
     said = capsys.readouterr().err
-    future = f"user 218, time 4102444800, slate [{log.slate[last_of_first, 0] + 1000}]: mend their clock"
-    assert f"WARNING: 1 of {len(log):,} rows are in the future, such as {future}, or drop them" in said
-    twice = f"(user 219, time {float(time[-1])}, slate [{log.slate[-1, 0] + 1000}]): drop it, unless a visit"
-    assert f"note: row {len(log) - 1} repeats row {len(log) - 2} {twice}" in said
+    cells = f"user_id = 218, item_id = {log.slate[last_of_first, 0] + 1000}, timestamp = 4102444800"
+    future = f"row {last_of_first} ({cells}): mend their clock, or drop them"
+    assert f"WARNING: 1 of {len(log):,} rows are in the future, such as {future}" in said
+    cells = f"(user_id = 219, item_id = {log.slate[-1, 0] + 1000}, timestamp = {time[-1]})"
+    twice = f"row {len(log) - 1} {cells} repeats row {len(log) - 2} {cells}: drop it, unless a visit"
+    assert f"note: {twice}" in said
+
+
+def test_negative_ids_are_ids_like_others(log, tmp_path, capsys):
+    columns = {"user_id": log.user - 70, "item_id": log.slate[:, 0] - 30, "timestamp": log.time * DAY}
+    (tmp_path / "log").mkdir()
+    # row 7 stands twice, the second time last
+    table = pa.table({name: np.append(cells, cells[7]) for name, cells in columns.items()})
+    pq.write_table(table, tmp_path / "log" / "interactions.parquet")
+    arguments = ["calibrate", str(tmp_path / "log"), "--world", "RepeatListen-v0", "--out"]
+    assert main([*arguments, str(tmp_path / "fit")]) == 0
+    assert ListeningCalibration.load(tmp_path / "fit").about["items"] == len(np.unique(log.slate))
+    said = capsys.readouterr().err
+    assert f"row {len(log)} (user_id = -70, item_id = {log.slate[7, 0] - 30}, " in said
+    assert f"repeats row 7 (user_id = -70, item_id = {log.slate[7, 0] - 30}, " in said

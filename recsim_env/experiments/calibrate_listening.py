@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recsim_env.experiments.odd_rows import say_what_is_odd
-from recsim_env.simulators.log import Log
 
 if TYPE_CHECKING:
     from recsim_env.simulators.calibration.fidelity_report import FidelityReport
@@ -36,8 +35,7 @@ def calibrate_listening(
     seconds = CLOCKS[options.clock or "seconds"]
     data = read_interactions(options.log, prefer="timestamp")
     log = data.log
-    in_source = Log.from_interactions(data.user_ids[log.user], data.item_ids[log.slate[:, 0]], log.time)
-    say_what_is_odd(in_source, time.time() / seconds if data.clock == "timestamp" else None)
+    say_what_is_odd(log, time.time() / seconds if data.clock == "timestamp" else None, data.name_row)
     sys.stderr.write(f"fitting {len(log):,} events ...\n")
     calibration = fit_listening(log, seconds=seconds, name=str(options.log))
     if data.clock == "order" and not calibration.notes:

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError
 from recsim_env.experiments.env_args import world_of
-from recsim_env.experiments.odd_rows import say_what_is_odd
+from recsim_env.experiments.odd_rows import name_slate, say_what_is_odd
 from recsim_env.simulators.calibration.fidelity_report import FidelityReport
 from recsim_env.simulators.calibration.slate_calibration import NUMBERS, SlateCalibration
 from recsim_env.simulators.log import Log
@@ -73,7 +74,7 @@ def read(path: Path) -> Log:
     from recsim_env.simulators.log_files import read_log
 
     log = read_log(path)
-    say_what_is_odd(log, time.time())
+    say_what_is_odd(log, time.time(), partial(name_slate, log))
     try:
         return _of_people(log)
     except InputError as error:

@@ -221,17 +221,23 @@ class Log:
             f"is in the future, after {time}: drop the row or mend its clock",
         )
 
-    def check_no_duplicates(self) -> None:
-        """Refuse a row that shows the same slate to the same user at the same time as an earlier one."""
+    def repeated_row(self) -> tuple[int, int] | None:
+        """The first row with the user, time and slate of an earlier one, and the latest such, or None."""
         order = np.lexsort((*self.slate.T, self.time, self.user))  # stable: of equal rows the earliest first
         same = np.diff(self.user[order]) == 0
         same &= np.diff(self.time[order]) == 0
         same &= (np.diff(self.slate[order], axis=0) == 0).all(axis=1)
-        if same.any():
-            again = int(order[1:][same].min())
-            place = int(np.flatnonzero(order == again)[0])
+        if not same.any():
+            return None
+        again = int(order[1:][same].min())
+        return again, int(order[np.flatnonzero(order == again)[0] - 1])
+
+    def check_no_duplicates(self) -> None:
+        """Refuse a row that shows the same slate to the same user at the same time as an earlier one."""
+        if (repeated := self.repeated_row()) is not None:
+            again, before = repeated
             raise InputError(
-                f"row {again} repeats row {order[place - 1]} (user {self.user[again]}, "
+                f"row {again} repeats row {before} (user {self.user[again]}, "
                 f"time {self.time[again]}, slate {self.slate[again].tolist()}): drop it"
             )
 

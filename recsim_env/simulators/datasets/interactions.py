@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
+import numpy as np
+
 from recsim_env.arrays import Ints
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.simulators.datasets.columns import dense, floats, integers, read_parquet_columns
@@ -23,6 +25,8 @@ class Interactions:
     user_ids: Ints  # (U,) id of each user in the source, increasing
     item_ids: Ints  # (N,) id of each item in the source, increasing
     item_names: tuple[str, ...] | None  # (N,), or None if the source has no titles
+    id_columns: tuple[str, str]  # what users and items are called in the source
+    rows: Ints  # (R,) row of the source's file that each row of the log is, from 0
 
     @property
     def num_users(self) -> int:
@@ -34,16 +38,23 @@ class Interactions:
         """N."""
         return len(self.item_ids)
 
+    def name_row(self, row: int) -> str:
+        """Where a row of the log stands in the source, with its cells: `row 7 (user_id = 3, ...)`."""
+        log = self.log
+        user, item = self.user_ids[log.user[row]], self.item_ids[log.slate[row, 0]]
+        named = zip((*self.id_columns, self.clock), (user, item, f"{log.time[row]:.16g}"), strict=True)
+        return f"row {self.rows[row]} ({', '.join(f'{name} = {cell}' for name, cell in named)})"
+
 
 def read_interactions(source: str | Path, *, prefer: str = "order") -> Interactions:
     """Read a log of interactions; ids become 0 to N-1 in the order of the source's ids.
 
     Args:
         source: `complete-journey`, the shipped log (times in Unix seconds), or a directory that holds
-            `interactions.parquet` with the columns `user_id`, `item_id` and a clock: `order` (the
-            position, or number of the basket, in the user's history), `timestamp` (Unix seconds) or both.
-            Rows may stand in any order; ties in time keep the file's. Titles are taken from the columns
-            `item_id` and `title` of `items.parquet`, if it is there.
+            `interactions.parquet` with the columns `user_id`, `item_id` (any integers, negative ones are
+            ids like others) and a clock: `order` (the position, or number of the basket, in the user's
+            history), `timestamp` (Unix seconds) or both. Rows may stand in any order; ties in time keep the
+            file's. Titles are taken from the columns `item_id` and `title` of `items.parquet`, if there.
         prefer: which clock is read where both are there: `order`, which breaks ties, or `timestamp`, which
             tells how long users stay away.
 
@@ -86,8 +97,11 @@ def _read(name: str, log_path: Path, items_path: Path, user: str, item: str, pre
         raise InputError(f"{log_path} has no rows")
     user_ids, users = dense(integers(columns[user], log_path, user))
     item_ids, items = dense(integers(columns[item], log_path, item))
-    log = Log.from_interactions(users, items, floats(columns[clock], log_path, clock))
-    return Interactions(name, log, clock, user_ids, item_ids, read_titles(items_path, item, item_ids))
+    time = floats(columns[clock], log_path, clock)
+    rows = np.lexsort((time, users))  # as the log sorts, so that a row of it can be found in the file
+    log = Log.from_interactions(users[rows], items[rows], time[rows])
+    titles = read_titles(items_path, item, item_ids)
+    return Interactions(name, log, clock, user_ids, item_ids, titles, (user, item), rows)
 
 
 def read_titles(path: Path, item: str, item_ids: Ints) -> tuple[str, ...] | None:
