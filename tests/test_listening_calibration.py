@@ -338,20 +338,42 @@ def test_the_command_reads_timestamps_and_warns_where_there_are_none(log, tmp_pa
         assert ListeningCalibration.load(tmp_path / f"{name}-fit").notes[0] in shown.out
 
 
-def test_rows_in_the_future_and_rows_that_stand_twice_are_said(log, tmp_path, capsys):
+def test_rows_in_the_future_are_refused_and_rows_that_stand_twice_are_said(log, tmp_path, capsys):
     log = log.rows(np.append(np.arange(len(log)), len(log) - 1))  # the last row stands twice
     time = (log.time * DAY).astype(int)
     last_of_first = int(np.argmax(log.user)) - 1
     assert log.user[last_of_first] == 148
     time[last_of_first] = 4_102_444_800  # 2100
-    assert main([*_write(tmp_path / "log", log, timestamp=time), str(tmp_path / "fit")]) == 0
+    arguments = [*_write(tmp_path / "log", log, timestamp=time), str(tmp_path / "fit")]
+    assert main(arguments) == 2
+    refused = capsys.readouterr().err
+    assert not (tmp_path / "fit").exists()
+    assert main([*arguments, "--force"]) == 0
     said = capsys.readouterr().err
     cells = f"user_id = 218, item_id = {log.slate[last_of_first, 0] + 1000}, timestamp = 4102444800"
-    future = f"row {last_of_first} ({cells}): mend their clock, or drop them"
-    assert f"WARNING: 1 of {len(log):,} rows are in the future, such as {future}" in said
+    future = f"rows in the future: 1 of {len(log):,}, such as row {last_of_first} ({cells}), where now is "
+    assert f"recsim-env: this log is not to be trusted ({future}" in refused
+    assert "mend their clock or drop them, or add --force" in refused
+    assert f"WARNING: {future}" in said
+    assert ListeningCalibration.load(tmp_path / "fit").problems[0].startswith(future)
     cells = f"(user_id = 219, item_id = {log.slate[-1, 0] + 1000}, timestamp = {time[-1]})"
     twice = f"row {len(log) - 1} {cells} repeats row {len(log) - 2} {cells}: drop it, unless a visit"
     assert f"note: {twice}" in said
+
+
+def test_a_row_in_the_far_future_is_named_where_it_makes_a_world_impossible(log, tmp_path, capsys):
+    time = (log.time * DAY).astype(int)
+    time[int(np.argmax(log.user)) - 1] = 50_000_000_000  # in milliseconds, perhaps
+    arguments = [*_write(tmp_path / "log", log, timestamp=time), str(tmp_path / "fit")]
+    assert main(arguments) == 2
+    refused = capsys.readouterr().err
+    assert "timestamp = 50000000000" in refused
+    assert "mean_gap" not in refused
+    assert main([*arguments, "--force"]) == 2
+    stopped = capsys.readouterr().err.splitlines()[-1]
+    assert "even with --force no world can be made of this fit" in stopped
+    assert stopped.index("timestamp = 50000000000") < stopped.index("mean_gap must be at most")
+    assert not (tmp_path / "fit").exists()
 
 
 def test_negative_ids_are_ids_like_others(log, tmp_path, capsys):

@@ -713,6 +713,27 @@ def test_the_command_takes_any_log_and_refuses_a_fit_that_is_not_to_be_trusted(t
     assert "there is no environment 'Nowhere-v0'" in capsys.readouterr().err
 
 
+def test_the_command_refuses_slates_in_the_future_unless_their_clock_is_simulated(tmp_path, capsys):
+    log = _generated(slate_rec(**WORLD), 20, 60)
+    late = int(np.argmax(log.user)) - 1  # the last of the first user
+    log = replace(log, time=np.where(np.arange(len(log)) == late, 4_102_444_800.0, log.time))
+    path = tmp_path / "log.parquet"
+    arguments = ["calibrate", str(path), "--world", "SlateRec-v0", "--dimension", "4", "--out"]
+    write_log(replace(log, metadata={}), path)
+    assert main([*arguments, str(tmp_path / "fit")]) == 2
+    refused = capsys.readouterr().err
+    future = f"rows in the future: 1 of 1,200, such as row {late} by user and time (user {log.user[late]}, "
+    assert f"this log is not to be trusted ({future}time 4102444800, slate [" in refused
+    assert main([*arguments, str(tmp_path / "fit"), "--force"]) == 0
+    assert f"WARNING: {future}" in capsys.readouterr().err
+    assert SlateCalibration.load(tmp_path / "fit").problems[0].startswith(future)
+    with pytest.raises(InputError, match="not to be trusted"):
+        gym.make("SlateRec-v0", calibration=tmp_path / "fit")
+    write_log(replace(log, metadata={"env_id": "SlateRec-v0", "env_args": WORLD}), path)
+    main([*arguments, str(tmp_path / "simulated")])
+    assert "in the future" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [

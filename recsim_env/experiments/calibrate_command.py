@@ -24,7 +24,8 @@ or, from slates and clicks,
 
 RepeatListen-v0 is to know how long users stay away: where a log has timestamp and order, timestamp is read. A
 log with order alone counts visits, and the gap from one to the next is one --clock by assumption; this is
-warned of, and kept as a note in calibration.json. Rows in the future or doubled are warned of, too."""
+warned of, and kept as a note in calibration.json. Rows in the future are refused, as is a fit that is not to
+be trusted: --force takes them, and keeps the reason as a problem in calibration.json."""
 
 
 def add_calibrate_command(verbs: Any) -> None:
@@ -71,7 +72,8 @@ def add_calibrate_command(verbs: Any) -> None:
     verb.add_argument(
         "--force",
         action="store_true",
-        help="write the report although the fit did not converge or lies on a bound",
+        help="write the report although rows are in the future, or the fit did not converge or lies on a "
+        "bound",
     )
     verb.set_defaults(do=run)
 

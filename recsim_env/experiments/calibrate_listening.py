@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from recsim_env.experiments.odd_rows import say_what_is_odd
+from recsim_env.errors import InputError
+from recsim_env.experiments.odd_rows import note_repeated_row, problems_of_time
 
 if TYPE_CHECKING:
     from recsim_env.simulators.calibration.fidelity_report import FidelityReport
@@ -26,7 +27,7 @@ def calibrate_listening(
     """The calibration, and what makes its report.
 
     Raises:
-        InputError: no such log; see also `fit_listening`.
+        InputError: no such log, or rows in the future without --force; see also `fit_listening`.
     """
     from recsim_env.simulators.calibration.fidelity import fidelity
     from recsim_env.simulators.calibration.listening import fit_listening, simulate_like
@@ -35,9 +36,12 @@ def calibrate_listening(
     seconds = CLOCKS[options.clock or "seconds"]
     data = read_interactions(options.log, prefer="timestamp")
     log = data.log
-    say_what_is_odd(log, time.time() / seconds if data.clock == "timestamp" else None, data.name_row)
+    now = time.time() / seconds if data.clock == "timestamp" else None
+    late = problems_of_time(log, now, data.name_row, force=options.force)
+    note_repeated_row(log, data.name_row)
     sys.stderr.write(f"fitting {len(log):,} events ...\n")
     calibration = fit_listening(log, seconds=seconds, name=str(options.log))
+    calibration = replace(calibration, problems=(*late, *calibration.problems))
     if data.clock == "order" and not calibration.notes:
         calibration = replace(calibration, notes=(UNKNOWN_GAPS,))
     for warning in (*calibration.problems, *calibration.notes):
@@ -50,9 +54,17 @@ def calibrate_listening(
 
     def report() -> "FidelityReport":
         remembered = max(1, min(MOST_REMEMBERED, len(calibration.popularity) - 2))
-        world = calibration.world(
-            num_users=len(calibration.pace), force=True, remembered=remembered, horizon=1
-        )
+        try:
+            world = calibration.world(
+                num_users=len(calibration.pace), force=True, remembered=remembered, horizon=1
+            )
+        except InputError as error:  # it names a parameter that nobody gave: say where that comes from
+            if not calibration.problems:
+                raise
+            raise InputError(
+                f"even with --force no world can be made of this fit, which is not to be trusted "
+                f"({'; '.join(calibration.problems)}): mend the log; what stops it: {error}"
+            ) from None
         sys.stderr.write("simulating a log of the same users and numbers of events ...\n")
         found = fidelity(log, simulate_like(world, log, seconds=seconds, seed=options.seed))
         return replace(found, notes=(*calibration.notes, *found.notes))

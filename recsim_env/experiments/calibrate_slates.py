@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError
 from recsim_env.experiments.env_args import world_of
-from recsim_env.experiments.odd_rows import name_slate, say_what_is_odd
+from recsim_env.experiments.odd_rows import name_slate, note_repeated_row, problems_of_time
 from recsim_env.simulators.calibration.fidelity_report import FidelityReport
 from recsim_env.simulators.calibration.slate_calibration import NUMBERS, SlateCalibration
 from recsim_env.simulators.log import Log
@@ -26,12 +27,12 @@ def calibrate_slates(options: argparse.Namespace) -> tuple[SlateCalibration, Cal
     """The calibration, and what makes its report.
 
     Raises:
-        InputError: a file that is no log; see also `fit_slates`.
+        InputError: a file that is no log, or rows in the future without --force; see also `fit_slates`.
     """
     from recsim_env.simulators.calibration.slate_fidelity import slate_fidelity
     from recsim_env.simulators.calibration.slates import fit_slates
 
-    log = read(Path(options.log))
+    log, late = read(Path(options.log), force=options.force)
     sys.stderr.write(f"fitting {len(log):,} slates ...\n")
     fit = fit_slates(
         log,
@@ -40,7 +41,8 @@ def calibrate_slates(options: argparse.Namespace) -> tuple[SlateCalibration, Cal
         seed=options.seed,
         name=str(options.log),
     )
-    calibration = fit.calibration
+    calibration = replace(fit.calibration, problems=(*late, *fit.calibration.problems))
+    fit = replace(fit, calibration=calibration)
     for problem in calibration.problems:
         sys.stderr.write(f"WARNING: {problem}\n")
     for note in calibration.notes:
@@ -65,18 +67,26 @@ def _shown(value: Array) -> str:
     return " ".join(f"{one:.3f}" for one in value.ravel())
 
 
-def read(path: Path) -> Log:
-    """A log of slates; in one that an environment of this package made, the users are the people met.
+def read(path: Path, *, force: bool) -> tuple[Log, tuple[str, ...]]:
+    """A log of slates, and its rows in the future as a problem, if there are any.
+
+    In one that an environment of this package made, the users are the people met.
+
+    Args:
+        path: of the log.
+        force: take rows in the future, too; a simulated clock has no future.
 
     Raises:
-        InputError: no such file, no log, or one that is not what its metadata say.
+        InputError: no such file, no log, one that is not what its metadata say, or rows in the future.
     """
     from recsim_env.simulators.log_files import read_log
 
     log = read_log(path)
-    say_what_is_odd(log, time.time(), partial(name_slate, log))
+    name_row = partial(name_slate, log)
+    late = problems_of_time(log, None if "env_id" in log.metadata else time.time(), name_row, force=force)
+    note_repeated_row(log, name_row)
     try:
-        return _of_people(log)
+        return _of_people(log), late
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

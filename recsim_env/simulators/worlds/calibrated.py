@@ -42,5 +42,5 @@ def refuse_untrusted(problems: Sequence[str], *, force: bool) -> None:
     if problems and not force:
         raise InputError(
             f"this calibration is not to be trusted ({'; '.join(problems)}): "
-            "fit a longer log, or pass force=True to use it all the same"
+            "mend what is wrong or fit a longer log, or pass force=True to use it all the same"
         )
