@@ -179,6 +179,23 @@ def test_the_picture_shows_every_panel_in_both_logs() -> None:
     assert len(FidelityReport((), (), (), ()).picture().axes) == 1
 
 
+def test_a_report_of_a_fit_that_is_not_to_be_trusted_says_so_wherever_it_is_written() -> None:
+    row = Row("users", 12.0, np.nan, 20.0, np.nan)
+    report = FidelityReport((row,), (), ("position: no slates",), ("small logs",), ("a bound", "no end"))
+    distrust = ["NOT TO BE TRUSTED: a bound", "NOT TO BE TRUSTED: no end"]
+    remarks = [*distrust, "left out: position: no slates", "small logs"]
+    assert report.text().splitlines()[-4:] == remarks
+    assert report.markdown().splitlines()[-4:] == [f"- {remark}" for remark in remarks]
+    table = list(csv.DictReader(StringIO(report.csv())))
+    assert [row["statistic"] for row in table] == [*distrust, "users"]
+    assert {table[0][name] for name in list(table[0])[1:]} == {"nan"}
+    figure = report.picture()
+    assert figure.get_suptitle() == "NOT TO BE TRUSTED: a bound; no end"
+    trusted = fidelity(_slates(40, 0.8, 0), _slates(40, 0.8, 1))
+    assert "TRUSTED" not in trusted.text() + trusted.markdown() + trusted.csv()
+    assert trusted.picture().get_suptitle() == ""
+
+
 def test_importing_the_report_loads_no_matplotlib() -> None:
     code = "import sys, recsim_env.simulators.calibration.fidelity; print('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -356,6 +356,7 @@ def test_rows_in_the_future_are_refused_and_rows_that_stand_twice_are_said(log, 
     assert "mend their clock or drop them, or add --force" in refused
     assert f"WARNING: {future}" in said
     assert ListeningCalibration.load(tmp_path / "fit").problems[0].startswith(future)
+    assert f"\n- NOT TO BE TRUSTED: {future}" in (tmp_path / "fit" / "fidelity.md").read_text()
     cells = f"(user_id = 219, item_id = {log.slate[-1, 0] + 1000}, timestamp = {time[-1]})"
     twice = f"row {len(log) - 1} {cells} repeats row {len(log) - 2} {cells}: drop it, unless a visit"
     assert f"note: {twice}" in said

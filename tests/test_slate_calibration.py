@@ -727,6 +727,7 @@ def test_the_command_refuses_slates_in_the_future_unless_their_clock_is_simulate
     assert main([*arguments, str(tmp_path / "fit"), "--force"]) == 0
     assert f"WARNING: {future}" in capsys.readouterr().err
     assert SlateCalibration.load(tmp_path / "fit").problems[0].startswith(future)
+    assert f"\n- NOT TO BE TRUSTED: {future}" in (tmp_path / "fit" / "fidelity.md").read_text()
     with pytest.raises(InputError, match="not to be trusted"):
         gym.make("SlateRec-v0", calibration=tmp_path / "fit")
     write_log(replace(log, metadata={"env_id": "SlateRec-v0", "env_args": WORLD}), path)

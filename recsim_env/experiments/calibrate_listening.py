@@ -67,6 +67,7 @@ def calibrate_listening(
             ) from None
         sys.stderr.write("simulating a log of the same users and numbers of events ...\n")
         found = fidelity(log, simulate_like(world, log, seconds=seconds, seed=options.seed))
-        return replace(found, notes=(*calibration.notes, *found.notes))
+        notes = (*calibration.notes, *found.notes)
+        return replace(found, notes=notes, problems=calibration.problems)
 
     return calibration, report

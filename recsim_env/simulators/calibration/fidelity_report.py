@@ -1,6 +1,7 @@
 """The report of `fidelity`: a table as text, Markdown or CSV, and a picture of small multiples."""
 
 import csv
+import textwrap
 from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#000000", "#0072B2")  # real, simulated: Okabe and Ito's black and blue
+DISTRUST = "NOT TO BE TRUSTED: "
 
 
 @dataclass(frozen=True)
@@ -62,39 +64,51 @@ class FidelityReport:
     panels: tuple[Panel, ...]
     left_out: tuple[str, ...]  # statistics that do not apply, each with the reason
     notes: tuple[str, ...]  # what to bear in mind when reading
+    problems: tuple[str, ...] = ()  # why the fit should not be trusted; said wherever the report is
 
     def __str__(self) -> str:
         return self.text()
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What stands below the table: problems, what was left out, notes."""
+        distrust = (f"{DISTRUST}{problem}" for problem in self.problems)
+        return (*distrust, *(f"left out: {text}" for text in self.left_out), *self.notes)
+
     def text(self) -> str:
-        """The table in aligned columns, then what was left out, and notes."""
+        """The table in aligned columns, then the remarks."""
         cells = [("statistic", "real", "simulated", "z"), *map(_cells, self.rows)]
         wide = [max(len(row[c]) for row in cells) for c in range(4)]
         lines = [
             "  ".join([row[0].ljust(wide[0]), *(row[c].rjust(wide[c]) for c in range(1, 4))]) for row in cells
         ]
         lines.append("value +- standard error over users; z = (simulated - real) / its standard error")
-        return "\n".join([*lines, *(f"left out: {text}" for text in self.left_out), *self.notes])
+        return "\n".join([*lines, *self.remarks])
 
     def markdown(self) -> str:
         """The same as a Markdown table, followed by a list."""
         lines = ["| statistic | real | simulated | z |", "|---|---:|---:|---:|"]
         lines += [f"| {' | '.join(_cells(row))} |" for row in self.rows]
-        remarks = [f"- left out: {text}" for text in self.left_out] + [f"- {text}" for text in self.notes]
+        remarks = [f"- {text}" for text in self.remarks]
         return "\n".join([*lines, *(["", *remarks] if remarks else [])]) + "\n"
 
     def csv(self) -> str:
-        """The rows with all their digits; `nan` where there is no number."""
+        """The rows with all their digits; `nan` where there is no number, as in rows of problems."""
         out = StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["statistic", "real", "real_std_error", "simulated", "simulated_std_error", "z"])
+        for problem in self.problems:  # first, and no comment: readers of tables take those for cells
+            writer.writerow([f"{DISTRUST}{problem}", *["nan"] * 5])
         for row in self.rows:
             numbers = (row.real, row.real_std_error, row.simulated, row.simulated_std_error, row.z)
             writer.writerow([row.statistic, *(repr(float(number)) for number in numbers)])
         return out.getvalue()
 
     def picture(self) -> "Figure":
-        """Small multiples of all curves, real in black, simulated in blue, with 95 % bands over users."""
+        """Small multiples of all curves, real in black, simulated in blue, with 95 % bands over users.
+
+        Problems stand above them in red.
+        """
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -109,7 +123,14 @@ class FidelityReport:
             axes.set_axis_off()
         if self.panels:
             handles, names = places[0].get_legend_handles_labels()
-            figure.legend(handles, names, loc="outside upper left", ncols=2, frameon=False)
+            legend: Any = {"loc": "outside upper left", "ncols": 2, "frameon": False}
+            if self.problems:  # the title would lie upon it
+                legend["loc"] = "outside lower left"
+            figure.legend(handles, names, **legend)
+        if self.problems:
+            title = f"{DISTRUST}{'; '.join(self.problems)}"
+            lines = textwrap.wrap(title, int(11 * figure.get_figwidth()), max_lines=4)
+            figure.suptitle("\n".join(lines), color="#d00000", fontsize=10, fontweight="bold")
         return figure
 
 

@@ -148,6 +148,7 @@ def slate_fidelity(world: SlateWorld, fit: SlateFit, *, seed: int = 0) -> Fideli
             *fit.calibration.notes,
             *report.notes,
         ),
+        fit.calibration.problems,
     )
 
 
