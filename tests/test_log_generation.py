@@ -554,6 +554,13 @@ def test_values_of_parameters_are_those_of_json_and_of_the_pages() -> None:
         "a": 5, "b": 0.5, "c": True, "d": True, "e": False, "f": None, "g": None, "h": "cascade", "i": "3",
         "j": "x=y",
     }  # fmt: skip
+    infinite = parameters(
+        ["a=inf", "b=-inf", "c=infinity", "d=Infinity", "e=-INF", "f=infinite", "g=nan", "h=--inf"]
+    )
+    assert infinite == {
+        "a": np.inf, "b": -np.inf, "c": np.inf, "d": np.inf, "e": -np.inf, "f": "infinite", "g": "nan",
+        "h": "--inf",
+    }  # fmt: skip
     with pytest.raises(InputError, match="--env-arg gives a twice: leave one out"):
         parameters(["a=5", "a=6"])
 
@@ -566,6 +573,16 @@ def test_a_parameter_that_is_false_reaches_the_world(tmp_path: Path) -> None:
     assert log.metadata["env_args"] == {"interest_observed": False}
     world = world_of("SlateRec-v0", log.metadata["env_args"])
     assert "interest" not in replay(world, log).observation
+
+
+@pytest.mark.parametrize("value", ["inf", "infinity", "Infinity"])
+def test_a_parameter_that_is_infinite_reaches_the_world(value: str, tmp_path: Path) -> None:
+    out = tmp_path / "log.parquet"
+    command = ["log", "InterestDrift-v0", "--agent", "random", "--steps", "2", "--num-envs", "2"]
+    assert main([*command, "--env-arg", f"length_scale={value}", "--out", str(out)]) == 0
+    log = read_log(out)
+    assert log.metadata["env_args"] == {"length_scale": np.inf}
+    assert len(replay(world_of("InterestDrift-v0", log.metadata["env_args"]), log).left) == 4
 
 
 @pytest.mark.parametrize("env_id", sorted({*registered_ids()} - {"CascadeRec-MovieLens-v0"}))

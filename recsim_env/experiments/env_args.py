@@ -17,6 +17,7 @@ from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.world import World
 
 CONSTANTS = {"True": True, "False": False, "None": None}  # as `recsim-env describe` prints them
+INFINITE = ("inf", "infinity")  # as Python prints it, and as pages call it; JSON has Infinity alone
 
 
 def add_env_arg(verb: argparse.ArgumentParser) -> None:
@@ -26,8 +27,8 @@ def add_env_arg(verb: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a parameter of the environment, such as slate_size=5 or interest_observed=False; may be "
-        "repeated; `recsim-env describe ENV` lists them",
+        help="a parameter of the environment, such as slate_size=5, interest_observed=False or "
+        "length_scale=inf; may be repeated; `recsim-env describe ENV` lists them",
     )
 
 
@@ -49,9 +50,14 @@ def parameters(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def value_of(text: str) -> Any:
-    """What a value stands for: numbers, true, false and null as in JSON, True, False, None, else the text."""
+    """What a value stands for: numbers, true, false and null as in JSON, True, False, None, else the text.
+
+    Infinity is inf or infinity, in any case, and may have a minus.
+    """
     if text in CONSTANTS:
         return CONSTANTS[text]
+    if text.lower().removeprefix("-") in INFINITE:
+        return float(text)
     try:
         return json.loads(text)
     except ValueError:
