@@ -13,6 +13,8 @@ from recsim_env.simulators.worlds.movielens import movielens
 
 GOOD: dict[str, Any] = {"user_id": [1, 2], "item_id": [3, 4], "timestamp": [5, 6]}
 
+NUMBER_ITEMS = "too large: number the ids, alike in all files, such as df.item_id = pandas.factorize("
+
 
 def _write(directory: Path, **columns: Any) -> Path:
     frame = pd.DataFrame({**GOOD, **columns})
@@ -40,11 +42,19 @@ def _message(source: str | Path) -> str:
             {"timestamp": [5, 9_020_051_000_000_000]},
             "row 1: timestamp = 9020051000000000 is beyond 2^53, too large: convert the column to Unix sec",
         ),
-        ({"item_id": [3, 1 << 60]}, "item_id = 1152921504606846976 is beyond 2^53, too large: mend or drop"),
+        ({"item_id": [3.0, 2.0**60]}, f"item_id = 1.152921504606847e+18 is beyond 2^53, {NUMBER_ITEMS}"),
+        ({"item_id": np.array([3, 1 << 63], np.uint64)}, f"= {1 << 63} is beyond 2^63 - 1, {NUMBER_ITEMS}"),
+        (
+            {"user_id": ["u0", "u1"]},
+            "row 0: user_id = 'u0' is not a number: number the ids, alike in all files, such as "
+            "df.user_id = pandas.factorize(df.user_id)[0]",
+        ),
+        ({"item_id": pd.Categorical(["tea", "milk"])}, "not numbers: number the ids"),
         ({"timestamp": ["5", "noon"]}, "row 1: timestamp = 'noon' is not a number"),
-        ({"item_id": [3.0, 4.5]}, "row 1: item_id = 4.5 is not a whole number"),
+        ({"item_id": [3.0, 4.5]}, "row 1: item_id = 4.5 is not a whole number: number the ids"),
         ({"timestamp": pd.to_datetime([5, 6])}, "column 'timestamp' holds timestamp"),
-        ({"user_id": [True, False]}, "column 'user_id' holds bool, not numbers"),
+        ({"user_id": [True, False]}, "column 'user_id' holds bool, not numbers: number the ids"),
+        ({"timestamp": [True, False]}, "column 'timestamp' holds bool, not numbers: convert it to numbers"),
         ({"timestamp": None}, "has neither a column 'timestamp' (Unix seconds) nor 'order'"),
         ({"user_id": None}, "has no column 'user_id': its columns are item_id, timestamp"),
     ],
@@ -57,6 +67,16 @@ def test_bad_cells_and_columns(tmp_path: Path, columns: dict[str, Any], message:
 
 def test_numbers_written_as_text_are_numbers(tmp_path: Path) -> None:
     assert read_interactions(_write(tmp_path, timestamp=["5", "6.5"])).log.time.tolist() == [5.0, 6.5]
+
+
+@pytest.mark.parametrize("cells", [np.array, lambda ids: [str(i) for i in ids]])
+def test_ids_are_kept_exactly(tmp_path: Path, cells: Any) -> None:
+    hashes = [2**63 - 1, 2**63 - 2]  # one number as float64
+    data = read_interactions(_write(tmp_path, item_id=cells(hashes), user_id=cells([-(2**63), 2**53 + 1])))
+    assert data.item_ids.tolist() == hashes[::-1]
+    assert data.user_ids.tolist() == [-(2**63), 2**53 + 1]
+    assert data.log.slate[:, 0].tolist() == [1, 0]
+    assert read_interactions(_write(tmp_path, item_id=["7.0", "8"])).item_ids.tolist() == [7, 8]
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -377,6 +377,12 @@ def test_a_row_in_the_far_future_is_named_where_it_makes_a_world_impossible(log,
     assert not (tmp_path / "fit").exists()
 
 
+def test_the_help_says_how_ids_are_numbered(capsys):
+    with pytest.raises(SystemExit):
+        main(["calibrate", "--help"])
+    assert "\n  df.user_id = pandas.factorize(df.user_id)[0]\n" in capsys.readouterr().out
+
+
 def test_negative_ids_are_ids_like_others(log, tmp_path, capsys):
     columns = {"user_id": log.user - 70, "item_id": log.slate[:, 0] - 30, "timestamp": log.time * DAY}
     (tmp_path / "log").mkdir()

@@ -22,6 +22,9 @@ or, from slates and clicks,
   recsim-env log SlateRec-v0 --agent random --steps 100 --out log.parquet
   recsim-env calibrate log.parquet --world SlateRec-v0 --clicks cascade --out slates
 
+Ids of users and items are whole numbers. Others, such as texts, are numbered in pandas, for instance by
+  df.user_id = pandas.factorize(df.user_id)[0]
+
 RepeatListen-v0 is to know how long users stay away: where a log has timestamp and order, timestamp is read. A
 log with order alone counts visits, and the gap from one to the next is one --clock by assumption; this is
 warned of, and kept as a note in calibration.json. Rows in the future are refused, as is a fit that is not to
@@ -41,8 +44,8 @@ def add_calibrate_command(verbs: Any) -> None:
         "log",
         metavar="LOG",
         help="for RepeatListen-v0: complete-journey, or a directory with interactions.parquet (user_id, "
-        "item_id, timestamp or order); for SlateRec-v0: a file of slates, as `recsim-env log` and write_log "
-        "write it",
+        "item_id, timestamp or order; ids are whole numbers); for SlateRec-v0: a file of slates, as "
+        "`recsim-env log` and write_log write it",
     )
     verb.add_argument(
         "--world", required=True, choices=("RepeatListen-v0", "SlateRec-v0"), help="what to fit"

@@ -45,37 +45,56 @@ def read_parquet_columns(path: Path, required: Sequence[str], optional: Sequence
 
 
 def integers(column: Any, path: Path, name: str) -> Ints:
-    """(R,) a column of ids.
+    """(R,) a column of ids: whole numbers, kept exactly up to 2^63 - 1 where they are written as integers.
 
     Raises:
-        InputError: a cell is missing, not a number, or not whole; the message has file, row and column.
+        InputError: a cell is missing, not a number, not whole, or too large; the message has file, row and
+            column, and how ids of another kind are numbered.
     """
-    values = floats(column, path, name)
-    _refuse(values != np.floor(values), column, path, name, "is not a whole number")
+    import pyarrow as pa
+
+    _refuse_missing(column, path, name)
+    remedy = f"number the ids, alike in all files, such as df.{name} = pandas.factorize(df.{name})[0]"
+    if pa.types.is_integer(column.type):
+        ids = column.to_numpy()
+        _refuse(ids > np.iinfo(np.int64).max, column, path, name, "is beyond 2^63 - 1, too large", remedy)
+        return np.asarray(ids, np.int64)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        try:
+            return np.asarray(column.cast(pa.int64()).to_numpy())
+        except pa.ArrowInvalid:  # not integers, but perhaps 7.0
+            pass
+    values = floats(column, path, name, remedy)
+    _refuse(values != np.floor(values), column, path, name, "is not a whole number", remedy)
     return values.astype(np.int64)
 
 
-def floats(column: Any, path: Path, name: str) -> Floats:
+def floats(column: Any, path: Path, name: str, remedy: str = "") -> Floats:
     """(R,) a column of finite numbers; numbers beyond 2^53 would be rounded and are refused too.
+
+    Args:
+        column: of Arrow.
+        path: the file, for the message.
+        name: of the column.
+        remedy: what to do about a column that holds something else; empty for what fits any quantity.
 
     Raises:
         InputError: a cell is missing, not a number, or too large; the message has file, row and column.
     """
     import pyarrow as pa
 
-    if column.null_count:
-        _refuse(column.is_null().to_numpy(), column, path, name, "is missing")
+    _refuse_missing(column, path, name)
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         values = np.asarray(column.to_numpy(), np.float64)
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
         values = np.array([_number(text) for text in column.to_pylist()], np.float64)
     else:
-        hint = ": convert it to Unix seconds" if pa.types.is_temporal(kind) else ""
-        raise InputError(f"{path}: column {name!r} holds {kind}, not numbers{hint}")
-    _refuse(~np.isfinite(values), column, path, name, "is not a number")
-    remedy = "convert the column to Unix seconds" if name == "timestamp" else MEND
-    _refuse(np.abs(values) > 2.0**53, column, path, name, "is beyond 2^53, too large", remedy)
+        hint = "convert it to Unix seconds" if pa.types.is_temporal(kind) else "convert it to numbers"
+        raise InputError(f"{path}: column {name!r} holds {kind}, not numbers: {remedy or hint}")
+    _refuse(~np.isfinite(values), column, path, name, "is not a number", remedy or MEND)
+    hint = "convert the column to Unix seconds" if name == "timestamp" else MEND
+    _refuse(np.abs(values) > 2.0**53, column, path, name, "is beyond 2^53, too large", remedy or hint)
     return values
 
 
@@ -139,6 +158,11 @@ def dense(ids: Ints) -> tuple[Ints, Ints]:
     """The sorted distinct ids, and each row's place among them: (distinct,), (R,)."""
     distinct, place = np.unique(ids, return_inverse=True)
     return distinct, place.astype(np.int64)
+
+
+def _refuse_missing(column: Any, path: Path, name: str) -> None:
+    if column.null_count:
+        _refuse(column.is_null().to_numpy(), column, path, name, "is missing")
 
 
 def _refuse(

@@ -51,10 +51,11 @@ def read_interactions(source: str | Path, *, prefer: str = "order") -> Interacti
 
     Args:
         source: `complete-journey`, the shipped log (times in Unix seconds), or a directory that holds
-            `interactions.parquet` with the columns `user_id`, `item_id` (any integers, negative ones are
-            ids like others) and a clock: `order` (the position, or number of the basket, in the user's
-            history), `timestamp` (Unix seconds) or both. Rows may stand in any order; ties in time keep the
-            file's. Titles are taken from the columns `item_id` and `title` of `items.parquet`, if there.
+            `interactions.parquet` with the columns `user_id`, `item_id` (any int64: negative ones are
+            ids like others, texts can be numbered by `pandas.factorize`) and a clock: `order` (the position,
+            or number of the basket, in the user's history), `timestamp` (Unix seconds) or both. Rows may
+            stand in any order; ties in time keep the file's. Titles are taken
+            from the columns `item_id` and `title` of `items.parquet`, if it is there.
         prefer: which clock is read where both are there: `order`, which breaks ties, or `timestamp`, which
             tells how long users stay away.
 
