@@ -1,0 +1,143 @@
+"""Importance weights, and what they say about whether an estimate made of them can be believed.
+
+    w_i = pi(a_i | x_i) / pi_0(a_i | x_i),     effective sample size = (sum_i w_i)^2 / sum_i w_i^2   (Kish)
+
+with pi the policy that is evaluated and pi_0 the one that made the log. If the log's policy can do whatever
+the other does, the mean weight is 1; if it cannot, the estimate lacks what was never tried, and no row of the
+log shows that. So `diagnose` looks at what can be seen: few rows that carry the sum, and a mean weight away
+from 1.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recsim_env.arrays import Array, Floats
+from recsim_env.errors import InputError
+from recsim_env.evaluation.intervals import Estimate
+
+FEW_ROWS = 30  # below this effective size the normal interval has no ground to stand on
+LARGE_SHARE = 0.1  # of the sum of weights on one row: what that row does decides
+FAR_FROM_ONE = 4.0  # standard errors between the mean weight and 1
+
+
+def importance_weights(log_target: Array, log_logging: Array, *, clip: float | None = None) -> Floats:
+    """exp(log_target - log_logging), at most `clip`; of the shape of both, such as (R,) or (R, K).
+
+    Args:
+        log_target: log-probabilities of what was done under the policy that is evaluated, 0 at most; -inf
+            where it would never do that.
+        log_logging: log-propensities of the same under the policy that made the log, finite, 0 at most.
+        clip: the largest weight, above 0; None = as they are. Clipping biases towards the log's policy and
+            saves variance.
+
+    Raises:
+        InputError: different shapes; a propensity that is 0, above 1 or not a number, naming the cell; a
+            weight too large for a float; a clip that is not positive.
+    """
+    log_target, log_logging = np.asarray(log_target, np.float64), np.asarray(log_logging, np.float64)
+    if log_target.shape != log_logging.shape:
+        raise InputError(
+            f"log_target must have the shape of log_logging, {log_logging.shape}, got {log_target.shape}"
+        )
+    if clip is not None and not clip > 0:
+        raise InputError(f"clip must be above 0, got {clip!r}")
+    rounding = 1e-9  # how far above 0 the logarithm of a probability may come out of a computation
+    zero = np.isneginf(log_logging)
+    _refuse("log_logging", zero, log_logging, "the log's policy cannot have done what it gives probability 0")
+    bad = ~(log_logging <= rounding)
+    _refuse("log_logging", bad, log_logging, "it must be the logarithm of a propensity in (0, 1]")
+    bad = ~(log_target <= rounding)
+    _refuse("log_target", bad, log_target, "it must be the logarithm of a probability in [0, 1]")
+    with np.errstate(over="ignore"):
+        weight = np.exp(log_target - log_logging)
+    if clip is not None:
+        return np.minimum(weight, clip)
+    _refuse("weight", np.isinf(weight), weight, "the propensity is too small for a number: clip the weights")
+    return weight
+
+
+@dataclass(frozen=True)
+class WeightDiagnostics:
+    """What R weights look like; `warnings` say in words what is wrong with them."""
+
+    rows: int  # R
+    effective_sample_size: float  # 0 if all weights are 0
+    mean: float  # 1 in expectation, if nothing is clipped and the log's policy covers the other
+    mean_std_error: float
+    largest: float
+    largest_share: float  # of the sum of weights on the row with most
+    share_zero: float  # rows that the evaluated policy would never have made
+    quantiles: tuple[float, ...]  # of the weights, at 1, 5, 25, 50, 75, 95 and 99 %
+    warnings: tuple[str, ...]
+
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+
+def diagnose(weight: Array, *, clipped: bool = False) -> WeightDiagnostics:
+    """Look at R weights before believing an average of them.
+
+    Args:
+        weight: (R,) finite, 0 or more.
+        clipped: whether the weights were changed after the fact (clipped, shrunk): their mean need not be 1.
+
+    Raises:
+        InputError: no weights, or one that is negative or not finite.
+    """
+    weight = check_weights(weight)
+    total, rows = float(weight.sum()), len(weight)
+    size = total**2 / float(weight @ weight) if total > 0 else 0.0
+    mean = total / rows
+    error = float(weight.std(ddof=1)) / math.sqrt(rows) if rows > 1 else math.nan
+    share = float(weight.max()) / total if total > 0 else math.nan
+    warnings = []
+    if total == 0:
+        warnings.append("all weights are 0: the evaluated policy never does what the log shows")
+    else:
+        if size < FEW_ROWS:
+            warnings.append(f"the effective sample size is {size:.1f} of {rows:,} rows")
+        if share > LARGE_SHARE:
+            row = int(np.argmax(weight))
+            warnings.append(f"row {row} alone carries {share:.0%} of all weight")
+        if not clipped and rows > 1 and abs(mean - 1) > FAR_FROM_ONE * error:
+            warnings.append(
+                f"the mean weight is {mean:.3g} +- {error:.2g}, not 1: the log's policy lacks actions of the "
+                "evaluated one, or its propensities are not those that made the log"
+            )
+    quantiles = tuple(float(q) for q in np.quantile(weight, QUANTILES))
+    zero = float(np.mean(weight == 0))
+    return WeightDiagnostics(
+        rows, size, mean, error, float(weight.max()), share, zero, quantiles, tuple(warnings)
+    )
+
+
+def with_diagnostics(estimate: Estimate, weight: Array, *, clipped: bool = False) -> Estimate:
+    """The estimate with the effective sample size of its weights and their warnings."""
+    found = diagnose(weight, clipped=clipped)
+    return replace(
+        estimate,
+        effective_sample_size=found.effective_sample_size,
+        warnings=(*estimate.warnings, *found.warnings),
+    )
+
+
+def check_weights(weight: Array) -> Floats:
+    """(R,) the weights as float64.
+
+    Raises:
+        InputError: another shape, no rows, or a weight that is negative or not finite.
+    """
+    weight = np.asarray(weight, np.float64)
+    if weight.ndim != 1 or len(weight) == 0:
+        raise InputError(f"weight must have shape (R,) with R of 1 or more, got {weight.shape}")
+    _refuse("weight", ~((weight >= 0) & np.isfinite(weight)), weight, "weights are finite and 0 or more")
+    return weight
+
+
+def _refuse(name: str, bad: Array, values: Array, complaint: str) -> None:
+    if np.any(bad):
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = ", ".join(str(i) for i in where)
+        raise InputError(f"{name}[{place}] = {values[where]}: {complaint}")
