@@ -11,7 +11,8 @@ averaged instead of rows.
                         cannot know of large samples that were not drawn
     EmpiricalBernstein  holds for any distribution inside [low, high], and is long for that; of means only:
                         mean -+ ( sqrt(2 v L / S) + 7 (high - low) L / (3 (S - 1)) ), with
-                        L = log(4 / (1 - confidence)) and v the sample variance (Maurer and Pontil 2009, theorem 4, both sides)
+                        L = log(4 / (1 - confidence)) and v the sample variance
+                        (Maurer and Pontil 2009, theorem 4, both sides)
 """
 
 import math
