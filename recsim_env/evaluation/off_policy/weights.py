@@ -15,7 +15,8 @@ import numpy as np
 
 from recsim_env.arrays import Array, Floats
 from recsim_env.errors import InputError
-from recsim_env.evaluation.intervals import Estimate
+from recsim_env.evaluation.intervals import Estimate, mean_of
+from recsim_env.evaluation.off_policy.rows import refuse
 
 FEW_ROWS = 30  # below this effective size the normal interval has no ground to stand on
 LARGE_SHARE = 0.1  # of the sum of weights on one row: what that row does decides
@@ -45,16 +46,49 @@ def importance_weights(log_target: Array, log_logging: Array, *, clip: float | N
         raise InputError(f"clip must be above 0, got {clip!r}")
     rounding = 1e-9  # how far above 0 the logarithm of a probability may come out of a computation
     zero = np.isneginf(log_logging)
-    _refuse("log_logging", zero, log_logging, "the log's policy cannot have done what it gives probability 0")
+    refuse("log_logging", zero, log_logging, "the log's policy cannot have done what it gives probability 0")
     bad = ~(log_logging <= rounding)
-    _refuse("log_logging", bad, log_logging, "it must be the logarithm of a propensity in (0, 1]")
+    refuse("log_logging", bad, log_logging, "it must be the logarithm of a propensity in (0, 1]")
     bad = ~(log_target <= rounding)
-    _refuse("log_target", bad, log_target, "it must be the logarithm of a probability in [0, 1]")
+    refuse("log_target", bad, log_target, "it must be the logarithm of a probability in [0, 1]")
     with np.errstate(over="ignore"):
         weight = np.exp(log_target - log_logging)
     if clip is not None:
         return np.minimum(weight, clip)
-    _refuse("weight", np.isinf(weight), weight, "the propensity is too small for a number: clip the weights")
+    refuse("weight", np.isinf(weight), weight, "the propensity is too small for a number: clip the weights")
+    return weight
+
+
+def weights_from_probabilities(
+    target_probability: Array, propensity: Array, *, clip: float | None = None
+) -> Floats:
+    """`importance_weights` of probabilities, for logs that hold them and not their logarithms.
+
+    Args:
+        target_probability: in [0, 1], of what was done under the policy that is evaluated.
+        propensity: in (0, 1], of the same under the policy that made the log.
+        clip: as there.
+
+    Raises:
+        InputError: as there, and a probability out of its range, naming the cell.
+    """
+    target, logging = np.asarray(target_probability, np.float64), np.asarray(propensity, np.float64)
+    zero = "the log's policy cannot have done what it gives probability 0: mend or drop the row"
+    refuse("propensity", logging == 0, logging, zero)
+    refuse("propensity", ~((logging > 0) & (logging <= 1)), logging, "it must be in (0, 1]")
+    refuse("target_probability", ~((target >= 0) & (target <= 1)), target, "it must be in [0, 1]")
+    if target.shape != logging.shape:
+        raise InputError(
+            f"target_probability must have the shape of propensity, {logging.shape}, got {target.shape}: "
+            "it is that of the action in the row, target[np.arange(R), action]"
+        )
+    if clip is not None and not clip > 0:
+        raise InputError(f"clip must be above 0, got {clip!r}")
+    with np.errstate(over="ignore"):
+        weight = target / logging
+    if clip is not None:
+        return np.minimum(weight, clip)
+    refuse("weight", np.isinf(weight), weight, "the propensity is too small for a number: clip the weights")
     return weight
 
 
@@ -101,11 +135,8 @@ def diagnose(weight: Array, *, clipped: bool = False) -> WeightDiagnostics:
         if share > LARGE_SHARE:
             row = int(np.argmax(weight))
             warnings.append(f"row {row} alone carries {share:.0%} of all weight")
-        if not clipped and rows > 1 and abs(mean - 1) > FAR_FROM_ONE * error:
-            warnings.append(
-                f"the mean weight is {mean:.3g} +- {error:.2g}, not 1: the log's policy lacks actions of the "
-                "evaluated one, or its propensities are not those that made the log"
-            )
+        if not clipped:
+            warnings += _away_from_one(weight)
     quantiles = tuple(float(q) for q in np.quantile(weight, QUANTILES))
     zero = float(np.mean(weight == 0))
     return WeightDiagnostics(
@@ -123,6 +154,46 @@ def with_diagnostics(estimate: Estimate, weight: Array, *, clipped: bool = False
     )
 
 
+def with_changed_weights(
+    estimate: Estimate, weight: Array, used: Array, residual: Array, *, groups: Array | None = None
+) -> Estimate:
+    """The estimate of an average of `used * residual` in place of `weight * residual`, with its warnings.
+
+    Clipped, shrunk or switched weights buy a smaller variance with a bias, mean((used - weight) residual),
+    which no interval holds. It is said where it is seen: larger than the standard error of the estimate and
+    than twice its own.
+
+    Args:
+        estimate: made of `used`.
+        weight: (R,) the importance weights.
+        used: (R,) what was made of them.
+        residual: (R,) the rewards, or what the model leaves of them.
+        groups: as in `mean_of`.
+    """
+    weight, used = check_weights(weight), check_weights(used)
+    found = diagnose(used, clipped=True)
+    warnings = (*estimate.warnings, *found.warnings, *_away_from_one(weight))
+    estimate = replace(estimate, effective_sample_size=found.effective_sample_size, warnings=warnings)
+    return with_visible_bias(
+        estimate, (used - weight) * residual, "the weights that were cut move", groups=groups
+    )
+
+
+def with_visible_bias(
+    estimate: Estimate, bias: Array, subject: str, *, groups: Array | None = None
+) -> Estimate:
+    """The estimate with a warning if the mean of R biases is above its standard error and twice its own."""
+    mean = mean_of(bias, groups=groups)
+    value, error, spread = float(mean.value), float(mean.std_error), float(estimate.std_error)
+    if not abs(value) > max(2 * error, spread):
+        return estimate
+    warning = (
+        f"{subject} the value by {value:.3g} +- {error:.2g}, more than its standard error of {spread:.2g}: "
+        "the interval does not hold this bias"
+    )
+    return replace(estimate, warnings=(*estimate.warnings, warning))
+
+
 def check_weights(weight: Array) -> Floats:
     """(R,) the weights as float64.
 
@@ -132,12 +203,18 @@ def check_weights(weight: Array) -> Floats:
     weight = np.asarray(weight, np.float64)
     if weight.ndim != 1 or len(weight) == 0:
         raise InputError(f"weight must have shape (R,) with R of 1 or more, got {weight.shape}")
-    _refuse("weight", ~((weight >= 0) & np.isfinite(weight)), weight, "weights are finite and 0 or more")
+    refuse("weight", ~((weight >= 0) & np.isfinite(weight)), weight, "weights are finite and 0 or more")
     return weight
 
 
-def _refuse(name: str, bad: Array, values: Array, complaint: str) -> None:
-    if np.any(bad):
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = ", ".join(str(i) for i in where)
-        raise InputError(f"{name}[{place}] = {values[where]}: {complaint}")
+def _away_from_one(weight: Floats) -> list[str]:
+    """A warning if the mean weight is not 1 by more than chance."""
+    if len(weight) == 1 or not weight.any():
+        return []
+    mean, error = float(weight.mean()), float(weight.std(ddof=1)) / math.sqrt(len(weight))
+    if abs(mean - 1) <= FAR_FROM_ONE * error + 1e-9:  # the error of equal weights is 0 or rounding
+        return []
+    return [
+        f"the mean weight is {mean:.3g} +- {error:.2g}, not 1: the log's policy lacks actions of the "
+        "evaluated one, or its propensities are not those that made the log"
+    ]

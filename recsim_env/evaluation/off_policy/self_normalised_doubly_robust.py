@@ -1,0 +1,48 @@
+"""The doubly robust estimator with residuals averaged by the sum of their weights."""
+
+from recsim_env.arrays import Array
+from recsim_env.errors import InputError
+from recsim_env.evaluation.intervals import EmpiricalBernstein, Estimate, Interval, mean_of
+from recsim_env.evaluation.off_policy.rows import check_rows
+from recsim_env.evaluation.off_policy.weights import check_weights, with_diagnostics
+
+
+def self_normalised_doubly_robust(
+    reward: Array,
+    weight: Array,
+    q_logged: Array,
+    q_target: Array,
+    *,
+    interval: Interval | None = None,
+    groups: Array | None = None,
+) -> Estimate:
+    """V = 1/R sum_i qhat_i + sum_i w_i (r_i - qhat(x_i, a_i)) / sum_i w_i.
+
+    To `doubly_robust` what `snips` is to `ips`: large weights cannot carry it far from the model, at the
+    price of a bias of the order of one over the effective sample size.
+
+    Standard error and interval are those of the linearised rows
+    z_i = rho + qhat_i + w_i (r_i - qhat(x_i, a_i) - rho) / wbar, with rho the ratio above and wbar the mean
+    weight; their mean is V. A bootstrap resamples z_i, with rho and wbar as they are in the log.
+
+    Args: as of `doubly_robust`.
+
+    Raises:
+        InputError: as there; all weights 0; and for empirical Bernstein intervals, which are not for ratios.
+
+    Source: the self-normalised form in Thomas and Brunskill, ICML 2016 (as weighted doubly robust).
+    """
+    reward, _, q_logged, q_target = check_rows(
+        reward=reward, weight=weight, q_logged=q_logged, q_target=q_target
+    )
+    weight = check_weights(weight)
+    if isinstance(interval, EmpiricalBernstein):
+        raise InputError(
+            "empirical Bernstein intervals are for means of independent rows, not for self-normalised "
+            "estimates: use Normal or Bootstrap"
+        )
+    if not weight.any():
+        raise InputError("weight is 0 in all rows: the evaluated policy never does what the log shows")
+    ratio = float(weight @ (reward - q_logged)) / float(weight.sum())
+    rows = ratio + q_target + weight * (reward - q_logged - ratio) / weight.mean()
+    return with_diagnostics(mean_of(rows, interval=interval, groups=groups), weight)
