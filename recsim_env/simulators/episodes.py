@@ -4,8 +4,8 @@
     row (E, H)     [[0, 1, -1], [2, -1, -1], [3, ...]]        -1 where an episode was over
 
 Only whole episodes can be averaged. The last episode of a user may lack its end, because the log ends
-there; leaving just those out would favour short episodes, which more often fit in. What is fair is to keep the
-first m episodes of every user, with m so small that all of them are whole: with T slates per user and a
+there; leaving just those out would favour short episodes, which more often fit in. What is fair is to keep
+the first m episodes of every user, with m so small that all of them are whole: with T slates per user and a
 horizon H, m = T // H is.
 
     episodes = to_episodes(read_log("random.parquet"))

@@ -1,18 +1,19 @@
-"""Fitted Q evaluation with linear functions of features: least squares, step by step backward or to a fixed point.
+"""Fitted Q evaluation with linear functions of features: least squares, backward or to a fixed point.
 
     Q_h(s,a) = phi(s,a)' theta_h,      phi_pi(s) = sum_a pi(a|s) phi(s,a)
-    finite horizon     theta_h = argmin sum_i ( r_i + gamma phi_pi(s'_i)' theta_{h+1} - phi_i' theta )^2,  theta_H = 0
-    without end        theta = M^-1 sum_i phi_i r_i,      M = sum_i phi_i (phi_i - gamma phi_pi(s'_i))'   (LSTD-Q)
-    value              v = u_0' theta_0,      u_0 = 1/E sum_e phi_pi(s_{e,0})
+    finite horizon    theta_h = argmin sum_i ( r_i + gamma phi_pi(s'_i)' theta_{h+1} - phi_i' theta )^2,
+                      theta_H = 0
+    without end       theta = M^-1 sum_i phi_i r_i,  M = sum_i phi_i (phi_i - gamma phi_pi(s'_i))'  (LSTD-Q)
+    value             v = u_0' theta_0,      u_0 = 1/E sum_e phi_pi(s_{e,0})
 
 A row i is one step of one episode. With one feature per state and action it is `fqe_tabular`. Where features
 are linearly dependent the solution of least norm is taken: any other gives the same value, or the value is
 refused because the log does not determine it.
 
-As there, the estimate is a mean over episodes of phi_pi(s_{e,0})' theta_0 plus E times the weighted residuals of
-its rows; the weights are u_h' A_h^-1 phi_i with A_h = sum_i phi_i phi_i' and u_{h+1} = gamma sum_i (u_h' A_h^-1
-phi_i) phi_pi(s'_i), or u_0' M^-1 phi_i, and may be negative. The standard error is that of this mean: it
-knows the noise of the log, and not that Q may not be linear in the features.
+As there, the estimate is a mean over episodes of phi_pi(s_{e,0})' theta_0 plus E times the weighted residuals
+of its rows; the weights are u_h' A_h^-1 phi_i with A_h = sum_i phi_i phi_i' and
+u_{h+1} = gamma sum_i (u_h' A_h^-1 phi_i) phi_pi(s'_i), or u_0' M^-1 phi_i, and may be negative. The standard
+error is that of this mean: it knows the noise of the log, and not that Q may not be linear in the features.
 
 Believe it: where Q is (nearly) linear in the features, at the states that the policy meets, and rows are many
 times the features. The fixed point need not be near the truth where the log's policy is far from the
@@ -67,9 +68,9 @@ def fqe_linear(
         discount: gamma, in [0, 1].
         present: (E, H) which steps took place, see `padded_episodes`; None = all.
         horizon: steps the policy is evaluated for; None = H; `math.inf` needs a discount below 1.
-        stationary: whether one law and one policy hold at all steps, and all rows are fitted together; if not,
-            step h is fitted on its rows, phi_pi may be of another policy at every step, and the horizon is H
-            at most.
+        stationary: whether one law and one policy hold at all steps, and all rows are fitted together; if
+            not, step h is fitted on its rows, phi_pi may be of another policy at every step, and the horizon
+            is H at most.
         interval: `Normal()` if None.
         groups: (E,) whose each episode is; None = all are independent.
 

@@ -4,13 +4,13 @@
     V_h(s) = sum_a pi_h(a|s) Q_h(s,a),               v = 1/E sum_e V_0(s_{e,0})                 (h = H-1 .. 0)
 
 A row is one step of one episode. It is a regression of targets on a table, so no propensity is needed, and
-the value is exact in the Markov decision process whose rewards and transitions are the frequencies of the log.
-Without end (`horizon = inf`, discount below 1) V is the fixed point, from one sparse linear system. The law of
-a step is the same at all steps (`stationary`, rows of all steps are fitted together), or of each step by
-itself (rows of step h alone); a state that contains the step does the latter as well.
+the value is exact in the Markov decision process whose rewards and transitions are the frequencies of the
+log. Without end (`horizon = inf`, discount below 1) V is the fixed point, from one sparse linear system. The
+law of a step is the same at all steps (`stationary`, rows of all steps are fitted together), or of each step
+by itself (rows of step h alone); a state that contains the step does the latter as well.
 
-With d_h(s,a) the chance of being in s and doing a after h steps of the policy in the empirical model, and n(s,a)
-the number of rows, the estimate is a mean over episodes of
+With d_h(s,a) the chance of being in s and doing a after h steps of the policy in the empirical model, and
+n(s,a) the number of rows, the estimate is a mean over episodes of
 
     psi_e = V_0(s_{e,0}) + E sum_h gamma^h sum_{i of e} d_h(s_i,a_i) / n(s_i,a_i) ( y_i - Q_h(s_i,a_i) ),
 
@@ -136,8 +136,8 @@ class _Rows:
             shown = self.pair_action[seen & (self.pair_state == s)]
             a = int(np.argmax(np.where(np.isin(np.arange(policy.shape[1]), shown), 0.0, policy[s])))
             raise InputError(
-                f"target gives action {a} the chance {policy[s, a]:.3g} in state {s}{when}, and the log never "
-                f"shows it there ({lacking.sum()} of {int((reached > 0).sum())} states that the policy meets "
+                f"target gives action {a} the chance {policy[s, a]:.3g} in state {s}{when}, and the log "
+                f"never shows it there ({lacking.sum()} of {int((reached > 0).sum())} states that the policy meets "
                 "lack an action): evaluate a policy that the log supports"
             )
         return np.asarray(reached[self.pair_state] * chance)
@@ -158,7 +158,7 @@ def _backward(
     used = [every if at is None else at[h] for h in range(horizon)]
     counts = [np.bincount(rows.pair[used[h]], minlength=P) for h in range(1 if at is None else horizon)]
     counts = counts * horizon if at is None else counts
-    reached = np.bincount(first, minlength=S) / len(first)  # (S,) d_h
+    reached: Floats = np.bincount(first, minlength=S) / len(first)  # (S,) d_h
     weight, size, seldom = [], math.inf, 0.0
     for h in range(horizon):  # forward: where the policy goes in the empirical model
         policy = target if target.ndim == 2 else target[h]
@@ -168,7 +168,7 @@ def _backward(
             size = min(size, occupied.sum() ** 2 / float((weight[h] * occupied).sum()))
             seldom = max(seldom, float(occupied[counts[h] < FEW_VISITS].sum() / occupied.sum()))
         after = rows.next_state[used[h]]
-        reached = np.bincount(after + 1, weight[h][rows.pair[used[h]]], S + 1)[1:]
+        reached = np.asarray(np.bincount(after + 1, weight[h][rows.pair[used[h]]], S + 1)[1:])
     value, correction = np.zeros(S + 1), np.zeros(len(rows.pair))  # value[-1]: of those who left
     for h in range(horizon - 1, -1, -1):  # backward: what it is worth
         policy, pair = target if target.ndim == 2 else target[h], rows.pair[used[h]]

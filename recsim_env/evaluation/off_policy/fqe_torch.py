@@ -4,9 +4,9 @@
     f_j = argmin_f sum_i ( r_i + gamma sum_m p_{i,m} f_{j-1}(phi'_{i,m}) - f(phi_i) )^2        (j = 1 .. J-1)
     v   = 1/E sum_e sum_m p_{e,m} f_{J-1}(phi_{e,m})
 
-phi_i are the features of the state and the action of row i; phi'_{i,m}, m = 1 .. M, those of the next state and M
-actions of the policy with probabilities p (all actions, or draws of it with 1/M each; 0 where the user left).
-Each fit goes on from the network of the one before, with Adam. J fits are a horizon of J steps, of one law at
+phi_i are the features of the state and the action of row i; phi'_{i,m}, m = 1 .. M, those of the next state
+and M actions of the policy with probabilities p (all actions, or draws of it with 1/M each; 0 where the user
+left). Each fit goes on from the network of the one before, with Adam. J fits are a horizon of J steps, of one law at
 all steps, or, with a discount below 1 and many fits, no end: what is left out is gamma^J of the value.
 
 Its standard error is that of refits: `refits` bootstrap samples of episodes, each fitted anew with other

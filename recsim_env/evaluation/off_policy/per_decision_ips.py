@@ -12,8 +12,8 @@ Believe it: for short horizons, or a policy close to the log's, and if the effec
 step is large. For long ones all weight ends on one episode, and the weighted form is that episode's reward.
 
 Source: Precup, Sutton, Singh, "Eligibility traces for off-policy policy evaluation", ICML 2000;
-the stepwise weighted form: Thomas, "Safe reinforcement learning", PhD thesis, UMass Amherst, 2015 (there called
-consistent weighted per-decision importance sampling, CWPDIS).
+the stepwise weighted form: Thomas, "Safe reinforcement learning", PhD thesis, UMass Amherst, 2015 (there
+called consistent weighted per-decision importance sampling, CWPDIS).
 """
 
 import numpy as np

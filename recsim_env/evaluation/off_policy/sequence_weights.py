@@ -34,7 +34,7 @@ def cumulative_weights(weight: Array, present: Bools) -> Floats:
     weight = check_numbers("weight", weight, present)
     refuse_cells("weight", weight < 0, weight, "weights are 0 or more")
     with np.errstate(over="ignore"):
-        rho = np.asarray(np.cumprod(np.where(present, weight, 1.0), axis=1))
+        rho: Floats = np.asarray(np.cumprod(np.where(present, weight, 1.0), axis=1))
     refuse_cells("product of weight", np.isinf(rho), rho, "too large for a number: clip the weights")
     return rho
 

@@ -1,6 +1,6 @@
 """Trajectory-wise importance sampling: the return of an episode, weighted by the whole of what was done.
 
-    plain       v = 1/E sum_e rho_e G_e,                    rho_e = prod_h w_{e,h},  G_e = sum_h gamma^h r_{e,h}
+    plain       v = 1/E sum_e rho_e G_e,              rho_e = prod_h w_{e,h},  G_e = sum_h gamma^h r_{e,h}
     weighted    v = sum_e rho_e G_e / sum_e rho_e
 
 The plain form is unbiased, and the worst in variance of all sequence estimators: even the first reward is
