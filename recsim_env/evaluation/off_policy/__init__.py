@@ -4,6 +4,9 @@ from recsim_env.evaluation.off_policy.clipped_ips import clipped_ips
 from recsim_env.evaluation.off_policy.cross_fitting import ModelValues, cross_fit, draw_folds, model_values
 from recsim_env.evaluation.off_policy.direct_method import direct_method
 from recsim_env.evaluation.off_policy.doubly_robust import doubly_robust
+from recsim_env.evaluation.off_policy.fqe_linear import fqe_linear
+from recsim_env.evaluation.off_policy.fqe_tabular import fqe_tabular
+from recsim_env.evaluation.off_policy.fqe_torch import fqe_torch
 from recsim_env.evaluation.off_policy.ips import ips
 from recsim_env.evaluation.off_policy.marginalised_ips import (
     estimate_embedding_table,
@@ -11,14 +14,23 @@ from recsim_env.evaluation.off_policy.marginalised_ips import (
     marginalised_ips,
 )
 from recsim_env.evaluation.off_policy.optimistic_shrinkage import doubly_robust_optimistic_shrinkage
+from recsim_env.evaluation.off_policy.per_decision_ips import per_decision_ips, weighted_per_decision_ips
 from recsim_env.evaluation.off_policy.policy_selection import PolicySelection, policy_selection
 from recsim_env.evaluation.off_policy.replay import replay
 from recsim_env.evaluation.off_policy.self_normalised_doubly_robust import self_normalised_doubly_robust
+from recsim_env.evaluation.off_policy.sequence_weights import (
+    StepDiagnostics,
+    cumulative_weights,
+    diagnose_steps,
+)
+from recsim_env.evaluation.off_policy.sequential_doubly_robust import sequential_doubly_robust
 from recsim_env.evaluation.off_policy.slope import candidate_cuts, slope
 from recsim_env.evaluation.off_policy.snips import snips
 from recsim_env.evaluation.off_policy.support import check_support
 from recsim_env.evaluation.off_policy.switch import switch
 from recsim_env.evaluation.off_policy.switch_doubly_robust import switch_doubly_robust
+from recsim_env.evaluation.off_policy.trajectory_ips import trajectory_ips, weighted_trajectory_ips
+from recsim_env.evaluation.off_policy.weighted_doubly_robust import weighted_doubly_robust
 from recsim_env.evaluation.off_policy.weights import (
     WeightDiagnostics,
     diagnose,
@@ -29,28 +41,40 @@ from recsim_env.evaluation.off_policy.weights import (
 __all__ = [
     "ModelValues",
     "PolicySelection",
+    "StepDiagnostics",
     "WeightDiagnostics",
     "candidate_cuts",
     "check_support",
     "clipped_ips",
     "cross_fit",
+    "cumulative_weights",
     "diagnose",
+    "diagnose_steps",
     "direct_method",
     "doubly_robust",
     "doubly_robust_optimistic_shrinkage",
     "draw_folds",
     "estimate_embedding_table",
+    "fqe_linear",
+    "fqe_tabular",
+    "fqe_torch",
     "importance_weights",
     "ips",
     "marginal_weights",
     "marginalised_ips",
     "model_values",
+    "per_decision_ips",
     "policy_selection",
     "replay",
     "self_normalised_doubly_robust",
+    "sequential_doubly_robust",
     "slope",
     "snips",
     "switch",
     "switch_doubly_robust",
+    "trajectory_ips",
+    "weighted_doubly_robust",
+    "weighted_per_decision_ips",
+    "weighted_trajectory_ips",
     "weights_from_probabilities",
 ]
