@@ -21,9 +21,15 @@ from recsim_env.experiments.settings import add_options, from_options, from_run
 
 def experiments() -> dict[str, ModuleType]:
     """The experiments by name; imported only when one is asked for, so that `--help` is quick."""
-    from recsim_env.experiments.suite import cascade_bandit, cascade_mdp, offline_ranking
+    from recsim_env.experiments.suite import (
+        cascade_bandit,
+        cascade_mdp,
+        off_policy_accuracy,
+        offline_ranking,
+    )
 
-    return {module.NAME: module for module in (cascade_mdp, cascade_bandit, offline_ranking)}
+    modules = (cascade_mdp, cascade_bandit, offline_ranking, off_policy_accuracy)
+    return {module.NAME: module for module in modules}
 
 
 class Parser(argparse.ArgumentParser):

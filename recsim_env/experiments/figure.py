@@ -33,14 +33,14 @@ SPARE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 STYLES = ("-", "--", ":", "-.")
 
 
-def new_figure(panels: int) -> tuple["Figure", list[Any]]:
-    """A figure of panels in a row, without pyplot, which would keep it alive and look for a screen."""
+def new_figure(panels: int, rows: int = 1) -> tuple["Figure", list[Any]]:
+    """A figure of rows of panels, without pyplot, which would keep it alive and look for a screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4 * panels, 4.4), layout="constrained")
+    figure = Figure(figsize=(6.4 * panels, 4.4 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, list(np.atleast_1d(figure.subplots(1, panels)))
+    return figure, list(np.ravel(figure.subplots(rows, panels)))
 
 
 def draw_curves(axes: Any, results: Results, metric: str, label: str = "", style: int = 0) -> None:
