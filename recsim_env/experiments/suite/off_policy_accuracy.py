@@ -4,8 +4,8 @@ One policy makes a log in a simulated world, another is evaluated from it, and i
 enumeration. Three kinds of logs: slates (clicks on lists, `SlateRec-v0`, for every click model and slate size
 asked for), single actions (the same world with slates of one item) and sequences (episodes of a small
 `CascadeRec-v0`). Of every estimator the bias, standard deviation and root mean squared error (RMSE) over
-independent logs are printed, with how often its 95 % interval holds the truth, and how often it warned that it
-should not be believed.
+independent logs are printed, with how often its 95 % interval holds the truth, and how often it warned that
+it should not be believed.
 """
 
 import sys
