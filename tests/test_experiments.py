@@ -197,7 +197,18 @@ def test_offline_ranking_on_the_shipped_log(tmp_path, capsys):
     assert list(results.curves) == ["popularity", "markov1", "markov2"]
     ndcg = {name: curves["ndcg@10"].values[0, 0] for name, curves in results.curves.items()}
     assert all(0.14 < value < 0.18 for value in ndcg.values())  # the figures of the README
+    difference = ndcg["markov1"] - ndcg["popularity"]
+    assert f"markov1     {difference:+.4f} [" in out
+    assert "popularity lists 0.8% of the catalogue" in out  # ten of 1,317
+    for curves in results.curves.values():
+        at_10 = {name: curves[f"{name}@10"].values[0, 0] for name in ("hit_rate", "precision", "map", "ndcg")}
+        assert 0 < at_10["map"] < at_10["ndcg"] < at_10["hit_rate"] < 10 * at_10["precision"]
     assert (tmp_path / "r" / "figure.png").exists()
+
+
+def test_offline_ranking_of_one_recommender_has_nothing_to_compare(tmp_path, capsys):
+    run("offline_ranking", "--recommenders", "popularity", "--out", tmp_path / "r")
+    assert "less that of" not in capsys.readouterr().out
 
 
 def test_compare(tmp_path):

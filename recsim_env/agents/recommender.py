@@ -11,7 +11,8 @@ import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
-from recsim_env.evaluation.ranking import BLOCK_CELLS, TargetRank, rank_of, top_k
+from recsim_env.evaluation.ranked_lists import BLOCK_CELLS
+from recsim_env.evaluation.ranking import TargetRank, rank_of, top_k
 from recsim_env.simulators.log import Log
 
 
@@ -43,11 +44,7 @@ def recommend(recommender: Recommender, history: Array, k: int, *, mask_history:
     Ties go to the lowest item id (see `top_k`). Users are scored in blocks, so memory is U k + a few MB.
     """
     history = np.asarray(history)
-    lists = [
-        top_k(recommender.scores(some), k, some if mask_history else None)
-        for some in _user_blocks(recommender, history)
-    ]
-    return np.concatenate(lists)
+    return top_k(_score_blocks(recommender, history), k, history if mask_history else None)
 
 
 def target_ranks(
@@ -64,24 +61,15 @@ def target_ranks(
     history, target = np.asarray(history), np.asarray(target)
     if target.shape != history.shape[:1]:
         raise InputError(f"target must have shape {history.shape[:1]}, got {target.shape}")
-    ranks, done = [], 0
-    for some in _user_blocks(recommender, history):
-        theirs = target[done : done + len(some)]
-        ranks.append(rank_of(recommender.scores(some), theirs, some if mask_history else None))
-        done += len(some)
-    return TargetRank(
-        np.concatenate([rank.better for rank in ranks]),
-        np.concatenate([rank.tied for rank in ranks]),
-        np.concatenate([rank.candidate for rank in ranks]),
-    )
+    return rank_of(_score_blocks(recommender, history), target, history if mask_history else None)
 
 
-def _user_blocks(recommender: Recommender, history: Array) -> Iterator[Array]:
-    """The history in blocks of users whose scores take about BLOCK_CELLS cells; at least one block."""
+def _score_blocks(recommender: Recommender, history: Array) -> Iterator[Floats]:
+    """Scores of blocks of users that take about BLOCK_CELLS cells; at least one block."""
     history = check_history(recommender, history)  # of all users, so that an error names the right row
     step = max(1, BLOCK_CELLS // recommender.num_items_)
     for start in range(0, max(1, len(history)), step):
-        yield history[start : start + step]
+        yield recommender.scores(history[start : start + step])
 
 
 def clicked_items(log: Log, num_items: int | None) -> tuple[Ints, Ints, int]:

@@ -1,27 +1,32 @@
-"""How good rankings are: lists of items (`ndcg`, `hit_rate`, `mrr`, `recall`) and one target among all items.
+"""How good rankings are: lists of items, and where relevant items stand among the scores of all items.
 
-Two ways through this file, both ranking the full catalogue (there are no sampled candidates here):
+Three ways through this file, all ranking the full catalogue (there are no sampled candidates here):
 
-- several relevant items per user: `top_k(scores, k)` gives the list, `ndcg(ranked, relevant, k)` rates it;
+- several relevant items per user: `top_k(scores, k)` gives the list; `ndcg`, `hit_rate`, `mrr`, `recall`,
+  `precision` and `average_precision` rate it;
+- the same with ties: `ndcg_of_scores(scores, relevant, k)` is the expectation over ties broken at random;
 - one held-out item per user: `rank_of(scores, target)` gives a `TargetRank`, whose `ndcg(k)`,
-  `hit_rate(k)` and `mrr(k)` are expectations over ties broken at random.
+  `hit_rate(k)` and `mrr(k)` are such expectations too.
+
+Scores and ids may be NumPy arrays or torch tensors; results are NumPy arrays. Scores that do not fit in
+memory come as a generator of blocks of users, and memory stays flat:
+
+    top_k((model(users[i : i + 1000]) for i in range(0, len(users), 1000)), 10)
 
 Variant of every figure: relevance is 0 or 1; seen items are ranked unless they are passed as `exclude`;
 the split is the caller's. A user without relevant items has no value: the result is nan there, so that
-the average has to say what it does with them (`numpy.nanmean` leaves them out; scikit-learn and
+the average has to say what it does with them (`numpy.nanmean` leaves them out; scikit-learn, trec_eval and
 TorchMetrics count them as 0 by default).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
-
-BLOCK_CELLS = 2**20
-"""Rows are worked on in blocks of about this many cells: 8 MB, which stays near the processor."""
+from recsim_env.evaluation.ranked_lists import as_array, check_distinct, hits, item_ids, list_length, share
+from recsim_env.evaluation.score_blocks import Scores, candidate_blocks, highest
 
 
 def ndcg(ranked: Array, relevant: Array, k: int) -> Floats:
@@ -42,10 +47,10 @@ def ndcg(ranked: Array, relevant: Array, k: int) -> Floats:
 
     Source: Järvelin and Kekäläinen 2002, binary gains; equals scikit-learn's `ndcg_score` without ties.
     """
-    hit, count = _hits(ranked, relevant, k)
+    hit, count = hits(ranked, relevant, k)
     discount = 1 / np.log2(np.arange(2, 2 + min(k, max(hit.shape[1], int(count.max(initial=0))))))
     ideal = np.append(0, np.cumsum(discount))[np.minimum(count, k)]
-    return _over(np.where(hit, discount[: hit.shape[1]], 0).sum(axis=1), ideal)
+    return share(np.where(hit, discount[: hit.shape[1]], 0).sum(axis=1), ideal)
 
 
 def hit_rate(ranked: Array, relevant: Array, k: int) -> Floats:
@@ -53,8 +58,8 @@ def hit_rate(ranked: Array, relevant: Array, k: int) -> Floats:
 
     Arguments and errors as in `ndcg`.
     """
-    hit, count = _hits(ranked, relevant, k)
-    return _over(np.asarray(hit.any(axis=1)), np.minimum(count, 1))
+    hit, count = hits(ranked, relevant, k)
+    return share(np.asarray(hit.any(axis=1)), np.minimum(count, 1))
 
 
 def mrr(ranked: Array, relevant: Array, k: int) -> Floats:
@@ -62,9 +67,9 @@ def mrr(ranked: Array, relevant: Array, k: int) -> Floats:
 
     (B,), nan without relevant items; the mean over users is the MRR@k. Arguments and errors as in `ndcg`.
     """
-    hit, count = _hits(ranked, relevant, k)
+    hit, count = hits(ranked, relevant, k)
     reciprocal = np.where(hit, 1 / np.arange(1, 1 + hit.shape[1]), 0).max(axis=1, initial=0)
-    return _over(reciprocal, np.minimum(count, 1))
+    return share(reciprocal, np.minimum(count, 1))
 
 
 def recall(ranked: Array, relevant: Array, k: int) -> Floats:
@@ -73,8 +78,30 @@ def recall(ranked: Array, relevant: Array, k: int) -> Floats:
     The divisor is the number of relevant items, not `min(k, number)`: with more than k of them even the
     best list stays below 1. Arguments and errors as in `ndcg`.
     """
-    hit, count = _hits(ranked, relevant, k)
-    return _over(hit.sum(axis=1), count)
+    hit, count = hits(ranked, relevant, k)
+    return share(hit.sum(axis=1), count)
+
+
+def precision(ranked: Array, relevant: Array, k: int) -> Floats:
+    """Share of the k places that hold a relevant item, (B,), nan without relevant items.
+
+    The divisor is k for everyone: empty places are misses, and a user with fewer than k relevant items
+    cannot reach 1. Arguments and errors as in `ndcg`.
+    """
+    hit, count = hits(ranked, relevant, k)
+    return share(hit.sum(axis=1) * (count > 0), np.where(count > 0, k, 0))
+
+
+def average_precision(ranked: Array, relevant: Array, k: int) -> Floats:
+    """Average precision at k, (B,), nan without relevant items; its mean over users is MAP@k.
+
+    `AP@k = sum_{j<=k} 1[ranked_j relevant] P@j / min(k, number of relevant items)`, so that the best list
+    has 1. trec_eval's `map_cut` (`AP@k` of ir-measures) divides by the number of relevant items instead: to
+    have that, multiply by `min(k, number) / number`. Arguments and errors as in `ndcg`.
+    """
+    hit, count = hits(ranked, relevant, k)
+    precision_at = np.cumsum(hit, axis=1) / np.arange(1, 1 + hit.shape[1])
+    return share((precision_at * hit).sum(axis=1), np.minimum(count, k))
 
 
 @dataclass(frozen=True)
@@ -92,15 +119,15 @@ class TargetRank:
 
     def hit_rate(self, k: int) -> Floats:
         """P(rank <= k), (B,); with one target per user also the recall at k."""
-        return self._expected(np.ones(_length(k)))
+        return self._expected(np.ones(list_length(k)))
 
     def ndcg(self, k: int) -> Floats:
         """E[1[rank <= k] / log2(rank + 1)], (B,); the ideal is 1."""
-        return self._expected(1 / np.log2(np.arange(2, 2 + _length(k))))
+        return self._expected(1 / np.log2(np.arange(2, 2 + list_length(k))))
 
     def mrr(self, k: int) -> Floats:
         """E[1[rank <= k] / rank], (B,)."""
-        return self._expected(1 / np.arange(1, 1 + _length(k)))
+        return self._expected(1 / np.arange(1, 1 + list_length(k)))
 
     def _expected(self, gain: Floats) -> Floats:
         """The mean of gain[rank - 1] over the possible ranks, 0 beyond its end."""
@@ -112,11 +139,11 @@ class TargetRank:
         return np.where(self.candidate, mean, 0)
 
 
-def rank_of(scores: Array, target: Array, exclude: Array | None = None) -> TargetRank:
+def rank_of(scores: Scores, target: Array, exclude: Array | None = None) -> TargetRank:
     """The rank of each user's target among all N items, with its ties.
 
     Args:
-        scores: (B, N) finite, higher is better.
+        scores: (B, N) finite, higher is better: an array, a tensor, or an iterator of blocks of rows.
         target: (B,) item ids, 0 to N - 1.
         exclude: (B, E) item ids that are no candidates, -1 = empty cell, repetitions allowed: pass the
             history to mask seen items, leave it out for logs where people come back to an item. A
@@ -126,144 +153,88 @@ def rank_of(scores: Array, target: Array, exclude: Array | None = None) -> Targe
         InputError: wrong shapes, ids outside the catalogue, a score that is nan or infinite (comparisons
             with nan are all false, so a nan target would come out on top).
     """
-    scores, exclude = _check_scores(scores, exclude)
-    target = np.asarray(target)
-    if target.shape != scores.shape[:1] or not np.issubdtype(target.dtype, np.integer):
-        wanted = f"integers of shape {scores.shape[:1]}"
-        raise InputError(f"target must hold {wanted}, got {target.dtype} of shape {target.shape}")
-    _check_range("target", target, 0, scores.shape[1])
+    target = as_array(target)
+    if target.ndim != 1 or not np.issubdtype(target.dtype, np.integer):
+        raise InputError(
+            f"target must hold integers of shape (B,), got {target.dtype} of shape {target.shape}"
+        )
+    masked = None if exclude is None else item_ids("exclude", exclude)
     better, tied = np.zeros(len(target), np.int64), np.zeros(len(target), np.int64)
-    for rows, block in _candidate_blocks(scores, exclude):
-        of_target = scores[rows][np.arange(len(block)), target[rows]].astype(np.float64)[:, None]
+    candidate = np.zeros(len(target), np.bool_)
+    for rows, block in candidate_blocks(scores, masked, target=target):
+        of_target = block[np.arange(len(block)), target[rows]][:, None]
+        candidate[rows] = of_target[:, 0] > -np.inf
         better[rows] = np.count_nonzero(block > of_target, axis=1)
         tied[rows] = np.count_nonzero(block == of_target, axis=1)
-    candidate = ~(exclude == target[:, None]).any(axis=1)
     return TargetRank(better, tied - candidate, candidate)
 
 
-def top_k(scores: Array, k: int, exclude: Array | None = None) -> Ints:
+def top_k(scores: Scores, k: int, exclude: Array | None = None) -> Ints:
     """The k items with the highest scores, best first, (B, k), -1 where fewer than k candidates are left.
 
     Ties go to the lowest item id, so the list is always the same. Where ids carry information (items
-    numbered by popularity), a score with many ties profits from it: rate such scores with `rank_of`.
+    numbered by popularity), a score with many ties profits from it: rate such scores with `rank_of` or
+    `ndcg_of_scores`.
 
     Args:
-        scores: (B, N) finite, higher is better.
+        scores: as in `rank_of`.
         k: 1 or more.
         exclude: as in `rank_of`.
 
     Raises:
         InputError: as `rank_of`, and k below 1.
     """
-    scores, exclude = _check_scores(scores, exclude)
-    ranked = np.full((len(scores), _length(k)), -1, np.int64)
-    num_items = scores.shape[1]
-    width = min(k, num_items)
-    if width == 0:
-        return ranked
-    for rows, block in _candidate_blocks(scores, exclude):
-        worst = np.partition(block, num_items - width, axis=1)[:, num_items - width, None]  # (b, 1)
-        chosen = block >= worst  # more than `width` of them where the last places are tied
-        for row in np.flatnonzero(np.count_nonzero(chosen, axis=1) > width):
-            level = np.flatnonzero(block[row] == worst[row])
-            places = width - np.count_nonzero(block[row] > worst[row])
-            chosen[row, level[places:]] = False
-        items = np.nonzero(chosen)[1].reshape(-1, width)  # ascending ids, so the stable sort keeps ties so
-        value = np.take_along_axis(block, items, axis=1)
-        order = np.argsort(-value, axis=1, kind="stable")
-        items = np.where(np.isinf(value), -1, items)
-        ranked[rows, :width] = np.take_along_axis(items, order, axis=1)
-    return ranked
+    k, lists = list_length(k), [np.empty((0, k), np.int64)]
+    for _, block in candidate_blocks(scores, None if exclude is None else item_ids("exclude", exclude)):
+        ranked = np.full((len(block), k), -1, np.int64)
+        width = min(k, block.shape[1])
+        if width > 0:
+            items, value = highest(block, width)
+            ranked[:, :width] = np.where(value == -np.inf, -1, items)
+        lists.append(ranked)
+    return np.concatenate(lists)
 
 
-def _hits(ranked: Array, relevant: Array, k: int) -> tuple[Bools, Ints]:
-    """Which of the first k places hold a relevant item, (B, min(k, R)), and how many there are, (B,)."""
-    ranked, relevant = _ids("ranked", ranked)[:, : _length(k)], _ids("relevant", relevant)
-    if len(ranked) != len(relevant):
-        raise InputError(f"relevant must have one row per row of ranked, {len(ranked)}, got {len(relevant)}")
-    hit = np.zeros(ranked.shape, np.bool_)
-    # Row and item make one key, so that one search in a sorted vector serves a whole block of rows. An
-    # empty cell becomes the key just below its row, which no item has.
-    span = int(max(ranked.max(initial=0), relevant.max(initial=0))) + 2
-    step = max(1, BLOCK_CELLS // max(1, ranked.shape[1] + relevant.shape[1]))
-    if span > 2**62 // step:
-        raise InputError(f"item ids must be below {2**62 // step}, got {span - 2}: number the items from 0")
-    for start in range(0, len(ranked), step):
-        rows = slice(start, start + step)
-        _sorted_rows("ranked", ranked[rows], start)
-        known = _sorted_rows("relevant", relevant[rows], start)
-        first = span * np.arange(len(known))[:, None]
-        keys, wanted = (known + first).ravel(), ranked[rows] + first
-        if keys.size:
-            place = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
-            hit[rows] = (keys[place] == wanted) & (ranked[rows] >= 0)
-    return hit, np.count_nonzero(relevant >= 0, axis=1)
+def ndcg_of_scores(scores: Scores, relevant: Array, k: int, exclude: Array | None = None) -> Floats:
+    """Expected NDCG@k over ties broken at random, (B,) in [0, 1], nan for users without relevant items.
 
+    An expectation is a sum over the relevant items, whoever else is relevant: one with `better` items above
+    it and `t` on its level (itself counted) stands on every rank better + 1 ... better + t with probability
+    1/t, and is worth the mean of `1[rank <= k] / log2(rank + 1)` over those. Without ties this is
+    `ndcg(top_k(scores, k), relevant, k)`; with them, scikit-learn's `ndcg_score` (McSherry and Najork 2008).
 
-def _sorted_rows(name: str, ids: Ints, start: int) -> Ints:
-    ordered = np.sort(ids, axis=1)
-    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
-    if twice.any():
-        row, column = np.argwhere(twice)[0]
-        raise InputError(
-            f"{name}[{start + row}] holds item {ordered[row, column]} twice: name each item once"
-        )
-    return ordered
+    Args:
+        scores: as in `rank_of`.
+        relevant: (B, M) item ids in any order, -1 = empty cell.
+        k: 1 or more.
+        exclude: as in `rank_of`; a relevant item among them is a miss.
 
-
-def _over(part: Array, whole: Array) -> Floats:
-    """Part / whole, nan where the whole is 0."""
-    share = np.full(len(part), np.nan)
-    np.divide(part, whole, out=share, where=whole > 0)
-    return share
-
-
-def _length(k: int) -> int:
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise InputError(f"k must be an integer of 1 or more, got {k!r}")
-    return int(k)
-
-
-def _ids(name: str, ids: Array) -> Ints:
-    ids = np.asarray(ids)
-    if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
-        raise InputError(
-            f"{name} must hold integers of shape (B, items), got {ids.dtype} of shape {ids.shape}"
-        )
-    _check_range(name, ids, -1, None)
-    return ids.astype(np.int64, copy=False)
-
-
-def _check_range(name: str, ids: Array, low: int, num_items: int | None) -> None:
-    bad = ids < low if num_items is None else (ids < low) | (ids >= num_items)
-    if bad.any():
-        at = ", ".join(str(i) for i in np.argwhere(bad)[0])
-        known = f"ids start at {low}" if num_items is None else f"the catalogue has {num_items} items"
-        raise InputError(f"{name}[{at}] = {ids[bad][0]} is not an item: {known}")
-
-
-def _check_scores(scores: Array, exclude: Array | None) -> tuple[Array, Ints]:
-    scores = np.asarray(scores)
-    if scores.ndim != 2:
-        raise InputError(f"scores must have shape (B, N), got {scores.shape}")
-    if exclude is None:
-        return scores, np.empty((len(scores), 0), np.int64)
-    exclude = _ids("exclude", exclude)
-    if len(exclude) != len(scores):
-        raise InputError(f"exclude must have one row per row of scores, {len(scores)}, got {len(exclude)}")
-    _check_range("exclude", exclude, -1, scores.shape[1])
-    return scores, exclude
-
-
-def _candidate_blocks(scores: Array, exclude: Ints) -> Iterator[tuple[slice, Floats]]:
-    """Blocks of rows of a copy of the scores in which excluded items have -inf, which no candidate has."""
-    step = max(1, BLOCK_CELLS // max(1, scores.shape[1]))
-    for start in range(0, len(scores), step):
-        rows = slice(start, start + step)
-        block = scores[rows].astype(np.float64)
-        if not np.isfinite(block).all():
-            row, item = np.argwhere(~np.isfinite(block))[0]
-            raise InputError(f"scores[{start + row}, {item}] must be finite, got {block[row, item]}")
-        row, column = np.nonzero(exclude[rows] >= 0)
-        block[row, exclude[rows][row, column]] = -np.inf
-        yield rows, block
+    Raises:
+        InputError: as `rank_of`, an item twice in one user's relevant items, k below 1.
+    """
+    k, relevant = list_length(k), item_ids("relevant", relevant)
+    check_distinct("relevant", relevant)
+    count = np.count_nonzero(relevant >= 0, axis=1)
+    best = max(1, int(count.max(initial=0)))
+    gained = np.zeros(len(relevant))
+    masked = None if exclude is None else item_ids("exclude", exclude)
+    for rows, block in candidate_blocks(scores, masked, relevant=relevant):
+        width = min(k, block.shape[1])
+        if width == 0:
+            continue
+        gain = np.append(0, np.cumsum(1 / np.log2(np.arange(2, 2 + width))))
+        level = highest(block, width)[1]  # (b, width)
+        own = np.take_along_axis(block, np.maximum(relevant[rows], 0), axis=1)  # (b, M)
+        own = np.where(relevant[rows] >= 0, own, -np.inf)
+        better, tied = np.zeros(own.shape, np.int64), np.zeros(own.shape, np.int64)
+        for j in range(width):  # place by place, so that memory is b M
+            better += level[:, j, None] > own
+            tied += level[:, j, None] == own
+        # the last level may go on below place k
+        lowest = np.count_nonzero(block == level[:, -1:], axis=1)[:, None]
+        tied = np.maximum(np.where(own == level[:, -1:], lowest, tied), 1)
+        end = np.minimum(better + tied, width)
+        expected = (gain[end] - gain[np.minimum(better, width)]) / tied
+        gained[rows] = np.where(own > -np.inf, expected, 0).sum(axis=1)
+    ideal = np.append(0, np.cumsum(1 / np.log2(np.arange(2, 2 + min(k, best)))))[np.minimum(count, k)]
+    return share(gained, ideal)

@@ -8,6 +8,10 @@ masks nothing; another log holds out the last item and masks the history.
 
 The order of events with equal times says nothing, and files tend to sort it by item: ties are shuffled
 by `seed`, and their share is reported.
+
+Beside the metrics stand what the lists are like (the share of the catalogue that is recommended to anyone,
+and the mean number of training events of what is, the ARP), and, user by user, the NDCG of every recommender
+less that of the first one named, with a bootstrap interval and Holm's correction of the p-values.
 """
 
 import sys
@@ -24,8 +28,10 @@ from recsim_env.agents.recommender import Recommender, recommend
 from recsim_env.agents.sequential.markov import MarkovRecommender
 from recsim_env.arrays import Floats
 from recsim_env.errors import InputError, unknown_name
+from recsim_env.evaluation.beyond_accuracy import average_recommendation_popularity, catalogue_coverage
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
-from recsim_env.evaluation.ranking import hit_rate, mrr, ndcg, recall
+from recsim_env.evaluation.paired import against_baseline
+from recsim_env.evaluation.ranking import average_precision, hit_rate, mrr, ndcg, precision, recall
 from recsim_env.experiments import figure
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
@@ -39,7 +45,14 @@ NAME = "offline_ranking"
 REPEATS = (
     0.01  # share of rows that repeat a (user, item) pair, above which a log is one of repeat consumption
 )
-METRICS = {"ndcg": ndcg, "hit_rate": hit_rate, "recall": recall, "mrr": mrr}
+METRICS = {
+    "ndcg": ndcg,
+    "hit_rate": hit_rate,
+    "recall": recall,
+    "precision": precision,
+    "mrr": mrr,
+    "map": average_precision,
+}
 RECOMMENDERS: dict[str, Callable[[int], Recommender]] = {
     "popularity": lambda num_items: PopularityRecommender(num_items=num_items),
     "markov1": lambda num_items: MarkovRecommender(order=1, num_items=num_items),
@@ -52,7 +65,10 @@ class Settings:
     """Options of the command line."""
 
     data: str = option("complete-journey", "the shipped log, or a directory with an interactions.parquet")
-    recommenders: str = option("popularity,markov1,markov2", f"of {', '.join(RECOMMENDERS)}")
+    recommenders: str = option(
+        "popularity,markov1,markov2",
+        f"of {', '.join(RECOMMENDERS)}; the first is the baseline of the differences",
+    )
     k: int = option(10, "length of the list that is scored")
     hold_out: str = option("auto", "last_item, last_basket, or auto: by whether users repeat themselves")
     mask_history: str = option("auto", "yes, no, or auto: whether items had before are left out of the list")
@@ -88,17 +104,23 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         f"({held_out.tied_share:.0%} tied in time with the one before), full ranking, "
         f"history {'masked' if mask else 'not masked'}\n"
     )
-    results = Results()
+    results, ndcg_of_users = Results(), {}
+    popularity = np.bincount(held_out.train.slate[:, 0], minlength=data.num_items)
     for name in tqdm(names, unit="recommender"):
         recommender = RECOMMENDERS[name](data.num_items).fit(held_out.train)
         ranked = recommend(recommender, held_out.history, settings.k, mask_history=mask)
-        results.curves[name] = scores(ranked, held_out.relevant, settings.k)
+        results.curves[name] = {
+            **scores(ranked, held_out.relevant, settings.k),
+            **likeness(ranked, popularity, settings.k),
+        }
+        ndcg_of_users[name] = ndcg(ranked, held_out.relevant, settings.k)
         write_events(directory.path / "tensorboard", name, results.curves[name])
     results.write(directory.results)
     picture, (axes,) = figure.new_figure(1)
     draw(axes, results, settings)
     figure.save(picture, directory.path / "figure.png")
     print_table(results, settings.k)
+    print_differences(ndcg_of_users, settings.k, settings.seed)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
     return results
 
@@ -114,10 +136,26 @@ def scores(ranked: Any, relevant: Any, k: int) -> dict[str, Curve]:
     curves: dict[str, Curve] = {}
     for name, metric in METRICS.items():
         per_user: Floats = metric(ranked, relevant, k)
-        estimate = mean_estimate(per_user[~np.isnan(per_user)])
-        for suffix, value in (("", estimate.value), ("_std_error", estimate.std_error)):
-            curves[f"{name}@{k}{suffix}"] = Curve(np.array([k]), np.array([[float(value)]]))
+        curves.update(_with_error(f"{name}@{k}", per_user, k))
     return curves
+
+
+def likeness(ranked: Any, popularity: Any, k: int) -> dict[str, Curve]:
+    """What the lists are like, whether or not they hit: coverage of the catalogue, popularity of items."""
+    covered = catalogue_coverage(ranked, len(popularity), k)
+    return {
+        f"coverage@{k}": Curve(np.array([k]), np.array([[covered]])),
+        **_with_error(f"arp@{k}", average_recommendation_popularity(ranked, popularity, k), k),
+    }
+
+
+def _with_error(name: str, per_user: Floats, k: int) -> dict[str, Curve]:
+    """Mean and standard error over the users that have a value."""
+    estimate = mean_estimate(per_user[~np.isnan(per_user)])
+    return {
+        f"{name}{suffix}": Curve(np.array([k]), np.array([[float(value)]]))
+        for suffix, value in (("", estimate.value), ("_std_error", estimate.std_error))
+    }
 
 
 def print_table(results: Results, k: int) -> None:
@@ -132,6 +170,28 @@ def print_table(results: Results, k: int) -> None:
             cells.append(f"{value:.4f} +- {Estimate(value, error).std_error:.4f}")
         sys.stdout.write(f"{recommender:{width}}" + "".join(f"{cell:>20}" for cell in cells) + "\n")
     sys.stdout.write("a perfect ranking scores 1; mean +- standard error over users\n")
+    for recommender, curves in results.curves.items():
+        coverage, popularity = (float(curves[f"{name}@{k}"].values[0, 0]) for name in ("coverage", "arp"))
+        sys.stdout.write(
+            f"{recommender:{width}} lists {coverage:.1%} of the catalogue; an item on its lists has "
+            f"{popularity:,.0f} training events on average\n"
+        )
+
+
+def print_differences(ndcg_of_users: dict[str, Floats], k: int, seed: int) -> None:
+    """Every recommender less the first one, on the same users."""
+    baseline, width = next(iter(ndcg_of_users)), max(map(len, ndcg_of_users))
+    if len(ndcg_of_users) == 1:
+        return
+    found = against_baseline(ndcg_of_users, baseline, seed=seed)
+    sys.stdout.write(f"\nndcg@{k} less that of {baseline}, user by user: mean, 95 % interval (bootstrap)\n")
+    for name, one in found.comparisons.items():
+        low, high = one.interval
+        sys.stdout.write(
+            f"{name:{width}}  {one.difference:+.4f} [{low:+.4f}, {high:+.4f}]  "
+            f"p = {found.holm_sign_flip[name]:.2g} (sign flips), {found.holm_t_test[name]:.2g} (t-test), "
+            "Holm's correction\n"
+        )
 
 
 def title(settings: Settings) -> str:
@@ -140,6 +200,7 @@ def title(settings: Settings) -> str:
 
 
 def draw(axes: Any, results: Results, settings: Settings, label: str = "", style: int = 0) -> None:
-    """Bars of every metric."""
-    figure.draw_bars(axes, results, [f"{name}@{settings.k}" for name in METRICS])
+    """Bars of every metric that all have; runs of earlier versions have fewer."""
+    names = [f"{name}@{settings.k}" for name in METRICS]
+    figure.draw_bars(axes, results, [n for n in names if all(n in c for c in results.curves.values())])
     axes.set(title=title(settings), ylabel="mean over users, 95 % interval")
