@@ -106,14 +106,16 @@ def _read(name: str, log_path: Path, items_path: Path, user: str, item: str, pre
 
 
 def read_titles(path: Path, item: str, item_ids: Ints) -> tuple[str, ...] | None:
-    """(N,) the titles of some items, `item 17` for one without, or None if there is no such file.
+    """(N,) the titles of some items, `item 17` for one without, or None if there is no such file or column.
 
     Raises:
         InputError: the file is not Parquet, lacks a column, or holds an id that is not a whole number.
     """
     if not path.is_file():
         return None
-    columns = read_parquet_columns(path, [item, "title"])
+    columns = read_parquet_columns(path, [item], ["title"])
+    if "title" not in columns:
+        return None
     ids = integers(columns[item], path, item).tolist()
     title_of = {
         i: title for i, title in zip(ids, columns["title"].to_pylist(), strict=True) if title is not None
