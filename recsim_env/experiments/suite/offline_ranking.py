@@ -15,7 +15,6 @@ less that of the first one named, with a bootstrap interval and Holm's correctio
 """
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from recsim_env.agents.baselines.popularity_recommender import PopularityRecommender
-from recsim_env.agents.recommender import Recommender, recommend
-from recsim_env.agents.sequential.markov import MarkovRecommender
+from recsim_env.agents.recommender import recommend
 from recsim_env.arrays import Floats
-from recsim_env.errors import InputError, unknown_name
+from recsim_env.errors import InputError
 from recsim_env.evaluation.beyond_accuracy import average_recommendation_popularity, catalogue_coverage
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.evaluation.paired import against_baseline
 from recsim_env.evaluation.ranking import average_precision, hit_rate, mrr, ndcg, precision, recall
 from recsim_env.experiments import figure
+from recsim_env.experiments.recommenders import RECOMMENDERS, recommender_names
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
@@ -53,11 +51,6 @@ METRICS = {
     "mrr": mrr,
     "map": average_precision,
 }
-RECOMMENDERS: dict[str, Callable[[int], Recommender]] = {
-    "popularity": lambda num_items: PopularityRecommender(num_items=num_items),
-    "markov1": lambda num_items: MarkovRecommender(order=1, num_items=num_items),
-    "markov2": lambda num_items: MarkovRecommender(order=2, num_items=num_items),
-}
 
 
 @dataclass(frozen=True)
@@ -77,12 +70,7 @@ class Settings:
 
 def run(settings: Settings, out: Path, resume: bool) -> Results:
     """Run the experiment in the directory `out`; it is short, and a run that was killed begins anew."""
-    names = [name.strip() for name in settings.recommenders.split(",") if name.strip()]
-    for name in names:
-        if name not in RECOMMENDERS:
-            raise unknown_name("recommender", name, RECOMMENDERS)
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"recommenders must name each once, got {settings.recommenders!r}")
+    names = recommender_names(settings.recommenders)
     positive(k=settings.k)
     for name, value, choices in (
         ("hold_out", settings.hold_out, ("auto", "last_item", "last_basket")),

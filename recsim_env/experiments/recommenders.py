@@ -1,0 +1,38 @@
+"""Recommenders by name, for experiments on logs; each is made for a catalogue of N items."""
+
+from collections.abc import Callable
+
+from recsim_env.agents.baselines.item_knn import ItemKNNRecommender
+from recsim_env.agents.baselines.own_history import OwnHistoryRecommender
+from recsim_env.agents.baselines.popularity_recommender import PopularityRecommender
+from recsim_env.agents.recommender import Recommender
+from recsim_env.agents.sequential.markov import MarkovRecommender
+from recsim_env.agents.sequential.transition_graph import TGH_1, TGH_2, TransitionGraphRecommender
+from recsim_env.errors import InputError, unknown_name
+
+RECOMMENDERS: dict[str, Callable[[int], Recommender]] = {
+    "popularity": lambda num_items: PopularityRecommender(num_items=num_items),
+    "p_top": lambda num_items: OwnHistoryRecommender(decay=0.0, num_items=num_items),
+    "base_level": lambda num_items: OwnHistoryRecommender(decay=0.5, num_items=num_items),
+    "latest": lambda num_items: OwnHistoryRecommender(decay=9.0, num_items=num_items),
+    "markov1": lambda num_items: MarkovRecommender(order=1, num_items=num_items),
+    "markov2": lambda num_items: MarkovRecommender(order=2, num_items=num_items),
+    "item_knn": lambda num_items: ItemKNNRecommender(num_items=num_items),
+    "tgh1": lambda num_items: TransitionGraphRecommender(budgets=TGH_1, num_items=num_items),
+    "tgh2": lambda num_items: TransitionGraphRecommender(budgets=TGH_2, num_items=num_items),
+}
+
+
+def recommender_names(text: str) -> list[str]:
+    """`popularity,markov1` -> the names.
+
+    Raises:
+        InputError: an unknown name, a name twice, or none.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in RECOMMENDERS:
+            raise unknown_name("recommender", name, RECOMMENDERS)
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"recommenders must name each once, got {text!r}")
+    return names
