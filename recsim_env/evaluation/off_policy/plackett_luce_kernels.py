@@ -78,7 +78,7 @@ def fill_marginals(weight: Floats, choose: Ints, out: Floats) -> None:
 
 @njit(cache=True)
 def fill_pairs(weight: Floats, choose: Ints, out: Floats) -> None:
-    """Write P(a at j, c at k) to out (B, K, N, K, N), zeros before: one item pinned at a time, all below read."""
+    """Write P(a at j, c at k) to out (B, K, N, K, N), zeros before: pin one item, read all below."""
     B, K, N = out.shape[:3]
     pinned, flow = np.full(K, -1), np.empty((K, N))
     now, after = np.empty(choose[N].max()), np.empty(choose[N].max())
@@ -98,7 +98,7 @@ def fill_pairs(weight: Floats, choose: Ints, out: Floats) -> None:
 
 @njit(cache=True)
 def fill_joint(weight: Floats, slate: Ints, relevant: Bools, choose: Ints, out: Floats) -> None:
-    """Write P(the slate's items at all relevant slots) to out (R, K); weight and relevant have R rows or one."""
+    """Write P(the slate's items at all relevant slots) to out (R, K); weight, relevant: R rows or one."""
     R, K = slate.shape
     N = weight.shape[1]
     pinned, flow = np.empty(K, np.int64), np.empty((K, N))

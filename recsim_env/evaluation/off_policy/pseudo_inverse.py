@@ -12,14 +12,13 @@ cascade, or where two similar items are worth less than the sum of both. Its var
 with the number of slates. Weights may be negative and have mean 1. Where the rewards of slots are seen,
 `iips` assumes the same and uses more.
 
-With pi_0 uniform over ordered lists of distinct items (`uniform_pseudo_inverse_weights`), Q_a = sum_k
-q_{k,a},
+With pi_0 uniform over lists of distinct items (`uniform_pseudo_inverse_weights`) and Q_a = sum_k q_{k,a},
 
     w = 1 + (N - 1) (d - t) + N (N - 1) / (N - K) t,      d = sum_k q_{k,A_k} - K / N,
                                                           t = (sum_{a in A} Q_a - K^2 / N) / K,
 
-the last term absent if K = N (then t = 0): G has the eigenvalues K / N (what is constant), (N - K) / (N (N -
-1)) (items, alike at all slots), 1 / (N - 1) (the rest) and 0.
+the last term absent if K = N (then t = 0): G has the eigenvalues K / N (what is constant),
+(N - K) / (N (N - 1)) (items, alike at all slots), 1 / (N - 1) (the rest) and 0.
 
 Supported: any log policy whose pair probabilities are given; exactly, Plackett-Luce policies
 (`plackett_luce_pair_marginals`) and uniform ones. Slates must be full. G has (K N)^2 numbers: where it
