@@ -1,7 +1,8 @@
 """Adaptive inverse propensity scoring: a slot is weighted by the slots that matter for it, and no others.
 
-    aips     v = 1/R sum_r sum_k w_{r,k} y_{r,k},     w_{r,k} = pi(A_j, j in c_r(k) | x_r) / pi_0(A_j, j in c_r(k) | x_r)
+    aips     v = 1/R sum_r sum_k w_{r,k} y_{r,k}
     snaips   v = sum_k ( sum_r w_{r,k} y_{r,k} / sum_r w_{r,k} )
+             w_{r,k} = pi(A_j, j in c_r(k) | x_r) / pi_0(A_j, j in c_r(k) | x_r)
 
 with y_{r,k} the reward of slot k, c_r(k) the slots that are relevant for it to the user of row r (their
 behaviour), and pi(A_j, j in c) the probability that these items stand at these slots, whatever is at the
@@ -74,7 +75,7 @@ def snaips(
     interval: Interval | None = None,
     groups: Array | None = None,
 ) -> Estimate:
-    """The weighted mean of every slot, summed. Arguments and errors as `aips`; a slot needs a weight above 0."""
+    """The weighted mean of every slot, summed. As `aips`; a slot needs a weight above 0."""
     reward, weight = check_slot_weights(slot_reward, slot_weight)
     estimate = sum_of_ratios(weight * reward, weight, interval=interval, groups=groups)
     return with_slot_diagnostics(estimate, weight, clipped=clipped)
@@ -95,9 +96,11 @@ def relevant_slots(behavior: str, slate_size: int) -> Bools:
     distance = slot[:, None] - slot[None, :]  # how far j is above k
     name, _, reach = behavior.partition("-")
     if reach == "" and behavior in ("independent", "cascade", "standard"):
-        return {"independent": distance == 0, "cascade": distance >= 0, "standard": distance < np.inf}[
-            behavior
-        ]
+        return {
+            "independent": distance == 0,
+            "cascade": distance >= 0,
+            "standard": np.ones((slate_size, slate_size), np.bool_),
+        }[behavior]
     if name not in ("above", "near", "top") or not reach.isdecimal() or int(reach) < 1:
         raise InputError(
             "behavior must be independent, cascade, standard, above-m, near-m or top-m with m of 1 or more, "
@@ -114,8 +117,8 @@ def relevant_slots(behavior: str, slate_size: int) -> Bools:
 def choose_behavior(slot_reward: Array, slot_weights: Array, *, context_group: Array | None = None) -> Ints:
     """(R, K) which of M behaviours each slot of each row is weighted by, by SLOPE.
 
-    With v_m and s_m the mean and standard error of w_m y in a group at a slot, m = 0 ... M - 1 from the most to
-    the fewest relevant slots: the largest m for which all intervals v_j -+ 2 s_j, j <= m, have a point in
+    With v_m and s_m the mean and standard error of w_m y in a group at a slot, m = 0 ... M - 1 from the most
+    to the fewest relevant slots: the largest m for which all intervals v_j -+ 2 s_j, j <= m, have a point in
     common. `np.take_along_axis(slot_weights, choice[None], axis=0)[0]` are the weights to give to `aips`.
     The same rows choose and estimate, so the interval of the estimate does not hold the error of the choice;
     with few rows all intervals overlap, and the fewest slots win.
@@ -140,7 +143,7 @@ def choose_behavior(slot_reward: Array, slot_weights: Array, *, context_group: A
             raise InputError(f"behaviour {m}: {error}") from error
         parts.append(reward * checked)
     part = np.stack(parts)  # (M, R, K)
-    M, R, K = part.shape
+    _, R, K = part.shape
     group = np.zeros(R, np.int64) if context_group is None else np.asarray(context_group)
     if group.shape != (R,) or group.dtype.kind not in "iu":
         raise InputError(

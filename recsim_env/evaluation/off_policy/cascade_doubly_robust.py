@@ -1,6 +1,7 @@
 """Cascade doubly robust: reward-interaction scoring of what a model of the rest of the slate leaves.
 
-    v = 1/R sum_r sum_k [ w_{r,k} (y_{r,k} - Q_k(x, A_0 ... A_k)) + w_{r,k-1} E_pi[ Q_k(x, A_0 ... A_{k-1}, a) ] ]
+    v = 1/R sum_r sum_k [   w_{r,k}   (y_{r,k} - Q_k(x, A_0 ... A_k))
+                          + w_{r,k-1} E_{a ~ pi}[ Q_k(x, A_0 ... A_{k-1}, a) ] ]
 
 with w_{r,k} the weight of slots 0 ... k (`prefix_weights`), w_{r,-1} = 1, y_{r,k} the reward of slot k, and
 Q_k(x, a_0 ... a_k) a model of the rewards of slots k, k+1, ... when pi fills the slots below k. The sum is

@@ -1,7 +1,8 @@
 """Independent inverse propensity scoring: every slot is a log of its own.
 
-    iips     v = 1/R sum_r sum_k w_{r,k} y_{r,k}                    w_{r,k} the weight of the item at slot k (`position_weights`)
+    iips     v = 1/R sum_r sum_k w_{r,k} y_{r,k}
     sniips   v = sum_k ( sum_r w_{r,k} y_{r,k} / sum_r w_{r,k} )
+             w_{r,k} the weight of the item at slot k (`position_weights`)
 
 with y_{r,k} the reward of slot k. Unbiased if the reward of a slot depends on the context, the slot and the
 item there alone, as in the position-based click model, and the log's policy puts every item wherever the
@@ -56,7 +57,7 @@ def sniips(
     interval: Interval | None = None,
     groups: Array | None = None,
 ) -> Estimate:
-    """The weighted mean of every slot, summed. Arguments and errors as `iips`; a slot needs a weight above 0."""
+    """The weighted mean of every slot, summed. As `iips`; a slot needs a weight above 0."""
     reward, weight = check_slot_weights(slot_reward, slot_weight)
     estimate = sum_of_ratios(weight * reward, weight, interval=interval, groups=groups)
     return with_slot_diagnostics(estimate, weight, clipped=clipped)

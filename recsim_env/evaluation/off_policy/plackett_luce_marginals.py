@@ -9,10 +9,9 @@ The order inside S does not matter for what follows, so the probability of S is 
     p(S + {a}) += p(S) P(A_k = a | S),      P(A_k = a) = sum_{|S| = k} p(S) P(A_k = a | S).
 
 N items in slates of K take sum_{k < K} C(N, k) sets of N steps each, where enumeration takes N! / (N - K)!
-lists: 386 sets and not 30,240 lists at N = 10, K = 5. Sets of one size are numbered in colexicographic
-order, rank(c_0 < c_1 < ...) = sum_i C(c_i, i + 1). A slot whose item is given (pinned) lets only that item
-through; what comes through is the probability of all that is pinned, which gives pairs and any other joint
-probability. All sums are of positive terms: nothing is lost to cancellation.
+lists: 386 sets and not 30,240 lists at N = 10, K = 5. A slot whose item is given (pinned) lets only that
+item through; what comes through is the probability of all that is pinned, which gives pairs and any other
+joint probability. All sums are of positive terms: nothing is lost to cancellation.
 
 Source of the law: Plackett, "The analysis of permutations", Applied Statistics 24, 1975.
 """
@@ -20,10 +19,10 @@ Source of the law: Plackett, "The analysis of permutations", Applied Statistics 
 import math
 
 import numpy as np
-from numba import njit
 
-from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
+from recsim_env.evaluation.off_policy.plackett_luce_kernels import fill_joint, fill_marginals, fill_pairs
 from recsim_env.evaluation.off_policy.slots import check_slates
 
 MOST_SETS = 2_000_000  # half a second a row, and 30 MB
@@ -43,7 +42,7 @@ def plackett_luce_marginals(logits: Array, slate_size: int) -> Floats:
     """
     weight = _checked(logits, slate_size)
     out = np.zeros((len(weight), slate_size, weight.shape[1]))
-    _fill_marginals(weight, _binomials(weight.shape[1], slate_size), out)
+    fill_marginals(weight, _binomials(weight.shape[1], slate_size), out)
     return out if np.ndim(logits) == 2 else out[0]
 
 
@@ -57,11 +56,11 @@ def plackett_luce_pair_marginals(logits: Array, slate_size: int) -> Floats:
     B, N = weight.shape
     if B * (slate_size * N) ** 2 > MOST_CELLS:
         raise InputError(
-            f"logits of {B} rows and {N} items make {B * (slate_size * N) ** 2:,} pairs, at most {MOST_CELLS:,} "
-            "fit: give fewer rows at a time"
+            f"logits of {B} rows and {N} items make {B * (slate_size * N) ** 2:,} pairs, "
+            f"at most {MOST_CELLS:,} fit: give fewer rows at a time"
         )
     out = np.zeros((B, slate_size, N, slate_size, N))
-    _fill_pairs(weight, _binomials(N, slate_size), out)
+    fill_pairs(weight, _binomials(N, slate_size), out)
     return out if np.ndim(logits) == 2 else out[0]
 
 
@@ -84,12 +83,12 @@ def plackett_luce_log_joint(logits: Array, slate: Array, relevant: Array) -> Flo
     relevant = np.asarray(relevant)
     if relevant.dtype != np.bool_ or relevant.shape not in ((K, K), (len(slate), K, K)):
         raise InputError(
-            f"relevant must hold flags of shape ({K}, {K}) or ({len(slate)}, {K}, {K}), got {relevant.dtype} of "
-            f"{relevant.shape}"
+            f"relevant must hold flags of shape ({K}, {K}) or ({len(slate)}, {K}, {K}), "
+            f"got {relevant.dtype} of {relevant.shape}"
         )
     out = np.zeros(slate.shape)
     relevant = np.ascontiguousarray(relevant.reshape(-1, K, K))
-    _fill_joint(weight, slate, relevant, _binomials(weight.shape[1], K), out)
+    fill_joint(weight, slate, relevant, _binomials(weight.shape[1], K), out)
     return np.minimum(np.log(out), 0.0)
 
 
@@ -148,112 +147,6 @@ def plackett_luce_marginals_sampled(
     return out if np.ndim(logits) == 2 else out[0]
 
 
-@njit(cache=True)
-def _place(
-    weight: Floats, pinned: Ints, choose: Ints, now: Floats, after: Floats, flow: Floats
-) -> tuple[Floats, Floats]:
-    """Add to flow (K, N) the probability that an item comes to a slot, of lists that hold what is pinned.
-
-    Args:
-        weight: (N,) w.
-        pinned: (K,) the item of each slot, -1 = any. A slot counts what is pinned down to it.
-        choose: (N + 1, K + 2) binomial coefficients.
-        now: as many cells as there are sets of one size; scratch.
-        after: the same.
-        flow: (K, N) zeros.
-
-    Returns:
-        The scratch, swapped.
-    """
-    N, K = len(weight), len(pinned)
-    held = np.empty(K, np.int64)
-    now[0] = 1.0
-    for k in range(K):
-        if k + 1 < K:
-            after[: choose[N, k + 1]] = 0.0
-        for i in range(k):
-            held[i] = i
-        for s in range(choose[N, k]):  # held = the items of set s
-            if now[s] > 0.0:
-                total, j, above = 0.0, 0, 0
-                for a in range(N):
-                    if j < k and held[j] == a:
-                        above += choose[a, j + 2]
-                        j += 1
-                    else:
-                        total += weight[a]
-                share, below, j = now[s] / total, 0, 0
-                for a in range(N):
-                    if j < k and held[j] == a:  # of the sets with one more, held[j] is number j of, or j + 1
-                        below += choose[a, j + 1]
-                        above -= choose[a, j + 2]
-                        j += 1
-                    elif pinned[k] < 0 or pinned[k] == a:
-                        part = share * weight[a]
-                        flow[k, a] += part
-                        if k + 1 < K:
-                            after[below + choose[a, j + 1] + above] += part
-            i = 0
-            while i < k - 1 and held[i] + 1 == held[i + 1]:
-                held[i] = i
-                i += 1
-            if k > 0:
-                held[i] += 1
-        now, after = after, now
-    return now, after
-
-
-@njit(cache=True)
-def _fill_marginals(weight: Floats, choose: Ints, out: Floats) -> None:
-    B, K, N = out.shape
-    pinned = np.full(K, -1)
-    now, after = np.empty(choose[N].max()), np.empty(choose[N].max())
-    for b in range(B):
-        now, after = _place(weight[b], pinned, choose, now, after, out[b])
-
-
-@njit(cache=True)
-def _fill_pairs(weight: Floats, choose: Ints, out: Floats) -> None:
-    B, K, N = out.shape[:3]
-    pinned, flow = np.full(K, -1), np.empty((K, N))
-    now, after = np.empty(choose[N].max()), np.empty(choose[N].max())
-    for b in range(B):
-        for j in range(K):
-            for a in range(N):
-                pinned[j] = a
-                flow[:] = 0.0
-                now, after = _place(weight[b], pinned, choose, now, after, flow)
-                out[b, j, a, j, a] = flow[j, a]
-                for k in range(j + 1, K):
-                    for c in range(N):
-                        out[b, j, a, k, c] = flow[k, c]
-                        out[b, k, c, j, a] = flow[k, c]
-                pinned[j] = -1
-
-
-@njit(cache=True)
-def _fill_joint(weight: Floats, slate: Ints, relevant: Bools, choose: Ints, out: Floats) -> None:
-    R, K = slate.shape
-    N = weight.shape[1]
-    pinned, flow = np.empty(K, np.int64), np.empty((K, N))
-    now, after = np.empty(choose[N].max()), np.empty(choose[N].max())
-    for r in range(R):
-        for k in range(K):
-            last = -1
-            for j in range(K):
-                pinned[j] = -1
-                if relevant[r % len(relevant), k, j]:
-                    pinned[j], last = slate[r, j], j
-            if last < 0:
-                out[r, k] = 1.0
-            else:
-                flow[:] = 0.0
-                now, after = _place(
-                    weight[r % len(weight)], pinned[: last + 1], choose, now, after, flow[: last + 1]
-                )
-                out[r, k] = flow[last, slate[r, last]]
-
-
 def _binomials(N: int, K: int) -> Ints:
     """(N + 1, K + 2) C(n, k), no more than is needed: columns beyond the sets of K - 1 items are cut to 0."""
     table = np.zeros((N + 1, K + 2), np.int64)
@@ -274,14 +167,18 @@ def _checked(logits: Array, slate_size: int, *, sampled: bool = False) -> Floats
         row, item = np.argwhere(~np.isfinite(theta))[0]
         raise InputError(f"logits[{row}, {item}] = {theta[row, item]} is not finite")
     N = theta.shape[1]
-    if isinstance(slate_size, bool) or not isinstance(slate_size, int) or not 1 <= slate_size <= N:
+    if (
+        isinstance(slate_size, bool)
+        or not isinstance(slate_size, int | np.integer)
+        or not 1 <= slate_size <= N
+    ):
         raise InputError(f"slate_size must be an integer from 1 to N = {N}, got {slate_size!r}")
     spread = theta.max(axis=1) - theta.min(axis=1)
     if spread.max() > WIDEST:
         row = int(np.argmax(spread))
         raise InputError(
-            f"logits[{row}] are {spread[row]:.0f} apart, at most {WIDEST:.0f} can be told from never: raise the "
-            "lowest"
+            f"logits[{row}] are {spread[row]:.0f} apart, and items more than {WIDEST:.0f} below the best "
+            "have probability 0 in floats: raise the lowest"
         )
     sets = sum(math.comb(N, k) for k in range(slate_size))
     if not sampled and sets > MOST_SETS:

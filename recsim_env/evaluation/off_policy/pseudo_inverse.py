@@ -12,17 +12,17 @@ cascade, or where two similar items are worth less than the sum of both. Its var
 with the number of slates. Weights may be negative and have mean 1. Where the rewards of slots are seen,
 `iips` assumes the same and uses more.
 
-With pi_0 uniform over ordered lists of distinct items (`uniform_pseudo_inverse_weights`), Q_a = sum_k
-q_{k,a},
+With pi_0 uniform over lists of distinct items (`uniform_pseudo_inverse_weights`) and Q_a = sum_k q_{k,a},
 
     w = 1 + (N - 1) (d - t) + N (N - 1) / (N - K) t,      d = sum_k q_{k,A_k} - K / N,
                                                           t = (sum_{a in A} Q_a - K^2 / N) / K,
 
-the last term absent if K = N (then t = 0): G has the eigenvalues K / N (what is constant), (N - K) / (N (N -
-1)) (items, alike at all slots), 1 / (N - 1) (the rest) and 0.
+the last term absent if K = N (then t = 0): G has the eigenvalues K / N (what is constant),
+(N - K) / (N (N - 1)) (items, alike at all slots), 1 / (N - 1) (the rest) and 0.
 
 Supported: any log policy whose pair probabilities are given; exactly, Plackett-Luce policies
-(`plackett_luce_pair_marginals`) and uniform ones. Slates must be full.
+(`plackett_luce_pair_marginals`) and uniform ones. Slates must be full. G has (K N)^2 numbers: where it
+differs from row to row, take a thousand rows at a time.
 
 Source: Swaminathan, Krishnamurthy, Agarwal, Dudik, Langford, Jose, Zitouni, "Off-policy evaluation for slate
 recommendation", NeurIPS 2017, equation 5; the self-normalised form is their wPI.
@@ -100,7 +100,8 @@ def pseudo_inverse_weights(slate: Array, target_marginal: Array, logging_pairs: 
     pairs = np.asarray(logging_pairs, np.float64)
     if pairs.shape not in ((K, N, K, N), (R, K, N, K, N)):
         raise InputError(
-            f"logging_pairs must have shape ({K}, {N}, {K}, {N}), or ({R}, {K}, {N}, {K}, {N}), got {pairs.shape}"
+            f"logging_pairs must have shape ({K}, {N}, {K}, {N}), or ({R}, {K}, {N}, {K}, {N}), "
+            f"got {pairs.shape}"
         )
     refuse("logging_pairs", ~((pairs >= 0) & (pairs <= 1 + 1e-9)), pairs, "it is not a probability")
     pairs = pairs.reshape(-1, K * N, K * N)
@@ -109,17 +110,15 @@ def pseudo_inverse_weights(slate: Array, target_marginal: Array, logging_pairs: 
     if never.any():
         row, cell = (int(i) for i in np.argwhere(never)[0])
         raise InputError(
-            f"target_marginal[{row}, {cell // N}, {cell % N}] = {target[row, cell // N, cell % N]}: the log's "
-            f"policy never puts item {cell % N} at slot {cell // N}, so nothing is known of it"
+            f"target_marginal[{row}, {cell // N}, {cell % N}] = {target[row, cell // N, cell % N]}: the "
+            f"log's policy never puts item {cell % N} at slot {cell // N}, so nothing is known of it"
         )
     rows, slots = np.arange(R), np.arange(K)
     shown = slots * N + slate  # (R, K) cells
     unlikely = np.broadcast_to(marginal, (R, K * N))[rows[:, None], shown] == 0
     refuse("slate", unlikely, slate, "the log's policy never puts this item at this slot")
-    with np.errstate(divide="ignore"):
-        scale = np.where(
-            marginal > 0, 1 / np.sqrt(marginal), 0.0
-        )  # what counts as 0 is then the same for rare items
+    with np.errstate(divide="ignore"):  # scaled, rare items do not look like eigenvalues of 0
+        scale = np.where(marginal > 0, 1 / np.sqrt(marginal), 0.0)
     inverse = np.linalg.pinv(scale[:, :, None] * pairs * scale[:, None, :], rcond=SMALLEST, hermitian=True)
     scaled = target.reshape(R, -1) * scale
     if len(pairs) == 1:
@@ -132,8 +131,8 @@ def pseudo_inverse_weights(slate: Array, target_marginal: Array, logging_pairs: 
     if lost.any():
         row = int(np.argmax(lost))
         raise InputError(
-            f"target_marginal[{row}] is no mixture of what the log's policy shows (q is not in the range of G): "
-            "the weights would not be unbiased"
+            f"target_marginal[{row}] is no mixture of what the log's policy shows: q is not in the range of "
+            "G, and the weights would not be unbiased"
         )
     row_weight = row_weight * scale
     return np.asarray(np.einsum("rk->r", row_weight[rows[:, None], shown]))
@@ -181,7 +180,7 @@ def _with_diagnostics(estimate: Estimate, weight: Floats) -> Estimate:
     error = float(weight.std(ddof=1)) / math.sqrt(rows) if rows > 1 else math.inf
     if abs(total / rows - 1) > FAR_FROM_ONE * error + 1e-9:
         warnings.append(
-            f"the mean weight is {total / rows:.3g} +- {error:.2g}, not 1: the propensities are not those that "
-            "made the log"
+            f"the mean weight is {total / rows:.3g} +- {error:.2g}, not 1: the log's policy lacks items of "
+            "the evaluated one, or its propensities are not those that made the log"
         )
     return replace(estimate, effective_sample_size=size, warnings=tuple(warnings))

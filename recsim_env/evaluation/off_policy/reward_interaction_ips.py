@@ -1,7 +1,8 @@
 """Reward-interaction inverse propensity scoring: a slot is weighted by itself and all above it.
 
-    rips     v = 1/R sum_r sum_k w_{r,k} y_{r,k}                    w_{r,k} the weight of slots 0 ... k (`prefix_weights`)
+    rips     v = 1/R sum_r sum_k w_{r,k} y_{r,k}
     snrips   v = sum_k ( sum_r w_{r,k} y_{r,k} / sum_r w_{r,k} )
+             w_{r,k} the weight of slots 0 ... k (`prefix_weights`)
 
 with y_{r,k} the reward of slot k. Unbiased if the reward of a slot depends on the context and the items from
 the top down to it, and on nothing below: users who go through a list from the top, such as those of all
@@ -56,7 +57,7 @@ def snrips(
     interval: Interval | None = None,
     groups: Array | None = None,
 ) -> Estimate:
-    """The weighted mean of every slot, summed. Arguments and errors as `rips`; a slot needs a weight above 0."""
+    """The weighted mean of every slot, summed. As `rips`; a slot needs a weight above 0."""
     reward, weight = check_slot_weights(slot_reward, slot_weight)
     estimate = sum_of_ratios(weight * reward, weight, interval=interval, groups=groups)
     return with_slot_diagnostics(estimate, weight, clipped=clipped)

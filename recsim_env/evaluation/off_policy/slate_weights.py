@@ -4,7 +4,7 @@ With A_k the item at slot k = 0 ... K-1, pi the policy that is evaluated and pi_
 
     slate      w     = prod_{j < K}  pi(A_j | A_<j) / pi_0(A_j | A_<j)
     prefix     w_k   = prod_{j <= k} pi(A_j | A_<j) / pi_0(A_j | A_<j)
-    position   w_k   = pi(A_k at slot k) / pi_0(A_k at slot k)                  (marginal over the other slots)
+    position   w_k   = pi(A_k at slot k) / pi_0(A_k at slot k)           (marginal over other slots)
 
 Each has mean 1 at every slot if pi_0 can do whatever pi can. Their variance falls from the first to the last,
 and so does what they are right for: see `standard_ips`, `reward_interaction_ips` and `independent_ips`.

@@ -20,8 +20,8 @@ def check_slots(**columns: Array) -> list[Floats]:
         column = np.asarray(column)
         if column.ndim != 2 or column.size == 0 or column.dtype.kind not in "biuf":
             raise InputError(
-                f"{name} must hold numbers of shape (R, K), a row of the log and a slot each, R and K of 1 or "
-                f"more, got {column.dtype} of {column.shape}"
+                f"{name} must hold numbers of shape (R, K), a row of the log and a slot each, R and K of 1 "
+                f"or more, got {column.dtype} of {column.shape}"
             )
         if kept and column.shape != kept[0].shape:
             raise InputError(
@@ -104,8 +104,8 @@ def check_slot_distribution(name: str, probability: Array, shape: tuple[int, int
     probability = np.asarray(probability, np.float64)
     if probability.ndim not in (2, 3) or probability.size == 0 or probability.shape[-2] != shape[1]:
         raise InputError(
-            f"{name} must have shape ({shape[0]}, {shape[1]}, N), or ({shape[1]}, N) if it is the same in all "
-            f"rows, got {probability.shape}"
+            f"{name} must have shape ({shape[0]}, {shape[1]}, N), or ({shape[1]}, N) if it is the same in "
+            f"all rows, got {probability.shape}"
         )
     if probability.ndim == 3 and len(probability) != shape[0]:
         raise InputError(f"{name} must have {shape[0]} rows as slate has, got {len(probability)}")

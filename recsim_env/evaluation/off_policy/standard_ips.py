@@ -1,6 +1,6 @@
 """Standard inverse propensity scoring of slates: the whole slate is one action.
 
-    sips     v = 1/R sum_r w_r sum_k y_{r,k}                      w_r the weight of the slate (`slate_weights`)
+    sips     v = 1/R sum_r w_r sum_k y_{r,k}             w_r the weight of the slate (`slate_weights`)
     snsips   v = sum_r w_r sum_k y_{r,k} / sum_r w_r
 
 with y_{r,k} the reward of slot k. It makes no assumption about the user: unbiased whatever rewards depend
