@@ -26,9 +26,10 @@ def experiments() -> dict[str, ModuleType]:
         cascade_mdp,
         off_policy_accuracy,
         offline_ranking,
+        simulator_agreement,
     )
 
-    modules = (cascade_mdp, cascade_bandit, offline_ranking, off_policy_accuracy)
+    modules = (cascade_mdp, cascade_bandit, offline_ranking, off_policy_accuracy, simulator_agreement)
     return {module.NAME: module for module in modules}
 
 
