@@ -137,8 +137,8 @@ class _Rows:
             a = int(np.argmax(np.where(np.isin(np.arange(policy.shape[1]), shown), 0.0, policy[s])))
             raise InputError(
                 f"target gives action {a} the chance {policy[s, a]:.3g} in state {s}{when}, and the log "
-                f"never shows it there ({lacking.sum()} of {int((reached > 0).sum())} states that the policy meets "
-                "lack an action): evaluate a policy that the log supports"
+                f"never shows it there (so in {lacking.sum()} of {int((reached > 0).sum())} states that "
+                "the policy meets): evaluate a policy that the log supports"
             )
         return np.asarray(reached[self.pair_state] * chance)
 
@@ -165,7 +165,7 @@ def _backward(
         occupied = rows.occupied(reached, policy, counts[h] > 0, f" at step {h}")
         weight.append(occupied / np.maximum(counts[h], 1))  # (P,)
         if occupied.sum() > 0:  # else everybody has left
-            size = min(size, occupied.sum() ** 2 / float((weight[h] * occupied).sum()))
+            size = min(size, float(occupied.sum() ** 2 / (weight[h] * occupied).sum()))
             seldom = max(seldom, float(occupied[counts[h] < FEW_VISITS].sum() / occupied.sum()))
         after = rows.next_state[used[h]]
         reached = np.asarray(np.bincount(after + 1, weight[h][rows.pair[used[h]]], S + 1)[1:])
@@ -203,7 +203,7 @@ def _without_end(
     y = rows.reward + discount * value[rows.next_state]
     q = np.bincount(rows.pair, y, P) / counts
     weight = occupied / counts
-    size = occupied.sum() ** 2 / float((weight * occupied).sum())
+    size = float(occupied.sum() ** 2 / (weight * occupied).sum())
     seldom = float(occupied[counts < FEW_VISITS].sum() / occupied.sum())
     return value[:S], weight[rows.pair] * (y - q[rows.pair]), size, seldom
 

@@ -6,8 +6,8 @@
 
 phi_i are the features of the state and the action of row i; phi'_{i,m}, m = 1 .. M, those of the next state
 and M actions of the policy with probabilities p (all actions, or draws of it with 1/M each; 0 where the user
-left). Each fit goes on from the network of the one before, with Adam. J fits are a horizon of J steps, of one law at
-all steps, or, with a discount below 1 and many fits, no end: what is left out is gamma^J of the value.
+left). Each fit goes on from the network of the one before, with Adam. J fits are a horizon of J steps, of one
+law at all steps, or, with a discount below 1 and many fits, no end: what is left out is gamma^J of a value.
 
 Its standard error is that of refits: `refits` bootstrap samples of episodes, each fitted anew with other
 initial weights, so it holds the noise of the log and of the fit, and not the error of a network that is too

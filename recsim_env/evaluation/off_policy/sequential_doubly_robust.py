@@ -1,6 +1,6 @@
 """Doubly robust estimation of sequences: a model of the values, corrected by what the log shows.
 
-    D_e(H) = 0,    D_e(h) = V(s_h) + w_{e,h} ( r_{e,h} + gamma D_e(h+1) - q(s_h, a_h) ),    v = 1/E sum_e D_e(0)
+    D_e(H) = 0,  D_e(h) = V(s_h) + w_{e,h} ( r_{e,h} + gamma D_e(h+1) - q(s_h, a_h) ),    v = 1/E sum_e D_e(0)
 
 with q any estimate of the evaluated policy's action values for the steps that are left, and
 V(s) = sum_a pi(a|s) q(s, a). It is unbiased whatever q is, if q was not fitted to the same episodes; q = 0

@@ -6,9 +6,9 @@
 q and V are as in `sequential_doubly_robust`; q = 0 makes it the stepwise weighted per-decision importance
 sampling. Episodes that ended keep their weight in the sums below and add nothing above.
 
-Believe it: as the doubly robust one, of which it mostly has less variance and some bias, which falls as 1 / E.
-With all weight on one episode it is the model corrected by that one episode, and the effective sample size
-says so.
+Believe it: as the doubly robust one, of which it mostly has less variance, and some bias, which falls as
+1 / E. With all weight on one episode it is the model corrected by that one episode, and the effective sample
+size says so.
 
 Source: Thomas, Brunskill, "Data-efficient off-policy policy evaluation for reinforcement learning", ICML 2016
 (their w_{-1} = 1 / E is the first mean here).
