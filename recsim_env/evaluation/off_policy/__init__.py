@@ -14,7 +14,7 @@ from recsim_env.evaluation.off_policy.optimistic_shrinkage import doubly_robust_
 from recsim_env.evaluation.off_policy.policy_selection import PolicySelection, policy_selection
 from recsim_env.evaluation.off_policy.replay import replay
 from recsim_env.evaluation.off_policy.self_normalised_doubly_robust import self_normalised_doubly_robust
-from recsim_env.evaluation.off_policy.slope import candidate_cuts, slope
+from recsim_env.evaluation.off_policy.slope import believable_slope, candidate_cuts, slope
 from recsim_env.evaluation.off_policy.snips import snips
 from recsim_env.evaluation.off_policy.support import check_support
 from recsim_env.evaluation.off_policy.switch import switch
@@ -30,6 +30,7 @@ __all__ = [
     "ModelValues",
     "PolicySelection",
     "WeightDiagnostics",
+    "believable_slope",
     "candidate_cuts",
     "check_support",
     "clipped_ips",
