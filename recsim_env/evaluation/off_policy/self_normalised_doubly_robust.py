@@ -55,7 +55,7 @@ def self_normalised_doubly_robust(
     rows = ratio + q_target + weight * (reward - q_logged - ratio) / weight.mean()
     if isinstance(interval, Bootstrap):
         estimate = mean_of(rows, groups=groups)
-        parts = np.stack([q_target, np.ones_like(q_target), weight * (reward - q_logged), weight], axis=1)
+        parts = np.stack([weight * (reward - q_logged), weight, q_target], axis=1)
         estimate = replace(estimate, bounds=_resampled_bounds(parts, interval, groups))
     else:
         estimate = mean_of(rows, interval=interval, groups=groups)
@@ -64,12 +64,15 @@ def self_normalised_doubly_robust(
 
 def _resampled_bounds(parts: Floats, interval: Bootstrap, groups: Array | None) -> tuple[float, float]:
     """Quantiles of V over resamples of rows or groups; resamples whose weights are all 0 are left out."""
+    rows: Floats | int = len(parts)
     if groups is not None:
         place = np.unique(groups, return_inverse=True)[1]
-        parts = np.stack([np.bincount(place, column) for column in parts.T], axis=1)
+        parts = np.stack([np.bincount(place), *(np.bincount(place, c) for c in parts.T)], axis=1)
     sums = resampled_sums(parts, interval.resamples, interval.seed)
-    sums = sums[sums[:, 3] > 0]
-    values = sums[:, 0] / sums[:, 1] + sums[:, 2] / sums[:, 3]
+    if groups is not None:  # how many rows a resample of groups has differs
+        rows, sums = sums[:, 0], sums[:, 1:]
+    defined = sums[:, 1] > 0
+    values = (sums[:, 0] / np.where(defined, sums[:, 1], 1) + sums[:, 2] / rows)[defined]
     tail = (1 - interval.confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail]) if len(values) else (math.nan, math.nan)
     return float(low), float(high)
