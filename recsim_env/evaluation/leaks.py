@@ -103,7 +103,9 @@ def copied_events(user: Array, item: Array, time: Array, asked: Questions) -> Le
     twice[order] = same | np.append(same[1:], False)
     share = float(twice[asked.target].mean())
     says = f"{share:.2%} of the held-out events stand in the log a second time (same user, item and time)"
-    return Leak("copied events", share > COPIED_EVENTS, share, 0.0, says, "drop the copies, or hold out all of them")
+    return Leak(
+        "copied events", share > COPIED_EVENTS, share, 0.0, says, "drop the copies, or hold out all of them"
+    )
 
 
 def copied_users(user: Array, item: Array) -> Leak:
@@ -144,7 +146,10 @@ def ids_ahead(last: Ints, target: Ints) -> Leak:
     Ids near to each other may mean items alike, which is no leak; but likeness knows no direction.
     """
     gap = target - last
-    ahead, behind = float(((gap > 0) & (gap <= NEAR_IDS)).mean()), float(((gap < 0) & (gap >= -NEAR_IDS)).mean())
+    ahead, behind = (
+        float(((gap > 0) & (gap <= NEAR_IDS)).mean()),
+        float(((gap < 0) & (gap >= -NEAR_IDS)).mean()),
+    )
     error = np.sqrt(max(ahead + behind, 1 / len(gap)) / len(gap))
     says = (
         f"{ahead:.1%} of the targets have one of the {NEAR_IDS} ids after the last item's "
@@ -215,7 +220,9 @@ def column_tells(
     if (column == np.floor(column)).all():
         value = float((column[last] == target).mean())
         chance = float((column[last] == rng.permutation(target)).mean())
-        says = f"{value:.1%} of the targets are the id in this column of the last item, {chance:.1%} by chance"
+        says = (
+            f"{value:.1%} of the targets are the id in this column of the last item, {chance:.1%} by chance"
+        )
         alarm = value - chance > COLUMN_NAMES
         found.append(Leak(f"column {name} as an id", bool(alarm), value, chance, says, remedy))
     return found
@@ -249,7 +256,9 @@ def _place_in_group(group: Ints, key: Array) -> Floats:
     first = np.searchsorted(ordered_group, ordered_group)
     size = np.searchsorted(ordered_group, ordered_group, side="right") - first
     place = np.empty(len(order))
-    place[order] = np.where(np.bincount(level)[level] < size, (middle - first) / np.maximum(size - 1, 1), np.nan)
+    place[order] = np.where(
+        np.bincount(level)[level] < size, (middle - first) / np.maximum(size - 1, 1), np.nan
+    )
     return place
 
 
@@ -264,6 +273,8 @@ def _rank_correlation(first: Array, second: Array) -> float:
 def _numbers(name: str, column: Array, num_items: int) -> Floats:
     numbers = np.asarray(column)
     if numbers.shape != (num_items,) or numbers.dtype.kind not in "biuf" or not np.isfinite(numbers).all():
-        raise InputError(f"columns[{name!r}] must hold {num_items} finite numbers, got {numbers.dtype} "
-                         f"of shape {numbers.shape}")
+        raise InputError(
+            f"columns[{name!r}] must hold {num_items} finite numbers, got {numbers.dtype} "
+            f"of shape {numbers.shape}"
+        )
     return numbers.astype(np.float64)

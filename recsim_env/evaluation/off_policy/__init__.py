@@ -48,7 +48,7 @@ from recsim_env.evaluation.off_policy.slate_weights import (
     slate_weights,
     slot_diagnostics,
 )
-from recsim_env.evaluation.off_policy.slope import candidate_cuts, slope
+from recsim_env.evaluation.off_policy.slope import believable_slope, candidate_cuts, slope
 from recsim_env.evaluation.off_policy.snips import snips
 from recsim_env.evaluation.off_policy.standard_ips import sips, snsips
 from recsim_env.evaluation.off_policy.support import check_support
@@ -69,6 +69,7 @@ __all__ = [
     "StepDiagnostics",
     "WeightDiagnostics",
     "aips",
+    "believable_slope",
     "candidate_cuts",
     "cascade_dr",
     "check_support",

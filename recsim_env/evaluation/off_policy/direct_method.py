@@ -3,7 +3,7 @@
 from recsim_env.arrays import Array
 from recsim_env.evaluation.intervals import Estimate, Interval, mean_of
 from recsim_env.evaluation.off_policy.rows import check_rows
-from recsim_env.evaluation.off_policy.weights import with_visible_bias
+from recsim_env.evaluation.off_policy.weights import with_bias_warning
 
 
 def direct_method(
@@ -15,14 +15,15 @@ def direct_method(
 ) -> Estimate:
     """V = 1/R sum_i qhat_i, qhat_i = sum_a pi(a | x_i) qhat(x_i, a).
 
-    As good as the model: its bias is the model's on the actions of the evaluated policy, and no interval
-    holds it. The interval here is that of drawing contexts, given the model. With the weighted residuals the
-    bias can be seen, as far as the log has the actions: they average to 0 if there is none.
+    As good as the model: its bias is the model's on the actions of the evaluated policy. Standard error and
+    interval are those of drawing contexts, as if the model were right, and mostly far too short. How well the
+    log can tell whether the model is right is seen by its weighted residuals, whose mean is the difference
+    between `doubly_robust` and this.
 
     Args:
         q_target: (R,) the model's value of the evaluated policy in every row, `model_values`.
-        residual: (R,) w_i (r_i - qhat(x_i, a_i)) of a model that did not see row i (`cross_fit`); a mean
-            larger than the standard error of the estimate and than twice its own is a warning.
+        residual: (R,) w_i (r_i - qhat(x_i, a_i)) of a model that did not see row i (`cross_fit`), for the
+            warning: their mean is far from 0, or not known well enough. Without them nothing is checked.
         interval: as of `ips`.
         groups: as of `ips`.
 
@@ -37,4 +38,4 @@ def direct_method(
     if residual is None:
         return estimate
     q_target, residual = check_rows(q_target=q_target, residual=residual)
-    return with_visible_bias(estimate, -residual, "the model's errors in the log move", groups=groups)
+    return with_bias_warning(estimate, -residual, "the errors of the model", groups=groups)

@@ -50,8 +50,10 @@ def check_actions(name: str, action: Array, rows: int, num_actions: int | None =
         )
     action = action.astype(np.int64, copy=False)
     high = np.inf if num_actions is None else num_actions
-    complaint = "actions are 0 or more" if num_actions is None else f"actions are 0-{num_actions - 1}"
-    refuse(name, (action < 0) | (action >= high), action, complaint)
+    known = (
+        "it must be 0 or more" if num_actions is None else f"there are {num_actions} (0-{num_actions - 1})"
+    )
+    refuse(name, (action < 0) | (action >= high), action, known)
     return action
 
 

@@ -22,12 +22,9 @@ def slope(candidates: Sequence[Estimate]) -> int:
 
     and the last before the first that does not is chosen. Its error is within a constant of the best
     candidate's if bias grows as length falls, which holds for clips, thresholds and shrinkages; the first
-    candidate should have almost no bias. Its interval does not hold the bias, and none of them holds that a
-    choice was made.
-
-        clips = candidate_cuts(weight)
-        estimates = [clipped_ips(reward, weight, clip=c) for c in clips]
-        chosen = estimates[slope(estimates)]
+    candidate should have almost no bias. The constant is not small: where lengths differ little, the rule
+    takes biases of several standard errors. `believable_slope` does not, if the log shows them. No interval
+    holds that a choice was made.
 
     Args:
         candidates: one or more, of one policy on one log, in any order; the confidence of their intervals is
@@ -54,6 +51,26 @@ def slope(candidates: Sequence[Estimate]) -> int:
         if (np.abs(value[i] - value[before]) > half[i] + STRETCH * half[before]).any():
             return int(order[place - 1])
     return int(order[-1])
+
+
+def believable_slope(candidates: Sequence[Estimate]) -> int:
+    """The index that `slope` takes among the candidates with the fewest warnings.
+
+    Estimators of cut weights warn of a bias that the log shows or cannot exclude, uncut ones of too few
+    effective rows: so weights are cut only where the uncut ones are not to be believed. Not of a paper: it is
+    our remedy for the constant of `slope`. Its mean squared error was less than a tenth on 1,000 rows with
+    mild weights, and the same on 100 rows with few heavy ones, where nothing is above suspicion
+    (`tests/test_off_policy_choice.py`).
+
+        clips = candidate_cuts(weight)
+        estimates = [clipped_ips(reward, weight, clip=c) for c in clips]
+        chosen = estimates[believable_slope(estimates)]
+
+    Args, errors: as of `slope`.
+    """
+    fewest = min((len(candidate.warnings) for candidate in candidates), default=0)
+    kept = [i for i, candidate in enumerate(candidates) if len(candidate.warnings) == fewest]
+    return kept[slope([candidates[i] for i in kept])]
 
 
 def candidate_cuts(weight: Array, count: int = 10) -> Floats:

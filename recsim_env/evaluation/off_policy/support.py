@@ -23,7 +23,8 @@ def check_support(
     Args:
         target_probability: (R, A), or (A,) if the same in all rows, of the evaluated policy.
         action: (R,) what the log shows.
-        logging_probability: (R, A) or (A,), of the log's policy; stricter, since it counts row by row.
+        logging_probability: (R, A) or (A,), of the log's policy; decides row by row, and knows what a short
+            log left out by chance.
 
     Raises:
         InputError: no support, naming the actions and their share of what the policy does; neither `action`
@@ -31,9 +32,8 @@ def check_support(
     """
     if action is None and logging_probability is None:
         raise InputError("give action, what the log shows, or logging_probability")
-    rows = len(np.atleast_1d(action)) if action is not None else 1
-    if action is None:
-        rows = max(len(np.atleast_2d(target_probability)), len(np.atleast_2d(logging_probability)))
+    tables = [np.atleast_2d(p) for p in (target_probability, logging_probability) if p is not None]
+    rows = len(np.atleast_1d(action)) if action is not None else max(map(len, tables))
     target = distinct_rows(check_distribution("target_probability", target_probability, rows))
     num_actions = target.shape[1]
     if logging_probability is not None:
@@ -44,7 +44,7 @@ def check_support(
                 f"got {logging.shape[1]}"
             )
         _refuse_unsupported(target, logging == 0)
-    if action is not None:
+    elif action is not None:
         count = np.bincount(check_actions("action", action, rows, num_actions), minlength=num_actions)
         _refuse_unsupported(target, (count == 0)[None])
 
@@ -59,5 +59,5 @@ def _refuse_unsupported(target: Floats, absent: Bools) -> None:
     raise InputError(
         f"target_probability has no support in the log, which never shows action{'s' * (len(lost) > 1)} "
         f"{named}{more}: {share.sum():.2%} of what the evaluated policy does; evaluate a policy without "
-        "them, or log with one that shows them"
+        "them, log with one that shows them, or, if chance left them out, give logging_probability"
     )

@@ -20,6 +20,7 @@ from recsim_env.evaluation.off_policy.rows import refuse
 
 FEW_ROWS = 30  # below this effective size the normal interval has no ground to stand on
 LARGE_SHARE = 0.1  # of the sum of weights on one row: what that row does decides
+LARGE_ERROR = 0.25  # of a bias that may be there, in standard errors of the estimate
 FAR_FROM_ONE = 4.0  # standard errors between the mean weight and 1
 
 
@@ -160,8 +161,7 @@ def with_changed_weights(
     """The estimate of an average of `used * residual` in place of `weight * residual`, with its warnings.
 
     Clipped, shrunk or switched weights buy a smaller variance with a bias, mean((used - weight) residual),
-    which no interval holds. It is said where it is seen: larger than the standard error of the estimate and
-    than twice its own.
+    which no interval holds: `with_bias_warning`.
 
     Args:
         estimate: made of `used`.
@@ -174,23 +174,26 @@ def with_changed_weights(
     found = diagnose(used, clipped=True)
     warnings = (*estimate.warnings, *found.warnings, *_away_from_one(weight))
     estimate = replace(estimate, effective_sample_size=found.effective_sample_size, warnings=warnings)
-    return with_visible_bias(
-        estimate, (used - weight) * residual, "the weights that were cut move", groups=groups
-    )
+    return with_bias_warning(estimate, (used - weight) * residual, "the weights that were cut", groups=groups)
 
 
-def with_visible_bias(
+def with_bias_warning(
     estimate: Estimate, bias: Array, subject: str, *, groups: Array | None = None
 ) -> Estimate:
-    """The estimate with a warning if the mean of R biases is above its standard error and twice its own."""
+    """The estimate with a warning if the mean of R biases is, or may be, above its standard error.
+
+    It is if the mean is, and is above twice its own standard error. It may be if that is a quarter of the
+    estimate's or more: the two errors go together, and the interval is too short by up to their ratio.
+    """
     mean = mean_of(bias, groups=groups)
     value, error, spread = float(mean.value), float(mean.std_error), float(estimate.std_error)
-    if not abs(value) > max(2 * error, spread):
+    if abs(value) > max(2 * error, spread):
+        said = f"more than its standard error of {spread:.2g}: the interval does not hold this bias"
+    elif error > LARGE_ERROR * spread:
+        said = f"which its standard error of {spread:.2g} does not hold: the interval is too short"
+    else:
         return estimate
-    warning = (
-        f"{subject} the value by {value:.3g} +- {error:.2g}, more than its standard error of {spread:.2g}: "
-        "the interval does not hold this bias"
-    )
+    warning = f"{subject} move the value by {value:.3g} +- {error:.2g}, {said}"
     return replace(estimate, warnings=(*estimate.warnings, warning))
 
 
