@@ -22,7 +22,7 @@ from recsim_env.evaluation.questions import Questions, ask_last
 COPIED_EVENTS = 0.001  # share of the targets that stand in the log a second time, same user, item and time
 COPIED_USERS = 0.01  # share of the users whose whole sequence another user has too,
 SHORTEST_COPY = 5  # of this length at least: shorter ones coincide
-MORE_REPEATS = 0.15  # by how much more targets than last events may repeat the history
+MORE_REPEATS = 0.3  # by how much more targets than last events may repeat the history
 NEAR_IDS = 5  # ids of last item and target that differ by this at most are near
 MORE_AHEAD = 0.01  # by how much targets may be near ahead of the last item more, or less, than behind it
 SORTED_IDS = 0.8  # rank correlation of id and popularity

@@ -1,4 +1,4 @@
-"""The command `recsim-env`: environments, experiments, logs and films."""
+"""The command `recsim-env`: environments, experiments, logs, audits and films."""
 
 import argparse
 import os
@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from recsim_env import __version__
 from recsim_env.errors import InputError, unknown_name
+from recsim_env.experiments.audit_command import add_audit_command
 from recsim_env.experiments.calibrate_command import add_calibrate_command
 from recsim_env.experiments.film import add_film_command
 from recsim_env.experiments.log_command import add_log_command
@@ -149,6 +150,7 @@ def parser(arguments: Sequence[str]) -> Parser:
     add_log_command(verbs)
     add_film_command(verbs)
     add_calibrate_command(verbs)
+    add_audit_command(verbs)
 
     verb = verbs.add_parser("compare", help="draw several runs together")
     verb.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directories of finished runs")
