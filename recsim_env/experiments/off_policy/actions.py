@@ -2,7 +2,8 @@
 
 The log's policy and the evaluated one are softmax choices by the users' true attractions, as in `slates`.
 Embeddings of actions, for MIPS, are the categories of items: they carry most of an item's effect, not all.
-Thresholds, clips and shrinkages are chosen by SLOPE. Replay is not here: it is for deterministic policies.
+Thresholds, clips and shrinkages are chosen by SLOPE, see `believable_slope`. Replay is not here: it is for
+deterministic policies.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from scipy.special import softmax
 from recsim_env.arrays import Floats, Ints
 from recsim_env.evaluation.intervals import Estimate, mean_of
 from recsim_env.evaluation.off_policy import (
+    believable_slope,
     candidate_cuts,
     clipped_ips,
     cross_fit,
@@ -26,7 +28,6 @@ from recsim_env.evaluation.off_policy import (
     marginalised_ips,
     model_values,
     self_normalised_doubly_robust,
-    slope,
     snips,
     switch_doubly_robust,
 )
@@ -73,6 +74,6 @@ def action_problem(size: int, seed: int) -> Problem:
 
 
 def chosen(cuts: Floats, estimate: Callable[[float], Estimate]) -> Estimate:
-    """The estimate of the cut that SLOPE chooses."""
+    """The estimate of the cut that SLOPE chooses among those with the fewest warnings."""
     candidates = [estimate(float(cut)) for cut in cuts]
-    return candidates[slope(candidates)]
+    return candidates[believable_slope(candidates)]

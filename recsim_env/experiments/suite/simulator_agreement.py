@@ -4,8 +4,8 @@
 is scored three times: on the real log (NDCG of the last basket of every user, learned from all before), on
 the simulated log in the same way, and live in the world, where it recommends to simulated users who go on
 living and is paid its exact expected reward. Kendall's tau between the orders has an interval by resampling
-users; the orders of two random halves of the real users say how much agreement can be hoped for, and 0.8487 is
-what the TREC Deep Learning Track 2023 found between human and synthetic queries.
+users; the orders of two random halves of the real users say how much agreement can be hoped for, and 0.8487
+is what the TREC Deep Learning Track 2023 found between human and synthetic queries.
 
 The simulator remembers as ACT-R does. If it favours its own kind, recommenders by the user's own memory stand
 higher in the simulation than in reality: `favour` is the share of pairs of one of them and another that turn
