@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+import numpy as np
+
+from recsim_env.arrays import Array
+
 
 class InputError(ValueError):
     """Bad input: the message names the argument, what was found and what to do, in one line.
@@ -23,3 +27,18 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     return InputError(f"there is no {kind} {name!r}: {hint}known are {', '.join(known)}")
+
+
+def refuse(name: str, bad: Array, values: Array, complaint: str) -> None:
+    """Refuse an array for its first bad cell: `weight[3, 1] = -0.5: weights are finite and 0 or more`.
+
+    Args:
+        name: of the array.
+        bad: flags in its shape.
+        values: the array.
+        complaint: what is wrong and what to do.
+    """
+    if np.any(bad):
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = ", ".join(str(i) for i in where)
+        raise InputError(f"{name}[{place}] = {values[where]}: {complaint}")

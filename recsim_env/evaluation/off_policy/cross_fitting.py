@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError
-from recsim_env.evaluation.off_policy.rows import check_actions, check_distribution, check_rows, refuse
+from recsim_env.errors import InputError, refuse
+from recsim_env.evaluation.off_policy.rows import check_actions, check_distribution, check_rows
 
 
 def draw_folds(rows: int, folds: int = 3, *, seed: int = 0, groups: Array | None = None) -> Ints:

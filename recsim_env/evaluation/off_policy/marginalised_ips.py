@@ -11,7 +11,7 @@ which are never more variable than the weights of actions, and far less for many
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, refuse
 from recsim_env.evaluation.intervals import Estimate, Interval
 from recsim_env.evaluation.off_policy.ips import ips
 from recsim_env.evaluation.off_policy.rows import (
@@ -19,7 +19,6 @@ from recsim_env.evaluation.off_policy.rows import (
     check_distribution,
     check_rows,
     distinct_rows,
-    refuse,
 )
 
 

@@ -36,9 +36,9 @@ def check_reward(reward: Array, present: Array | None) -> tuple[Floats, Bools]:
         raise InputError(
             f"present must be bool of the shape of reward, {reward.shape}, got {mask.dtype} of {mask.shape}"
         )
-    refuse_cells("present", ~mask[:, :1], mask, "every episode has a first step")
+    refuse("present", ~mask[:, :1], mask, "every episode has a first step")
     hole = mask[:, 1:] & ~mask[:, :-1]
-    refuse_cells("present", np.pad(hole, ((0, 0), (1, 0))), mask, "the step before it did not take place")
+    refuse("present", np.pad(hole, ((0, 0), (1, 0))), mask, "the step before it did not take place")
     return check_numbers("reward", reward, mask), mask
 
 
@@ -56,7 +56,7 @@ def check_numbers(name: str, values: Array, present: Bools) -> Floats:
     if values.dtype.kind not in "biuf":
         raise InputError(f"{name} must hold numbers, got {values.dtype}")
     values = np.where(present.reshape(present.shape + (1,) * (values.ndim - 2)), values, 0.0)
-    refuse_cells(name, ~np.isfinite(values), values, "it must be finite")
+    refuse(name, ~np.isfinite(values), values, "it must be finite")
     return values
 
 
@@ -73,7 +73,7 @@ def check_ids(name: str, ids: Array, present: Bools, low: int, count: int) -> In
         )
     ids = np.where(present, ids, low).astype(np.int64)
     bad = (ids < low) | (ids >= count)
-    refuse_cells(name, bad, ids, f"the evaluated policy knows {low} to {count - 1}")
+    refuse(name, bad, ids, f"the evaluated policy knows {low} to {count - 1}")
     return ids
 
 
@@ -119,7 +119,7 @@ def discounts(discount: float, horizon: int) -> Floats:
     return np.asarray(float(discount) ** np.arange(horizon))
 
 
-def refuse_cells(name: str, bad: Array, values: Array, complaint: str) -> None:
+def refuse(name: str, bad: Array, values: Array, complaint: str) -> None:
     """Name the first bad cell by its episode and step."""
     if np.any(bad):
         where = tuple(int(i) for i in np.argwhere(bad)[0])

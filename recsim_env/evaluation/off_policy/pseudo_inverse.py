@@ -34,13 +34,12 @@ from dataclasses import replace
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, refuse
 from recsim_env.evaluation.intervals import Estimate, Interval, mean_of, ratio_of
 from recsim_env.evaluation.off_policy.slots import (
     check_slate_rewards,
     check_slates,
     check_slot_distribution,
-    refuse,
 )
 from recsim_env.evaluation.off_policy.weights import FAR_FROM_ONE, FEW_ROWS
 

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import chdtrc
 
 from recsim_env.arrays import Array, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, refuse
 from recsim_env.evaluation.intervals import Estimate, Interval, ratio_of
-from recsim_env.evaluation.off_policy.rows import check_actions, check_rows, refuse
+from recsim_env.evaluation.off_policy.rows import check_actions, check_rows
 from recsim_env.evaluation.off_policy.weights import with_diagnostics
 
 UNEVEN = 1e-4  # probability of counts so uneven under uniform logging, below which it is not believed

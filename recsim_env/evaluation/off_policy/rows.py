@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, refuse
 
 ROUNDING = 1e-6  # how far from 1 the probabilities of a row may sum
 
@@ -88,11 +88,3 @@ def check_distribution(name: str, probability: Array, rows: int) -> Floats:
 def distinct_rows(probability: Floats) -> Floats:
     """(R, A), or (1, A) of what `check_distribution` made of the same distribution in all rows."""
     return probability[:1] if probability.strides[0] == 0 else probability
-
-
-def refuse(name: str, bad: Array, values: Array, complaint: str) -> None:
-    """Raise for the first cell that is bad, naming it."""
-    if np.any(bad):
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = ", ".join(str(i) for i in where)
-        raise InputError(f"{name}[{place}] = {values[where]}: {complaint}")

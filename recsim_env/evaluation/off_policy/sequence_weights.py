@@ -16,7 +16,7 @@ import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats
 from recsim_env.evaluation.intervals import Estimate
-from recsim_env.evaluation.off_policy.padded_episodes import check_numbers, refuse_cells
+from recsim_env.evaluation.off_policy.padded_episodes import check_numbers, refuse
 from recsim_env.evaluation.off_policy.weights import FAR_FROM_ONE, FEW_ROWS, LARGE_SHARE
 
 
@@ -32,10 +32,10 @@ def cumulative_weights(weight: Array, present: Bools) -> Floats:
             float, named by episode and step.
     """
     weight = check_numbers("weight", weight, present)
-    refuse_cells("weight", weight < 0, weight, "weights are 0 or more")
+    refuse("weight", weight < 0, weight, "weights are 0 or more")
     with np.errstate(over="ignore"):
         rho: Floats = np.asarray(np.cumprod(np.where(present, weight, 1.0), axis=1))
-    refuse_cells("product of weight", np.isinf(rho), rho, "too large for a number: clip the weights")
+    refuse("product of weight", np.isinf(rho), rho, "too large for a number: clip the weights")
     return rho
 
 

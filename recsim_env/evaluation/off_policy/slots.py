@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, refuse
 
 ROUNDING = 1e-6  # how far from 1 the probabilities of a slot may sum
 
@@ -115,11 +115,3 @@ def check_slot_distribution(name: str, probability: Array, shape: tuple[int, int
     off = np.abs(total - 1) > ROUNDING
     refuse(f"the sum of {name}", off, total, "the probabilities of the items at a slot must sum to 1")
     return np.broadcast_to(probability, (*shape, probability.shape[-1]))
-
-
-def refuse(name: str, bad: Array, values: Array, complaint: str) -> None:
-    """Raise for the first cell that is bad, naming it."""
-    if np.any(bad):
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = ", ".join(str(i) for i in where)
-        raise InputError(f"{name}[{place}] = {values[where]}: {complaint}")

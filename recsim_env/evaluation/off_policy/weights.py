@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, refuse
 from recsim_env.evaluation.intervals import Estimate, mean_of
-from recsim_env.evaluation.off_policy.rows import refuse
 
 FEW_ROWS = 30  # below this effective size the normal interval has no ground to stand on
 LARGE_SHARE = 0.1  # of the sum of weights on one row: what that row does decides
