@@ -23,7 +23,7 @@ SIZE = --episodes $(EPISODES) --replicates $(REPLICATES) --agents cascading_vi,c
 install: $(VENV)/.dev            ## the package with everything that development needs, in .venv
 
 test: $(VENV)/.dev            ## the whole test suite but the slow tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: $(VENV)/.dev            ## the slow tests: golden tables at full length (about ten minutes)
 	$(BIN)/python -m pytest -m slow
@@ -43,7 +43,7 @@ format: $(VENV)/.dev            ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev            ## every figure of benchmarks/, per CPU-second
-	for script in environments luck worlds planning bandits click_models logs imports; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in environments luck worlds planning bandits click_models logs ranking_metrics off_policy slate_off_policy imports; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 wheel-check: $(VENV)/.dev            ## sdist and wheel, installed and imported in an empty environment
 	bash .ci/wheel-check

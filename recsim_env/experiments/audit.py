@@ -22,7 +22,12 @@ from recsim_env.errors import InputError
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.evaluation.leaks import find_leaks
 from recsim_env.evaluation.questions import ask_last, padded_history
-from recsim_env.evaluation.shortcuts import HistoryDependence, ShortcutReport, history_dependence, shortcut_report
+from recsim_env.evaluation.shortcuts import (
+    HistoryDependence,
+    ShortcutReport,
+    history_dependence,
+    shortcut_report,
+)
 from recsim_env.simulators.datasets import SHIPPED, read_interactions
 from recsim_env.simulators.item_terms import read_item_features, read_item_numbers
 from recsim_env.simulators.log import Log

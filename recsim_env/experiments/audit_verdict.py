@@ -7,7 +7,9 @@ from recsim_env.experiments.audit import Audit, K
 
 LAST_ITEM = 0.9  # share of the best NDCG that the last item alone keeps, from which history says little
 TIED = 0.1  # share of the targets tied with the event before, from which order is partly that of chance
-FEATURES = 0.5  # share of the best NDCG that features alone reach, from which a model of content proves little
+FEATURES = (
+    0.5  # share of the best NDCG that features alone reach, from which a model of content proves little
+)
 REPEATED = 0.1  # share of the targets that stand in the history
 FUTURE = 0.05  # median share of training events that come after the target
 LOCAL = 1.05  # how much better than popularity and item-kNN what follows the last item must be: order tells

@@ -65,7 +65,10 @@ def action_problem(size: int, seed: int) -> Problem:
             "DR": doubly_robust(r, w, *q),
             "SNDR": self_normalised_doubly_robust(r, w, *q),
             "Switch-DR": chosen(cuts, lambda cut: switch_doubly_robust(r, w, *q, threshold=cut)),
-            "DRos": chosen(cuts**2, lambda cut: doubly_robust_optimistic_shrinkage(r, w, *q, shrinkage=cut)),
+            "DRos": chosen(
+                np.append(cuts**2, np.inf),
+                lambda cut: doubly_robust_optimistic_shrinkage(r, w, *q, shrinkage=cut),
+            ),
             "MIPS": marginalised_ips(r, category[a], target[rows], probability["logging"][user[rows]], table),
         }
 
