@@ -110,9 +110,9 @@ def test_no_rows_and_bad_titles(tmp_path: Path) -> None:
         (
             "ratings.csv",
             "userId,movieId,rating,timestamp\n1,2,nan,4\n",
-            "ratings.csv, line 2: rating is missing",
+            "ratings.csv, line 2: rating = nan is not a number",
         ),
-        ("ratings.csv", "userId\n1\n", "ratings.csv is not a table of user, movie, rating"),
+        ("ratings.csv", "userId\n1\n", "ratings.csv has no column 'movieId': its columns are userId"),
         ("u.data", "", "u.data is not a table of user, movie, rating"),
     ],
 )

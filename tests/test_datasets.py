@@ -90,7 +90,7 @@ def test_timestamp_is_read_before_order_if_it_is_preferred(tmp_path: Path) -> No
     rows = {"user_id": [0, 0], "item_id": [5, 6], "timestamp": [7.0, 3.0], "order": [0, 1]}
     pd.DataFrame(rows).to_parquet(tmp_path / "interactions.parquet")
     data = read_interactions(tmp_path, prefer="timestamp")
-    with pytest.raises(InputError, match="prefer must be order or timestamp, got 'time'"):
+    with pytest.raises(InputError, match="prefer must be order, timestamp or none, got 'time'"):
         read_interactions(tmp_path, prefer="time")
     assert data.clock == "timestamp"
     assert_array_equal(data.log.time, [3.0, 7.0])

@@ -1,22 +1,51 @@
 """Columns of numbers out of a Parquet file or a text table; whatever is not a number is named by its place.
 
 Rows are counted from 0 in Parquet files (as pandas shows them) and lines from 1 in text files (as
-editors show them).
+editors show them); `text_tables` reads those.
 """
 
+import gzip
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MEND = "mend or drop the row"
+UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+LATEST = 1e11  # Unix seconds of the year 5138: larger numbers are milliseconds or finer
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A text file of one row a line, and where its rows stand."""
+
+    path: Path
+    header: bool  # whether the first line names the columns
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def place(self, row: int) -> str:
+        """The line of a row; empty lines are no rows."""
+        with open_text(self.path) as file:
+            filled = (number for number, line in enumerate(file, 1) if line.strip("\r\n"))
+            line = next((n for i, n in enumerate(filled) if i == row + self.header), row + 1 + self.header)
+        return f"{self.path}, line {line}"
+
+
+def open_text(path: Path, encoding: str = "utf-8") -> TextIO:
+    """A text file, plain or gzipped; bytes that are no text are replaced."""
+    raw = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    return io.TextIOWrapper(raw, encoding=encoding, errors="replace", newline="")  # type: ignore[arg-type]
+
+
+Source = Path | TextFile
 
 
 def read_parquet_columns(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
@@ -44,7 +73,7 @@ def read_parquet_columns(path: Path, required: Sequence[str], optional: Sequence
     return {name: table.column(name) for name in wanted}
 
 
-def integers(column: Any, path: Path, name: str) -> Ints:
+def integers(column: Any, path: Source, name: str) -> Ints:
     """(R,) a column of ids: whole numbers, kept exactly up to 2^63 - 1 where they are written as integers.
 
     Raises:
@@ -57,7 +86,7 @@ def integers(column: Any, path: Path, name: str) -> Ints:
     remedy = f"number the ids, alike in all files, such as df.{name} = pandas.factorize(df.{name})[0]"
     if pa.types.is_integer(column.type):
         ids = column.to_numpy()
-        _refuse(ids > np.iinfo(np.int64).max, column, path, name, "is beyond 2^63 - 1, too large", remedy)
+        refuse(ids > np.iinfo(np.int64).max, column, path, name, "is beyond 2^63 - 1, too large", remedy)
         return np.asarray(ids, np.int64)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         try:
@@ -65,11 +94,11 @@ def integers(column: Any, path: Path, name: str) -> Ints:
         except pa.ArrowInvalid:  # not integers, but perhaps 7.0
             pass
     values = floats(column, path, name, remedy)
-    _refuse(values != np.floor(values), column, path, name, "is not a whole number", remedy)
+    refuse(values != np.floor(values), column, path, name, "is not a whole number", remedy)
     return values.astype(np.int64)
 
 
-def floats(column: Any, path: Path, name: str, remedy: str = "") -> Floats:
+def floats(column: Any, path: Source, name: str, remedy: str = "") -> Floats:
     """(R,) a column of finite numbers; numbers beyond 2^53 would be rounded and are refused too.
 
     Args:
@@ -92,9 +121,9 @@ def floats(column: Any, path: Path, name: str, remedy: str = "") -> Floats:
     else:
         hint = "convert it to Unix seconds" if pa.types.is_temporal(kind) else "convert it to numbers"
         raise InputError(f"{path}: column {name!r} holds {kind}, not numbers: {remedy or hint}")
-    _refuse(~np.isfinite(values), column, path, name, "is not a number", remedy or MEND)
+    refuse(~np.isfinite(values), column, path, name, "is not a number", remedy or MEND)
     hint = "convert the column to Unix seconds" if name == "timestamp" else MEND
-    _refuse(np.abs(values) > 2.0**53, column, path, name, "is beyond 2^53, too large", remedy or hint)
+    refuse(np.abs(values) > 2.0**53, column, path, name, "is beyond 2^53, too large", remedy or hint)
     return values
 
 
@@ -105,53 +134,104 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def read_text_numbers(
-    path: Path, names: Sequence[str], separator: str, header: bool, usecols: Sequence[int]
-) -> dict[str, Floats]:
-    """Columns of numbers of a text table, by name.
+def times(column: Any, path: Source, name: str, unit: str = "s") -> Floats:
+    """(R,) a column of times in seconds: numbers of a unit, or dates and ISO 8601 texts as Unix seconds.
+
+    A date without a zone is taken as UTC.
 
     Args:
-        path: the file.
-        names: a name for each of the columns that are read.
-        separator: one character.
-        header: whether the first line names the columns.
-        usecols: which columns are read, counted from 0.
+        column: of Arrow.
+        path: the file, for the message.
+        name: of the column.
+        unit: of numbers: s, ms, us or ns.
 
     Raises:
-        InputError: a cell is missing or not a number; the message has file, line and column.
+        InputError: a cell is missing or no time; numbers so large that their unit must be another; the
+            message has file, row and column.
     """
-    import pandas as pd
+    import pyarrow as pa
 
-    def read(dtype: type) -> "pd.DataFrame":
-        return pd.read_csv(
-            path,
-            sep=separator,
-            header=None,
-            skiprows=1 if header else 0,
-            usecols=list(usecols),
-            dtype=dtype,
-            encoding="latin-1",
-        )
+    if pa.types.is_temporal(column.type):
+        _refuse_missing(column, path, name)
+        return np.asarray(column.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy() / 1e6, np.float64)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        _refuse_missing(column, path, name)
+        dates = _dates(column)
+        if dates is not None:
+            return dates
+    if unit == "ns" and pa.types.is_integer(column.type):  # beyond 2^53: to seconds before to floats
+        _refuse_missing(column, path, name)
+        return column.to_numpy() / 1e9
+    values = floats(column, path, name, "give numbers, or dates such as 2014-04-07T10:51:09Z")
+    values = values / UNITS[unit]
+    if unit == "s":
+        hint = "it must be milliseconds or finer: say time_unit='ms'"
+        refuse(np.abs(values) > LATEST, column, path, name, "lies thousands of years away as seconds", hint)
+    return values
 
-    try:
-        table = read(np.float64)
-        if not np.isfinite(table.to_numpy()).all():
-            raise ValueError("not finite")
-    except ValueError as failure:  # slow, and only to say which cell it is
+
+def _dates(column: Any) -> Floats | None:
+    """(R,) Unix seconds of ISO 8601 texts, with a zone or without one; None if some are none."""
+    import pyarrow as pa
+
+    for kind in (pa.timestamp("us"), pa.timestamp("us", tz="UTC")):
         try:
-            cells = read(str)
-        except ValueError as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path} is not a table of {', '.join(names)}: {reason}") from error
-        for name, column in zip(names, usecols, strict=True):
-            numbers = pd.to_numeric(cells[column], errors="coerce").to_numpy(np.float64)
-            if not np.isfinite(numbers).all():
-                row = int(np.argmin(np.isfinite(numbers)))
-                line, cell = row + 1 + header, cells[column].iloc[row]
-                found = "is missing" if pd.isna(cell) else f"= {cell!r} is not a number"
-                raise InputError(f"{path}, line {line}: {name} {found}: mend or drop the line") from failure
-        raise InputError(f"{path} is not a table of {', '.join(names)}: {failure}") from failure
-    return {name: table[column].to_numpy(np.float64) for name, column in zip(names, usecols, strict=True)}
+            return np.asarray(column.cast(kind).cast(pa.int64()).to_numpy() / 1e6, np.float64)
+        except pa.ArrowInvalid:
+            continue
+    return None
+
+
+def identities(column: Any, path: Source, name: str) -> tuple[Array, Ints]:
+    """The distinct ids of a column, sorted, and each row's place among them: (distinct,), (R,).
+
+    Whole numbers are ids in their order, and so are texts that all are whole numbers as one writes them
+    (`7`, not `007`); all other texts are ids in the order of the alphabet.
+
+    Raises:
+        InputError: an id is missing or neither a whole number nor a text; the message has file, row and
+            column.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return dense(integers(column, path, name))
+    _refuse_missing(column, path, name)
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    texts, place = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
+    distinct: Array = np.array(texts.to_pylist(), dtype=object)
+    try:
+        numbers = texts.cast(pa.int64())
+        if pc.all(pc.equal(numbers.cast(texts.type), texts)).as_py():
+            distinct = numbers.to_numpy()
+    except pa.ArrowInvalid:
+        pass
+    order = np.argsort(distinct, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return distinct[order], rank[place]
+
+
+def further_column(column: Any, path: Source, name: str) -> Array:
+    """(R,) a column beside the log: numbers as float64, nan where missing; all else as texts, None there.
+
+    Raises:
+        InputError: a number that is not finite; the message has file, row and column.
+    """
+    import pyarrow as pa
+
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        return np.array(column.cast(pa.string()).to_pylist(), dtype=object)
+    values = np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+    bad = ~np.isfinite(values) & ~column.is_null().to_numpy()
+    refuse(bad, column, path, name, "is not a finite number")
+    return values
 
 
 def dense(ids: Ints) -> tuple[Ints, Ints]:
@@ -160,15 +240,17 @@ def dense(ids: Ints) -> tuple[Ints, Ints]:
     return distinct, place.astype(np.int64)
 
 
-def _refuse_missing(column: Any, path: Path, name: str) -> None:
+def _refuse_missing(column: Any, path: Source, name: str, remedy: str = MEND) -> None:
     if column.null_count:
-        _refuse(column.is_null().to_numpy(), column, path, name, "is missing")
+        refuse(column.is_null().to_numpy(), column, path, name, "is missing", remedy)
 
 
-def _refuse(
-    bad: Bools | Array, column: Any, path: Path, name: str, complaint: str, remedy: str = MEND
+def refuse(
+    bad: Bools | Array, column: Any, path: Source, name: str, complaint: str, remedy: str = MEND
 ) -> None:
+    """Raise InputError for the first bad cell of an Arrow column, if there is one: file, row, column, cell."""
     if np.any(bad):
         row = int(np.argmax(bad))
         found = "" if complaint == "is missing" else f" = {column[row].as_py()!r}"
-        raise InputError(f"{path}, row {row}: {name}{found} {complaint}: {remedy}")
+        place = path.place(row) if isinstance(path, TextFile) else f"{path}, row {row}"
+        raise InputError(f"{place}: {name}{found} {complaint}: {remedy}")
