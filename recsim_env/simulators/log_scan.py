@@ -118,7 +118,9 @@ def open_log(path: str | Path) -> LogParts:
         paths = tuple(sorted(path.glob("*.parquet")))
         half = sorted(path.glob("*.parquet.part"))
         if half:
-            raise InputError(f"{half[0]} is half a part: its writing goes on or was killed; wait or remove it")
+            raise InputError(
+                f"{half[0]} is half a part: its writing goes on or was killed; wait or remove it"
+            )
         if not paths:
             raise InputError(f"{path} holds no *.parquet: give a log, or the directory of its parts")
     num_rows, first = 0, None
@@ -127,7 +129,11 @@ def open_log(path: str | Path) -> LogParts:
         with file:
             schema = file.schema_arrow
             num_rows += file.metadata.num_rows
-        found = (schema.field("slate").type.list_size, tuple(n for n in COLUMNS if n in schema.names), metadata)
+        found = (
+            schema.field("slate").type.list_size,
+            tuple(n for n in COLUMNS if n in schema.names),
+            metadata,
+        )
         first = first or found
         for what, one, other in zip(("slate size", "columns", "metadata"), found, first, strict=True):
             if one != other:

@@ -8,6 +8,7 @@ import gzip
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -159,6 +160,18 @@ def times(column: Any, path: Source, name: str, unit: str = "s") -> Floats:
         dates = _dates(column)
         if dates is not None:
             return dates
+        texts = column.to_pylist()
+        if _is_date(texts[0]):
+            bad = np.array([not _is_date(text) for text in texts])
+            refuse(bad, column, path, name, "is no date", "write it as 2014-04-07T10:51:09Z")
+            refuse(
+                np.array([_has_zone(text) != _has_zone(texts[0]) for text in texts]),
+                column,
+                path,
+                name,
+                "has no zone where others have one, or the other way round",
+                "write all dates alike",
+            )
     if unit == "ns" and pa.types.is_integer(column.type):  # beyond 2^53: to seconds before to floats
         _refuse_missing(column, path, name)
         return column.to_numpy() / 1e9
@@ -180,6 +193,18 @@ def _dates(column: Any) -> Floats | None:
         except pa.ArrowInvalid:
             continue
     return None
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return not text.isdigit()
+
+
+def _has_zone(text: str) -> bool:
+    return datetime.fromisoformat(text).tzinfo is not None
 
 
 def identities(column: Any, path: Source, name: str) -> tuple[Array, Ints]:

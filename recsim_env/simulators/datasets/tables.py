@@ -74,7 +74,7 @@ def read_table(
         raise InputError(f"{path} has no rows")
     known: dict[str, Array] = {}
     if clicked is not None:
-        known["clicked"] = _flags(found[clicked], source, clicked)
+        known["clicked"] = flags(found[clicked], source, clicked)
     if reward is not None:
         known["reward"] = floats(found[reward], source, reward)
     if propensity is not None:
@@ -122,7 +122,12 @@ def _numbers_if_all(column: Any) -> Any:
         return column
 
 
-def _flags(column: Any, source: Source, name: str) -> Bools:
+def flags(column: Any, source: Source, name: str) -> Bools:
+    """(R,) a column of clicks.
+
+    Raises:
+        InputError: one is missing, or neither 0 nor 1; the message has file, row and column.
+    """
     import pyarrow as pa
 
     if pa.types.is_boolean(column.type):

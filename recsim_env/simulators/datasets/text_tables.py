@@ -55,7 +55,9 @@ def read_delimited(
         return csv.read_csv(
             path,
             csv.ReadOptions(column_names=names, block_size=BLOCK, encoding=encoding, use_threads=False),
-            csv.ParseOptions(delimiter=separator, quote_char='"' if quoted else False, newlines_in_values=quoted),
+            csv.ParseOptions(
+                delimiter=separator, quote_char='"' if quoted else False, newlines_in_values=quoted
+            ),
             csv.ConvertOptions(
                 column_types=types, include_columns=list(columns), null_values=[""], strings_can_be_null=True
             ),
