@@ -98,8 +98,8 @@ def test_not_parquet(tmp_path: Path) -> None:
 def test_no_rows_and_bad_titles(tmp_path: Path) -> None:
     assert "has no rows" in _message(_write(tmp_path, user_id=[], item_id=[], timestamp=[]))
     _write(tmp_path)
-    pd.DataFrame({"item_id": [3], "name": ["tea"]}).to_parquet(tmp_path / "items.parquet")
-    assert "items.parquet has no column 'title'" in _message(tmp_path)
+    pd.DataFrame({"id": [3], "title": ["tea"]}).to_parquet(tmp_path / "items.parquet")
+    assert "items.parquet has no column 'item_id'" in _message(tmp_path)
 
 
 @pytest.mark.parametrize(

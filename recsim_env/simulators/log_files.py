@@ -122,6 +122,19 @@ def read_log_batches(path: str | Path) -> Iterator[Log]:
     return _pieces(path, file, metadata)
 
 
+def is_log(path: Path) -> bool:
+    """Whether a file is Parquet that says it holds a log; False of all that cannot be opened."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        return False
+    try:
+        return KEY in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError, ValueError):
+        return False
+
+
 def _pieces(path: Path, file: Any, metadata: dict[str, Any]) -> Iterator[Log]:
     import pyarrow as pa
 

@@ -113,7 +113,7 @@ def open_log(path: str | Path) -> LogParts:
             later version, or differs from the first; the message names the part.
     """
     path = Path(path)
-    paths = (path,)
+    paths: tuple[Path, ...] = (path,)
     if path.is_dir():
         paths = tuple(sorted(path.glob("*.parquet")))
         half = sorted(path.glob("*.parquet.part"))

@@ -1,6 +1,7 @@
 """Amazon reviews: the 5-core JSON lines and the ratings-only tables of 2014 and 2018.
 
-Source: J. McAuley (UCSD): http://jmcauley.ucsd.edu/data/amazon/ (2014), https://nijianmo.github.io/amazon/ (2018).
+Source: J. McAuley (UCSD): http://jmcauley.ucsd.edu/data/amazon/ (2014), https://nijianmo.github.io/amazon/
+    (2018).
 Terms: for research, with citation (He and McAuley 2016; Ni, Li and McAuley 2019), no licence stated: never
 shipped. 5-core Beauty of 2014 has 198,502 reviews of 22,363 users and 12,101 products. Written from the
 published description and run on small files of that layout only.
@@ -76,7 +77,7 @@ def amazon_files(directory: Path) -> list[Path]:
 
 
 def _order(path: Path) -> tuple[str, ...]:
-    """The columns of a ratings-only table: reviewer ids begin with A and have no fixed length, ASINs have 10."""
+    """The columns of a ratings-only table: products have codes of 10 signs, reviewers mostly longer ones."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: give a ratings-only table of Amazon reviews")
     with open_text(path) as file:
@@ -88,8 +89,8 @@ def _order(path: Path) -> tuple[str, ...]:
     if second.mean() > 0.99 and first.mean() < 0.5:
         return ("user", "item", "rating", "timestamp")
     raise InputError(
-        f"{path} does not tell which of its first two columns are the products: read it with read_table, after "
-        "adding a first line of names"
+        f"{path} does not tell which of its first two columns are the products: add a first line of names "
+        "and read it with read_table"
     )
 
 

@@ -5,7 +5,6 @@ editors show them); `text_tables` reads those.
 """
 
 import gzip
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,8 +41,9 @@ class TextFile:
 
 def open_text(path: Path, encoding: str = "utf-8") -> TextIO:
     """A text file, plain or gzipped; bytes that are no text are replaced."""
-    raw = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-    return io.TextIOWrapper(raw, encoding=encoding, errors="replace", newline="")  # type: ignore[arg-type]
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding=encoding, errors="replace", newline="")
+    return path.open(encoding=encoding, errors="replace", newline="")
 
 
 Source = Path | TextFile
@@ -61,17 +61,33 @@ def read_parquet_columns(path: Path, required: Sequence[str], optional: Sequence
     if not path.is_file():
         raise InputError(f"{path} does not exist: it must hold the columns {', '.join(required)}")
     try:
-        file = pq.ParquetFile(path)
-        names = file.schema_arrow.names
-        missing = [name for name in required if name not in names]
-        if missing:
-            raise InputError(f"{path} has no column {missing[0]!r}: its columns are {', '.join(names)}")
-        wanted = [name for name in (*required, *optional) if name in names]
-        table = file.read(columns=wanted)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            names = file.schema_arrow.names
+            missing = [name for name in required if name not in names]
+            if missing:
+                raise InputError(f"{path} has no column {missing[0]!r}: its columns are {', '.join(names)}")
+            wanted = [name for name in (*required, *optional) if name in names]
+            table = file.read(columns=wanted)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is not a readable Parquet file ({reason}): make it again") from error
     return {name: table.column(name) for name in wanted}
+
+
+def parquet_names(path: Path) -> list[str]:
+    """The names of a Parquet file's columns.
+
+    Raises:
+        InputError: the file is missing or is not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} is not a readable Parquet file ({reason}): make it again") from error
 
 
 def integers(column: Any, path: Source, name: str) -> Ints:
@@ -273,7 +289,7 @@ def _refuse_missing(column: Any, path: Source, name: str, remedy: str = MEND) ->
 def refuse(
     bad: Bools | Array, column: Any, path: Source, name: str, complaint: str, remedy: str = MEND
 ) -> None:
-    """Raise InputError for the first bad cell of an Arrow column, if there is one: file, row, column, cell."""
+    """Raise InputError for the first bad cell of an Arrow column, if there is one."""
     if np.any(bad):
         row = int(np.argmax(bad))
         found = "" if complaint == "is missing" else f" = {column[row].as_py()!r}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def numbered(
     time = np.zeros(len(user[1])) if time is None else time
     rows = _order(user[1], time)
     clicked = np.asarray(log_columns.pop("clicked", np.ones(len(rows), np.bool_)))
-    given = {key: column[rows] for key, column in log_columns.items()}
+    given: dict[str, Any] = {key: column[rows] for key, column in log_columns.items()}
     log = Log(user[1][rows], time[rows], item[1][rows, None], clicked[rows, None], **given)
     kept = {key: column[rows] for key, column in (columns or {}).items()}
     return Interactions(name, log, clock, user[0], item[0], item_names, id_columns, rows, kept)
@@ -171,9 +172,10 @@ def _read(
         gaps = columns[clock].null_count
         other = "order" if clock == "timestamp" else "timestamp"
         if gaps and other in columns and columns[other].null_count == 0:
+            row = int(np.argmax(columns[clock].is_null().to_numpy()))
             raise InputError(
-                f"{log_path}, row {np.argmax(columns[clock].is_null().to_numpy())}: {clock} is missing, as in "
-                f"{gaps} of {len(items[1])} rows: read the column {other}, which is whole, by prefer={other!r}"
+                f"{log_path}, row {row}: {clock} is missing, as in {gaps} of {len(items[1])} rows: read the "
+                f"column {other}, which is whole, by prefer={other!r}"
             )
         time = floats(columns[clock], log_path, clock)
     titles = read_titles(items_path, item, items[0])
@@ -184,14 +186,16 @@ def _read(
 
 
 def read_titles(path: Path, item: str, item_ids: Array) -> tuple[str, ...] | None:
-    """(N,) the titles of some items, `item 17` for one without, or None if there is no such file.
+    """(N,) the titles of some items, `item 17` for one without, or None if there is no such file or column.
 
     Raises:
-        InputError: the file is not Parquet, lacks a column, or holds an id that is not a whole number.
+        InputError: the file is not Parquet, lacks the ids, or holds one that is not a whole number.
     """
     if not path.is_file():
         return None
-    columns = read_parquet_columns(path, [item, "title"])
+    columns = read_parquet_columns(path, [item], ["title"])
+    if "title" not in columns:
+        return None
     ids = integers(columns[item], path, item).tolist()
     title_of = {
         i: title for i, title in zip(ids, columns["title"].to_pylist(), strict=True) if title is not None

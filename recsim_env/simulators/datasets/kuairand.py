@@ -1,9 +1,9 @@
-"""KuaiRand: short videos shown by a platform's policies, and 1.2 million shown at random, with what users did.
+"""KuaiRand: short videos that policies showed, and 1.2 million shown at random, with what users did.
 
 Source: Gao et al., "KuaiRand: An Unbiased Sequential Recommendation Dataset with Randomly Exposed Videos"
 (CIKM 2022), https://kuairand.com. KuaiRand-Pure: 27,285 users; 1,436,609 rows of the 15 standard policies,
-1,186,059 of the random one, over 7,583 videos. Terms: CC BY-SA 4.0, share-alike: not shipped. Written from the
-published description and run on small files of that layout only.
+1,186,059 of the random one, over 7,583 videos. Terms: CC BY-SA 4.0, share-alike: not shipped. Written from
+the published description and run on small files of that layout only.
 """
 
 from pathlib import Path
@@ -23,17 +23,19 @@ FEEDBACK = ("is_like", "is_follow", "long_view", "play_time_ms", "duration_ms", 
 def read_kuairand(directory: str | Path, *, policy: str | None = None) -> Interactions:
     """Read impressions with clicks: slates of one video, `log.clicked` is `is_click`, times in seconds.
 
-    `columns` has `is_like`, `is_follow`, `long_view`, `play_time_ms`, `duration_ms`, `is_rand` (shown at random)
-    and `tab` (the page). The files state no propensities, so the log has none: shown at random means that a
-    video drawn from the pool replaced the recommended one, but not how likely the replacement was.
+    `columns` has `is_like`, `is_follow`, `long_view`, `play_time_ms`, `duration_ms`, `is_rand` (shown at
+    random) and `tab` (the page). The files state no propensities, so the log has none: shown at random means
+    that a video drawn from the pool replaced the recommended one, but not how likely the replacement was.
 
     Args:
-        directory: that of the data set, or its folder `data`, with `log_standard_*.csv` and `log_random_*.csv`.
+        directory: that of the data set, or its folder `data`, with `log_standard_*.csv` and
+            `log_random_*.csv`.
         policy: standard, random or, by default, both; the row numbers of `rows` count through the files that
             are read, in the order of their names.
 
     Raises:
-        InputError: an unknown policy, no such file, or a cell that is missing or no number: file, line, column.
+        InputError: an unknown policy, no such file, or a cell that is missing or no number: file, line,
+            column.
     """
     if policy not in (None, "standard", "random"):
         raise InputError(f"policy must be standard or random, got {policy!r}")

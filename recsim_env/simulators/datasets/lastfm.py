@@ -1,9 +1,9 @@
 """Last.fm: play counts and tags of HetRec 2011, and the listening histories of a thousand users.
 
 Source: https://grouplens.org/datasets/hetrec-2011/ (hetrec2011-lastfm-2k: 1,892 users, 17,632 artists, 92,834
-play counts, 186,479 tags) and O. Celma, http://ocelma.net/MusicRecommendationDataset/lastfm-1K.html (992 users,
-19,150,868 plays). Terms of both: "made available for non-commercial use": never shipped. Written from the
-read-me files and run on small files of that layout only.
+play counts, 186,479 tags) and O. Celma, http://ocelma.net/MusicRecommendationDataset/lastfm-1K.html (992
+users, 19,150,868 plays). Terms of both: "made available for non-commercial use": never shipped. Written from
+the read-me files and run on small files of that layout only.
 """
 
 from pathlib import Path
@@ -48,7 +48,7 @@ def read_lastfm_counts(directory: str | Path) -> Interactions:
 
 
 def read_lastfm_tags(directory: str | Path) -> Interactions:
-    """Read `user_taggedartists-timestamps.dat`: a user tags an artist at a time; `columns["tag"]` is the tag's id.
+    """Read `user_taggedartists-timestamps.dat`: who tagged which artist when; `columns["tag"]` is the tag.
 
     Times are milliseconds in the file, seconds in the log. The file is known to hold some that lie decades
     before Last.fm; they are kept, so look at the first times before trusting an order.

@@ -7,8 +7,8 @@ Writes for each of the campaigns all and men, the same tables every time:
 
 - `open_bandit_<campaign>.parquet`: 20,000 impressions, those of the policy random first, each in the order
   of its file: `timestamp`, `item_id`, `position` (1 to 3), `clicked`, `propensity`, `policy`,
-  `user_feature_0` to `user_feature_3`. Left out are the user-item affinities, which the Open Bandit Pipeline does
-  not use either unless it is changed.
+  `user_feature_0` to `user_feature_3`. Left out are the user-item affinities, which the Open Bandit Pipeline
+  does not use either unless it is changed.
 - `open_bandit_<campaign>_items.parquet`: `item_id`, `item_feature_0` (a number), `item_feature_1` to `_3`, as
   the policy random has them (for bts the same groups of items have other hashes).
 

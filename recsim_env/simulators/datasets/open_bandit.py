@@ -6,11 +6,12 @@ policies, of the campaigns `all` (80 items) and `men` (34 items): names `open-ba
 good for checking that two programs agree, not for claims about an estimator. The full data set (26 million
 impressions, with the campaign `women`) is read from the directory that it unpacks to.
 
-Source: Saito, Aihara, Matsutani, Narita, "Open Bandit Dataset and Pipeline: Towards Realistic and Reproducible
-Off-Policy Evaluation" (2020, arXiv 2008.07146), ZOZO, Inc.; https://research.zozo.com/data.html. Terms of the
-shipped files: they come from the distribution `obp` 0.4.1, which is under the Apache License 2.0
-(`open_bandit.LICENSE.txt` beside this file, with what was changed). The layout of the full data set was written
-from its published description and from how the Pipeline reads it, and run on the small version in that layout.
+Source: Saito, Aihara, Matsutani, Narita, "Open Bandit Dataset and Pipeline: Towards Realistic and
+Reproducible Off-Policy Evaluation" (2020, arXiv 2008.07146), ZOZO, Inc.; https://research.zozo.com/data.html.
+Terms of the shipped files: they come from the distribution `obp` 0.4.1, which is under the Apache License 2.0
+(`open_bandit.LICENSE.txt` beside this file, with what was changed). The layout of the full data set was
+written from its published description and from how the Pipeline reads it, and run on the small version in
+that layout.
 
 User features are hashed alike for both policies, the categories of items are not: they have other hashes for
 bts, which name the same groups of items. The shipped files have those of the policy random for both.
@@ -104,8 +105,8 @@ def read_open_bandit(
         return _from_csv(name, folder, campaign, policy)
     known = ", ".join(SHIPPED_CAMPAIGNS)
     raise InputError(
-        f"{directory} holds neither {policy}/{campaign}/{campaign}.csv nor {impressions.name}: give the directory "
-        f"of the Open Bandit Dataset, or one of {known}"
+        f"{directory} holds neither {policy}/{campaign}/{campaign}.csv nor {impressions.name}: give the "
+        f"directory of the Open Bandit Dataset, or one of {known}"
     )
 
 

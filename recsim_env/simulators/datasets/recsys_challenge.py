@@ -1,10 +1,11 @@
 """Two RecSys Challenges: the sessions of 2015 (YooChoose) and the playlists of 2018 (Spotify).
 
-2015: https://www.kaggle.com/datasets/chadgostopp/recsys-challenge-2015; 33,003,944 clicks of 9,249,729 sessions.
-Terms: CC BY-NC-ND 4.0 as commonly stated: never shipped. 2018: the Million Playlist Dataset, 1,000,000 playlists,
-https://www.aicrowd.com/challenges/spotify-million-playlist-dataset-challenge. Terms: research and the challenge
-only, no redistribution: never shipped. Both were written from the published description and run on small files
-of that layout only.
+2015: https://www.kaggle.com/datasets/chadgostopp/recsys-challenge-2015; 33,003,944 clicks of 9,249,729
+    sessions.
+Terms: CC BY-NC-ND 4.0 as commonly stated: never shipped. 2018: the Million Playlist Dataset, 1,000,000
+playlists, https://www.aicrowd.com/challenges/spotify-million-playlist-dataset-challenge. Terms: research and
+the challenge only, no redistribution: never shipped. Both were written from the published description and run
+on small files of that layout only.
 """
 
 import json
@@ -27,9 +28,9 @@ def read_yoochoose(source: str | Path) -> Interactions:
     """Read clicks, or buys, of sessions: a session is a user, times are Unix seconds.
 
     Args:
-        source: the file `yoochoose-clicks.dat` (session, time, item, category) or `yoochoose-buys.dat` (session,
-            time, item, price, quantity; the last two in `columns`), or a directory, of which the clicks are
-            read.
+        source: the file `yoochoose-clicks.dat` (session, time, item, category) or `yoochoose-buys.dat`
+            (session, time, item, price, quantity; the last two in `columns`), or a directory, of which the
+            clicks are read.
 
     Raises:
         InputError: no such file, or a cell that is missing or not what it must be: file, line and column.
@@ -58,7 +59,8 @@ def read_playlists(source: str | Path) -> Interactions:
     may stand in a playlist twice.
 
     Args:
-        source: a directory with `mpd.slice.<first>-<last>.json` (or with a folder `data` of them), or one slice.
+        source: a directory with `mpd.slice.<first>-<last>.json` (or with a folder `data` of them), or one
+            slice.
 
     Raises:
         InputError: no slice, one that is not JSON or is cut off, or a playlist or track without a field:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recsim_env.arrays import Array, Bools, Floats
+from recsim_env.arrays import Bools, Floats
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.simulators.datasets.columns import (
     UNITS,
@@ -72,7 +72,7 @@ def read_table(
     items = identities(found[item], source, item)
     if len(users[1]) == 0:
         raise InputError(f"{path} has no rows")
-    known: dict[str, Array] = {}
+    known: dict[str, Any] = {}
     if clicked is not None:
         known["clicked"] = flags(found[clicked], source, clicked)
     if reward is not None:

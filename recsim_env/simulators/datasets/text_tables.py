@@ -1,7 +1,8 @@
 """Columns out of text files: tables with a separator, and one JSON object a line; plain or gzipped.
 
 They come as Arrow columns, which `columns` turns into numbers and ids. A file that is cut off inside a line
-or inside its compression is refused. One that is cut off at the end of a line, or inside its last number, looks
+or inside its compression is refused. One that is cut off at the end of a line, or inside its last number,
+looks
 whole: compare the number of rows with what its publisher states.
 """
 
@@ -83,8 +84,9 @@ def _header(path: Path, separator: str, quoted: bool, encoding: str) -> list[str
 
     try:
         with open_text(path, "utf-8-sig" if encoding == "utf8" else encoding) as file:
-            quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-            return next(csv.reader(file, delimiter=separator, quoting=quoting), [])
+            if quoted:
+                return next(csv.reader(file, delimiter=separator), [])
+            return file.readline().rstrip("\r\n").split(separator)
     except (OSError, EOFError) as error:
         raise InputError(f"{path} cannot be read, or is cut off ({error}): get it again") from error
 
