@@ -1,4 +1,4 @@
-"""Data sets as their publishers lay them out, in small files of the same layout, and what is said of bad ones."""
+"""Data sets as their publishers lay them out, in small files of that layout, and what is said of bad ones."""
 
 import gzip
 import json

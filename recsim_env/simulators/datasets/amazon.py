@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from recsim_env.errors import InputError
-from recsim_env.simulators.datasets.columns import floats, identities, open_text, times
+from recsim_env.simulators.datasets.clocks import times
+from recsim_env.simulators.datasets.columns import floats, identities, open_text
 from recsim_env.simulators.datasets.interactions import Interactions, numbered
 from recsim_env.simulators.datasets.text_tables import read_delimited, read_json_lines
 

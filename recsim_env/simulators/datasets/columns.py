@@ -7,7 +7,6 @@ editors show them); `text_tables` reads those.
 import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,8 +16,6 @@ from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 
 MEND = "mend or drop the row"
-UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-LATEST = 1e11  # Unix seconds of the year 5138: larger numbers are milliseconds or finer
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ def integers(column: Any, path: Source, name: str) -> Ints:
     """
     import pyarrow as pa
 
-    _refuse_missing(column, path, name)
+    refuse_missing(column, path, name)
     remedy = f"number the ids, alike in all files, such as df.{name} = pandas.factorize(df.{name})[0]"
     if pa.types.is_integer(column.type):
         ids = column.to_numpy()
@@ -129,12 +126,15 @@ def floats(column: Any, path: Source, name: str, remedy: str = "") -> Floats:
     """
     import pyarrow as pa
 
-    _refuse_missing(column, path, name)
+    refuse_missing(column, path, name)
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         values = np.asarray(column.to_numpy(), np.float64)
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        values = np.array([_number(text) for text in column.to_pylist()], np.float64)
+        try:
+            values = np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+        except pa.ArrowInvalid:  # slow, and only to say which cell it is
+            values = np.array([_number(text) for text in column.to_pylist()], np.float64)
     else:
         hint = "convert it to Unix seconds" if pa.types.is_temporal(kind) else "convert it to numbers"
         raise InputError(f"{path}: column {name!r} holds {kind}, not numbers: {remedy or hint}")
@@ -149,78 +149,6 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return float("nan")
-
-
-def times(column: Any, path: Source, name: str, unit: str = "s") -> Floats:
-    """(R,) a column of times in seconds: numbers of a unit, or dates and ISO 8601 texts as Unix seconds.
-
-    A date without a zone is taken as UTC.
-
-    Args:
-        column: of Arrow.
-        path: the file, for the message.
-        name: of the column.
-        unit: of numbers: s, ms, us or ns.
-
-    Raises:
-        InputError: a cell is missing or no time; numbers so large that their unit must be another; the
-            message has file, row and column.
-    """
-    import pyarrow as pa
-
-    if pa.types.is_temporal(column.type):
-        _refuse_missing(column, path, name)
-        return np.asarray(column.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy() / 1e6, np.float64)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        _refuse_missing(column, path, name)
-        dates = _dates(column)
-        if dates is not None:
-            return dates
-        texts = column.to_pylist()
-        if _is_date(texts[0]):
-            bad = np.array([not _is_date(text) for text in texts])
-            refuse(bad, column, path, name, "is no date", "write it as 2014-04-07T10:51:09Z")
-            refuse(
-                np.array([_has_zone(text) != _has_zone(texts[0]) for text in texts]),
-                column,
-                path,
-                name,
-                "has no zone where others have one, or the other way round",
-                "write all dates alike",
-            )
-    if unit == "ns" and pa.types.is_integer(column.type):  # beyond 2^53: to seconds before to floats
-        _refuse_missing(column, path, name)
-        return column.to_numpy() / 1e9
-    values = floats(column, path, name, "give numbers, or dates such as 2014-04-07T10:51:09Z")
-    values = values / UNITS[unit]
-    if unit == "s":
-        hint = "it must be milliseconds or finer: say time_unit='ms'"
-        refuse(np.abs(values) > LATEST, column, path, name, "lies thousands of years away as seconds", hint)
-    return values
-
-
-def _dates(column: Any) -> Floats | None:
-    """(R,) Unix seconds of ISO 8601 texts, with a zone or without one; None if some are none."""
-    import pyarrow as pa
-
-    for kind in (pa.timestamp("us"), pa.timestamp("us", tz="UTC")):
-        try:
-            return np.asarray(column.cast(kind).cast(pa.int64()).to_numpy() / 1e6, np.float64)
-        except pa.ArrowInvalid:
-            continue
-    return None
-
-
-def _is_date(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return not text.isdigit()
-
-
-def _has_zone(text: str) -> bool:
-    return datetime.fromisoformat(text).tzinfo is not None
 
 
 def identities(column: Any, path: Source, name: str) -> tuple[Array, Ints]:
@@ -240,7 +168,7 @@ def identities(column: Any, path: Source, name: str) -> tuple[Array, Ints]:
         column = column.cast(column.type.value_type)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return dense(integers(column, path, name))
-    _refuse_missing(column, path, name)
+    refuse_missing(column, path, name)
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
@@ -281,9 +209,10 @@ def dense(ids: Ints) -> tuple[Ints, Ints]:
     return distinct, place.astype(np.int64)
 
 
-def _refuse_missing(column: Any, path: Source, name: str, remedy: str = MEND) -> None:
+def refuse_missing(column: Any, path: Source, name: str) -> None:
+    """Raise InputError for the first missing cell of an Arrow column, if there is one."""
     if column.null_count:
-        refuse(column.is_null().to_numpy(), column, path, name, "is missing", remedy)
+        refuse(column.is_null().to_numpy(), column, path, name, "is missing")
 
 
 def refuse(

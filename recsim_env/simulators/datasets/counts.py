@@ -28,14 +28,15 @@ class LogCounts:
 
 def count_log(log: Log) -> LogCounts:
     """Count a log of one row or more."""
+    new_user = np.concatenate([[True], log.user[1:] != log.user[:-1]])[: len(log)]  # sorted by user
+    rows = np.diff(np.append(np.flatnonzero(new_user), len(log)))
     shown = log.slate >= 0
     item = log.slate[shown]
-    user = np.broadcast_to(log.user[:, None], log.slate.shape)[shown]
+    user = np.broadcast_to((np.cumsum(new_user) - 1)[:, None], log.slate.shape)[shown]
     distinct_items, number = np.unique(item, return_inverse=True)
-    _, user_number, rows = np.unique(log.user, return_inverse=True, return_counts=True)
-    cell_user = np.broadcast_to(user_number[:, None], log.slate.shape)[shown]
-    pairs = len(np.unique(cell_user * np.int64(max(len(distinct_items), 1)) + number))
     cells = len(user)
+    pair = np.sort(user * np.int64(max(len(distinct_items), 1)) + number)
+    pairs = int((pair[1:] != pair[:-1]).sum()) + (cells > 0)
     return LogCounts(
         rows=len(log),
         users=len(rows),

@@ -54,9 +54,12 @@ class Interactions:
     def name_row(self, row: int) -> str:
         """Where a row of the log stands in the source, with its cells: `row 7 (user_id = 3, ...)`."""
         log = self.log
-        user, item = self.user_ids[log.user[row]], self.item_ids[log.slate[row, 0]]
-        named = zip((*self.id_columns, self.clock), (user, item, f"{log.time[row]:.16g}"), strict=True)
-        return f"row {self.rows[row]} ({', '.join(f'{name} = {cell}' for name, cell in named)})"
+        shown = self.item_ids[log.slate[row][log.slate[row] >= 0]].tolist()
+        item = shown[0] if log.slate.shape[1] == 1 and shown else shown
+        cells = [f"{self.id_columns[0]} = {self.user_ids[log.user[row]]}", f"{self.id_columns[1]} = {item}"]
+        if self.clock != "none":
+            cells.append(f"{self.clock} = {log.time[row]:.16g}")
+        return f"row {self.rows[row]} ({', '.join(cells)})"
 
 
 def numbered(

@@ -9,7 +9,8 @@ the read-me files and run on small files of that layout only.
 from pathlib import Path
 
 from recsim_env.errors import InputError
-from recsim_env.simulators.datasets.columns import dense, floats, identities, integers, open_text, times
+from recsim_env.simulators.datasets.clocks import times
+from recsim_env.simulators.datasets.columns import dense, floats, identities, integers, open_text
 from recsim_env.simulators.datasets.interactions import Interactions, numbered
 from recsim_env.simulators.datasets.text_tables import read_delimited
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
-from recsim_env.simulators.datasets.columns import dense, floats, integers, read_parquet_columns, times
+from recsim_env.simulators.datasets.clocks import times
+from recsim_env.simulators.datasets.columns import dense, floats, integers, read_parquet_columns
 from recsim_env.simulators.datasets.interactions import Interactions, numbered, read_titles
 from recsim_env.simulators.datasets.text_tables import read_delimited
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError, unknown_name
+from recsim_env.simulators.datasets.clocks import times
 from recsim_env.simulators.datasets.columns import (
     Source,
     floats,
@@ -34,7 +35,6 @@ from recsim_env.simulators.datasets.columns import (
     integers,
     read_parquet_columns,
     refuse,
-    times,
 )
 from recsim_env.simulators.datasets.tables import flags, log_propensities
 from recsim_env.simulators.datasets.text_tables import read_delimited

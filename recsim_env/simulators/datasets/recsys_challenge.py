@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from recsim_env.errors import InputError
-from recsim_env.simulators.datasets.columns import dense, floats, integers, times
+from recsim_env.simulators.datasets.clocks import times
+from recsim_env.simulators.datasets.columns import dense, floats, integers
 from recsim_env.simulators.datasets.interactions import Interactions, numbered
 from recsim_env.simulators.datasets.text_tables import read_delimited
 

@@ -8,15 +8,14 @@ import numpy as np
 
 from recsim_env.arrays import Bools, Floats
 from recsim_env.errors import InputError, unknown_name
+from recsim_env.simulators.datasets.clocks import UNITS, times
 from recsim_env.simulators.datasets.columns import (
-    UNITS,
     Source,
     floats,
     further_column,
     identities,
     read_parquet_columns,
     refuse,
-    times,
 )
 from recsim_env.simulators.datasets.interactions import Interactions, numbered
 from recsim_env.simulators.datasets.text_tables import read_delimited, read_json_lines
