@@ -2,8 +2,9 @@
 
 Source: https://grouplens.org/datasets/hetrec-2011/ (hetrec2011-lastfm-2k: 1,892 users, 17,632 artists, 92,834
 play counts, 186,479 tags) and O. Celma, http://ocelma.net/MusicRecommendationDataset/lastfm-1K.html (992
-users, 19,150,868 plays). Terms of both: "made available for non-commercial use": never shipped. Written from
-the read-me files and run on small files of that layout only.
+users, 19,150,868 plays). Terms of both: "made available for non-commercial use": never shipped.
+`user_artists.dat` was run on the whole published file; the tags and the plays were written from the read-me
+files and run on small files of that layout only.
 """
 
 from pathlib import Path

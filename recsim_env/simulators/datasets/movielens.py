@@ -97,8 +97,8 @@ def read_movielens(directory: str | Path) -> Interactions:
     Source: GroupLens, https://grouplens.org/datasets/movielens/ (ml-100k: 100,000 ratings of 943 users and
     1,682 movies; ml-1m: 1,000,209, 6,040 and 3,706; ml-20m: 20,000,263, 138,493 and 26,744). Terms: research
     use with citation, no redistribution without permission (ml-100k to ml-10m), no commercial use: never
-    shipped. The layout of ml-100k was run on the full file; ml-1m, ml-20m and later were written from
-    the published description and run on small files of that layout only.
+    shipped. Run on the whole published files of ml-100k and ml-latest-small (2016); ml-1m, ml-20m and later
+    were written from the published description and run on small files of that layout only.
 
     Args:
         directory: holds `u.data`, `ratings.dat` or `ratings.csv`, and for titles `u.item`, `movies.dat` or
