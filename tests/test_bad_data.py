@@ -98,8 +98,8 @@ def test_not_parquet(tmp_path: Path) -> None:
 def test_no_rows_and_bad_titles(tmp_path: Path) -> None:
     assert "has no rows" in _message(_write(tmp_path, user_id=[], item_id=[], timestamp=[]))
     _write(tmp_path)
-    pd.DataFrame({"item_id": [3], "name": ["tea"]}).to_parquet(tmp_path / "items.parquet")
-    assert "items.parquet has no column 'title'" in _message(tmp_path)
+    pd.DataFrame({"id": [3], "title": ["tea"]}).to_parquet(tmp_path / "items.parquet")
+    assert "items.parquet has no column 'item_id'" in _message(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_no_rows_and_bad_titles(tmp_path: Path) -> None:
         (
             "ratings.csv",
             "userId,movieId,rating,timestamp\n1,2,nan,4\n",
-            "ratings.csv, line 2: rating is missing",
+            "ratings.csv, line 2: rating = nan is not a number",
         ),
-        ("ratings.csv", "userId\n1\n", "ratings.csv is not a table of user, movie, rating"),
+        ("ratings.csv", "userId\n1\n", "ratings.csv has no column 'movieId': its columns are userId"),
         ("u.data", "", "u.data is not a table of user, movie, rating"),
     ],
 )

@@ -12,7 +12,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from recsim_env.errors import InputError
-from recsim_env.simulators.datasets import read_interactions, read_ratings
+from recsim_env.simulators.datasets import (
+    KNOWN_SETS,
+    Interactions,
+    count_log,
+    read_dataset,
+    read_interactions,
+    read_ratings,
+)
 from recsim_env.simulators.datasets.make_complete_journey import INTERACTIONS_FILE, ITEMS_FILE, main, write
 from recsim_env.simulators.worlds.grocery import grocery
 from recsim_env.simulators.worlds.movielens import movielens
@@ -90,7 +97,7 @@ def test_timestamp_is_read_before_order_if_it_is_preferred(tmp_path: Path) -> No
     rows = {"user_id": [0, 0], "item_id": [5, 6], "timestamp": [7.0, 3.0], "order": [0, 1]}
     pd.DataFrame(rows).to_parquet(tmp_path / "interactions.parquet")
     data = read_interactions(tmp_path, prefer="timestamp")
-    with pytest.raises(InputError, match="prefer must be order or timestamp, got 'time'"):
+    with pytest.raises(InputError, match="prefer must be order, timestamp or none, got 'time'"):
         read_interactions(tmp_path, prefer="time")
     assert data.clock == "timestamp"
     assert_array_equal(data.log.time, [3.0, 7.0])
@@ -191,3 +198,126 @@ def test_the_random_list_is_the_mean_over_all_lists(slate_size: int) -> None:
                 total += reach * worth[s, 5]
             values[h, s] = total / len(lists)
     assert_allclose(random_list_values(world), values, atol=1e-12)
+
+
+# rows, users, items, % of pairs, share of repeats: as the copies of the sets state them
+STATED = {
+    "amazon-beauty-2014": (198502, 22363, 12101, 0.0734, 0.0),
+    "amazon-grocery-2014-times": (121892, 14681, 8687, 0.0956, 0.0),
+    "amazon-industrial-2018-titles": (22743, 3285, 3541, 0.1862, 0.0474),
+    "amazon-office-2014-titles": (53258, 4905, 2420, 0.4487, 0.0),
+    "amazon-toys-2014": (167597, 19412, 11924, 0.0724, 0.0),
+    "coat": (11600, 290, 300, 12.9126, 0.0316),
+    "complete-journey": (1469307, 2469, 68509, 0.513, 0.4095),
+    "goodbooks-10k-v1": (979478, 53424, 10000, 0.1833, 0.0),
+    "lastfm-2k": (92834, 1892, 17632, 0.2783, 0.0),
+    "mathoverflow-tags": (125056, 1594, 1399, 2.0721, 0.6305),
+    "ml-100k": (100000, 943, 1682, 6.3047, 0.0),
+    "ml-1m-seq": (999610, 6040, 3416, 4.8448, 0.0),
+    "ml-latest-small-2016": (100004, 671, 9066, 1.6439, 0.0),
+    "online-retail": (397924, 4339, 3665, 1.6777, 0.3295),
+    "yoochoose-100k": (83846, 21210, 2933, 0.0988, 0.2667),
+}
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_every_set_has_the_counts_it_is_said_to_have(name: str) -> None:
+    data = read_dataset(_real(name))
+    assert isinstance(data, Interactions)
+    data.log.validate()
+    counts = count_log(data.log)
+    assert (counts.rows, counts.users, counts.items) == STATED[name][:3]
+    assert round(100 * counts.density, 4) == STATED[name][3]
+    assert round(counts.repeat_share, 4) == STATED[name][4]
+    assert (data.num_users, data.num_items) == (counts.users, counts.items)
+    assert name in {known.name for known in KNOWN_SETS}
+    clockless = name in ("coat", "goodbooks-10k-v1", "lastfm-2k")
+    assert (data.clock == "none") == clockless
+
+
+def test_coat_keeps_how_ratings_came_about_beside_the_log() -> None:
+    data = read_dataset(_real("coat"))
+    assert isinstance(data, Interactions)
+    exposure, counts = np.unique(data.columns["exposure"], return_counts=True)
+    assert dict(zip(exposure, counts, strict=True)) == {"random": 16 * 290, "self_selected": 24 * 290}
+    assert set(data.columns["rating"]) == {1, 2, 3, 4, 5}
+    assert data.log.log_propensity is None  # of being rated, not of being shown by a policy
+
+
+def test_search_sessions_are_slates() -> None:
+    data = read_dataset(_real("tiangong-st-sample"))
+    assert isinstance(data, Interactions)
+    assert data.log.slate.shape == (114, 10)
+    assert (data.num_users, data.num_items, data.log.clicked.sum()) == (50, 683, 106)
+    by_position = data.log.clicked.mean(axis=0)
+    assert_allclose(by_position, [0.63, 0.15, 0.06, 0.06, 0.01, 0.01, 0, 0, 0, 0.01], atol=0.005)
+    assert data.columns["vertical_type"].shape == (114, 10)
+
+
+def test_weights_are_no_log_and_half_a_clock_is_none() -> None:
+    with pytest.raises(
+        InputError, match="holds logistic weights of playlists, and no log: they are parameters"
+    ):
+        read_dataset(_real("deezer-carousel"))
+    with pytest.raises(
+        InputError, match=r"row 0: timestamp is missing, as in 899667 of 999610 rows: read the colu"
+    ):
+        read_interactions(_real("ml-1m-seq"), prefer="timestamp")
+
+
+def test_search_sessions_by_hand(tmp_path: Path) -> None:
+    rows = {
+        "session_id": [8, 8, 8, 3, 8],
+        "query_index": [1, 0, 1, 0, 0],
+        "position": [3, 1, 1, 2, 2],
+        "item_id": [70, 60, 50, 60, 50],
+        "clicked": [1, 0, 0, 1, 1],
+    }
+    frame = pd.DataFrame(rows)
+    frame.to_parquet(tmp_path / "impressions.parquet")
+    data = read_dataset(tmp_path)
+    assert isinstance(data, Interactions)
+    assert_array_equal(data.user_ids[data.log.user], [3, 8, 8])
+    assert_array_equal(data.log.slate, [[-1, 1, -1], [1, 0, -1], [0, -1, 2]])
+    assert_array_equal(data.log.clicked, [[False, True, False], [False, True, False], [False, False, True]])
+    assert_array_equal(data.log.time, [0, 0, 1])
+    assert_array_equal(data.rows, [3, 1, 0])
+    assert data.name_row(1) == "row 1 (session_id = 8, item_id = [60, 50], query_index = 0)"
+    for column, row, cell, message in (
+        ("position", 0, 1, "row 2: position = 1 stands twice in the same query"),
+        ("position", 0, 0, "row 0: position = 0 is below 1: positions count from 1"),
+        ("clicked", 1, 2, "row 1: clicked = 2 is neither 0 nor 1"),
+    ):
+        bad = frame.copy()
+        bad.loc[row, column] = cell
+        bad.to_parquet(tmp_path / "impressions.parquet")
+        with pytest.raises(InputError, match=message):
+            read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(("half", "whole"), [("timestamp", "order"), ("order", "timestamp")])
+def test_a_clock_that_is_half_empty_names_the_other(tmp_path: Path, half: str, whole: str) -> None:
+    rows = {"user_id": [0, 0, 1], "item_id": [5, 6, 5], half: [1.0, None, None], whole: [0, 1, 0]}
+    pd.DataFrame(rows).to_parquet(tmp_path / "interactions.parquet")
+    with pytest.raises(InputError) as caught:
+        read_interactions(tmp_path, prefer=half)
+    message = (
+        f"row 1: {half} is missing, as in 2 of 3 rows: read the column {whole}, which is whole, by prefer="
+    )
+    assert message + repr(whole) in str(caught.value)
+    assert read_interactions(tmp_path, prefer=whole).clock == whole
+
+
+def test_columns_beside_the_log_and_no_clock(tmp_path: Path) -> None:
+    rows = {"user_id": [1, 0], "item_id": [5, 6], "rating": [4.0, None], "split": ["train", "test"]}
+    pd.DataFrame(rows).to_parquet(tmp_path / "interactions.parquet")
+    data = read_dataset(tmp_path)
+    assert isinstance(data, Interactions)
+    assert_array_equal(data.columns["rating"], [np.nan, 4.0])
+    assert data.columns["split"].tolist() == ["test", "train"]
+    assert data.clock == "none"
+    with pytest.raises(InputError, match="nor 'order': add one, or read it without a clock by prefer='none'"):
+        read_interactions(tmp_path)
+    pd.DataFrame({**rows, "rating": [np.inf, 1.0]}).to_parquet(tmp_path / "interactions.parquet")
+    with pytest.raises(InputError, match="row 0: rating = inf is not a finite number"):
+        read_dataset(tmp_path)

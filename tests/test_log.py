@@ -350,3 +350,29 @@ def test_files_of_others_and_of_the_future(tmp_path: Path) -> None:
     assert "column reward has empty cells" in put(table.set_column(at, "reward", gap))
     late = table.set_column(table.schema.get_field_index("time"), "time", pa.array([9.0, 1.0, 0.0]))
     assert "row group 0: time[1] = 1.0 is before time[0] = 9.0" in put(late)
+
+
+def test_validate_holds_the_columns_against_each_other() -> None:
+    Log(**GOOD).validate()
+    Log(**changed("slot_log_propensity", (1, 1), -3.0)).validate()  # of an empty slot: it counts for nothing
+    Log(**changed("log_propensity", 2, np.float64(np.float32(np.log(0.3))))).validate()  # rounded to float32
+    with pytest.raises(
+        InputError, match=r"log_propensity\[1\] = -1.5 is not the sum of slot_log_propensity\[1\]"
+    ):
+        Log(**changed("log_propensity", 1, -1.5)).validate()
+    log = Log(**{name: column.copy() for name, column in GOOD.items()})
+    log.reward[1] = np.nan  # a frozen dataclass does not freeze its arrays
+    with pytest.raises(InputError, match=r"reward\[1\] = nan is not finite"):
+        log.validate()
+
+
+def test_tied_rows_and_unique_times() -> None:
+    log = Log.from_interactions([0, 0, 0, 0, 1, 1], [1, 2, 3, 4, 1, 1], [5.0, 5.0, 6.0, 6.0, 6.0, 7.0])
+    assert log.tied_rows().tolist() == [True, True, True, True, False, False]
+    log.validate()
+    with pytest.raises(
+        InputError, match=r"time\[0\] = 5.0 stands twice for user 0, in rows 0 and 1, and 66.7% of all rows"
+    ):
+        log.validate(unique_times=True)
+    log.rows(np.array([0, 2, 4, 5])).validate(unique_times=True)
+    assert log.rows(np.array([], int)).tied_rows().shape == (0,)

@@ -1,4 +1,4 @@
-"""Leave-one-out and leave-last-basket-out."""
+"""Leave-one-out, leave-last-basket-out, by a date, and by user."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,14 @@ from numpy.testing import assert_array_equal
 
 from recsim_env.errors import InputError
 from recsim_env.simulators.log import Log
-from recsim_env.simulators.splits import HeldOut, leave_last_basket_out, leave_one_out, shuffle_ties
+from recsim_env.simulators.splits import (
+    HeldOut,
+    leave_last_basket_out,
+    leave_one_out,
+    shuffle_ties,
+    split_by_time,
+    split_by_user,
+)
 
 
 def _log(rows: list[tuple[int, int, float]]) -> Log:
@@ -111,3 +118,78 @@ def test_bad_input(rule: Callable[[Log], HeldOut]) -> None:
         rule(_log([(0, 1, 0), (1, 1, 0)]))
     with pytest.raises(InputError, match="log must have a user with two events"):
         rule(Log.from_interactions(np.empty(0), np.empty(0), np.empty(0)))
+
+
+def test_a_date_splits_all_users_alike() -> None:
+    parts = split_by_time(_log(ROWS), at=3.0)
+    assert_array_equal(parts.train.slate[:, 0], [5, 6, 3, 1])
+    assert_array_equal(parts.test.slate[:, 0], [7, 2, 1])
+    assert parts.boundary == 3.0
+    assert parts.tied_share == pytest.approx(1 / 7)
+    held_out = parts.held_out()
+    assert_array_equal(held_out.user, [2, 9])
+    assert_array_equal(held_out.history, [[5, 6], [-1, 1]])
+    assert_array_equal(held_out.relevant, [[7, -1], [1, 2]])
+    assert held_out.tied_share == 0.0
+    assert len(held_out.train) == 4
+
+
+def test_rows_of_one_time_are_never_put_apart() -> None:
+    log = _log(
+        [
+            (user, item, float(time))
+            for user, item, time in [(0, 1, 1), (0, 2, 2), (1, 1, 2), (2, 3, 2), (3, 4, 9)]
+        ]
+    )
+    for quantile, train in ((0.2, 1), (0.3, 1), (0.5, 1), (0.8, 4), (0.99, 4)):
+        parts = split_by_time(log, quantile=quantile)
+        assert len(parts.train) == train
+        assert parts.train.time.max() < parts.boundary == parts.test.time.min()
+    assert split_by_time(log, quantile=0.5).tied_share == pytest.approx(0.6)
+    rng = np.random.default_rng(0)
+    log = Log.from_interactions(rng.integers(0, 9, 1000), rng.integers(0, 9, 1000), rng.permutation(1000))
+    assert len(split_by_time(log, quantile=0.8).train) == 800  # exactly, where there are no ties
+    assert split_by_time(log, quantile=0.8).tied_share == pytest.approx(0.001)
+
+
+def test_users_go_whole_into_one_part() -> None:
+    rng = np.random.default_rng(1)
+    log = Log.from_interactions(rng.integers(0, 200, 3000) * 7, rng.integers(0, 50, 3000), rng.random(3000))
+    parts = split_by_user(log, test_share=0.25, seed=3)
+    users = np.unique(log.user)
+    train, test = np.unique(parts.train.user), np.unique(parts.test.user)
+    assert len(test) == round(0.25 * len(users))
+    assert_array_equal(np.sort(np.concatenate([train, test])), users)
+    assert len(parts.train) + len(parts.test) == len(log)
+    assert_array_equal(np.unique(split_by_user(log, test_share=0.25, seed=3).test.user), test)
+    assert set(np.unique(split_by_user(log, test_share=0.25, seed=4).test.user)) != set(test)
+    assert parts.tied_share == 0.0
+    with pytest.raises(
+        InputError, match="no user has rows in both parts: after split_by_user, hold out from"
+    ):
+        parts.held_out()
+    assert len(leave_one_out(parts.test).user) == len(test)
+
+
+def test_splits_that_leave_nothing() -> None:
+    log = _log(ROWS)
+    for call, message in (
+        (
+            lambda: split_by_time(log, at=0.0),
+            "at 0.0 leaves train without rows: the log runs from 0.0 to 8.0",
+        ),
+        (lambda: split_by_time(log, at=8.5), "at 8.5 leaves test without rows"),
+        (lambda: split_by_time(log, at=np.nan), "at nan leaves test without rows"),
+        (lambda: split_by_time(log, quantile=0.1), r"quantile 0.1 \(time 0.0\) leaves train without rows"),
+        (lambda: split_by_time(log), "give either at or quantile, got at=None and quantile=None"),
+        (lambda: split_by_time(log, at=1.0, quantile=0.5), "give either at or quantile"),
+        (lambda: split_by_time(log, quantile=1.0), "quantile must lie between 0 and 1, got 1.0"),
+        (lambda: split_by_time(log.rows(np.array([], int)), quantile=0.5), "log must have rows"),
+        (lambda: split_by_user(log, test_share=0.0, seed=0), "test_share must lie between 0 and 1, got 0.0"),
+        (
+            lambda: split_by_user(log.rows(log.user == 2), test_share=0.5, seed=0),
+            "two users or more .* got 1",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()

@@ -15,6 +15,7 @@ from recsim_env import __version__
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.experiments.audit_command import add_audit_command
 from recsim_env.experiments.calibrate_command import add_calibrate_command
+from recsim_env.experiments.data_command import add_data_command
 from recsim_env.experiments.film import add_film_command
 from recsim_env.experiments.log_command import add_log_command
 from recsim_env.experiments.settings import add_options, from_options, from_run
@@ -148,6 +149,7 @@ def parser(arguments: Sequence[str]) -> Parser:
             experiment.set_defaults(do=_run, experiment=module)
 
     add_log_command(verbs)
+    add_data_command(verbs)
     add_film_command(verbs)
     add_calibrate_command(verbs)
     add_audit_command(verbs)

@@ -13,13 +13,18 @@ import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
+from recsim_env.simulators.log_columns import (
+    LOG_PROPENSITIES,
+    SLATE_SHAPED,
+    column_type,
+    kept_column,
+    refuse,
+    refuse_outside,
+)
 
-SLATE_SHAPED = ("slate", "clicked", "slot_log_propensity", "examined", "attraction")  # (R, K), others (R,)
-INTEGERS = ("user", "slate", "episode", "step", "seed")
-FLAGS = ("clicked", "examined")
-LOG_PROPENSITIES = ("log_propensity", "slot_log_propensity")
 LARGEST = np.finfo(np.float64).max
 ROUNDING = 1e-9  # how far above 0 the logarithm of a probability may come out of a computation
+SUM_ROUNDING = 1e-6  # how far off a sum of log-propensities may be, absolutely and relatively (float32)
 
 _GENERATED = "generate_log writes it, logs of real users seldom have it"
 _REMEDY = {
@@ -66,7 +71,7 @@ class Log:
 
     def __post_init__(self) -> None:
         for name, column in self.columns().items():
-            object.__setattr__(self, name, _kept(name, column, column_type(name)))
+            object.__setattr__(self, name, kept_column(name, column, column_type(name)))
         if self.slate.ndim != 2 or self.slate.shape[1] == 0:
             raise InputError(
                 f"slate must have shape (R, K) with K of 1 or more, got {self.slate.shape}: "
@@ -75,19 +80,19 @@ class Log:
         for name, column in self.columns().items():
             self._check_column(name, column)
         empty = self.slate < 0
-        _refuse_outside(
+        refuse_outside(
             "slate", self.slate, -1, np.inf, "is below -1: an empty slot is -1, items are 0 or more"
         )
-        _refuse(
+        refuse(
             "clicked",
             self.clicked & empty,
             self.clicked,
             "clicks an empty slot: set it False",
         )
         if self.examined is not None:
-            _refuse("examined", self.examined & empty, self.examined, "looks at an empty slot: set it False")
+            refuse("examined", self.examined & empty, self.examined, "looks at an empty slot: set it False")
             unseen = self.clicked & ~self.examined
-            _refuse("examined", unseen, self.examined, "where clicked is True: a clicked slot was looked at")
+            refuse("examined", unseen, self.examined, "where clicked is True: a clicked slot was looked at")
         self._check_order()
 
     def _check_column(self, name: str, column: Array) -> None:
@@ -95,14 +100,14 @@ class Log:
         if column.shape != shape:
             raise InputError(f"{name} must have shape {shape}, got {column.shape}")
         if name in ("episode", "step"):
-            _refuse_outside(name, column, 0, np.inf, "is below 0: episodes and steps count from 0")
+            refuse_outside(name, column, 0, np.inf, "is below 0: episodes and steps count from 0")
         elif name in LOG_PROPENSITIES:
             complaint = "is not the logarithm of a positive probability: it must be finite, 0 at most"
-            _refuse_outside(name, column, -LARGEST, ROUNDING, complaint)
+            refuse_outside(name, column, -LARGEST, ROUNDING, complaint)
         elif name == "attraction":
-            _refuse_outside(name, column, 0.0, 1.0, "is not in [0, 1]: attraction is a probability")
+            refuse_outside(name, column, 0.0, 1.0, "is not in [0, 1]: attraction is a probability")
         elif column.dtype.kind == "f":
-            _refuse_outside(name, column, -LARGEST, LARGEST, "is not finite: mend or drop the row")
+            refuse_outside(name, column, -LARGEST, LARGEST, "is not finite: mend or drop the row")
 
     def _check_order(self) -> None:
         before = self.user[1:] < self.user[:-1]
@@ -139,7 +144,7 @@ class Log:
         lengths = {name: column.shape for name, column in columns.items()}
         if len(set(lengths.values())) != 1 or columns["user"].ndim != 1:
             raise InputError(f"user, item and time must have one shape (R,), got {lengths}")
-        slate = _kept("item", columns["item"], column_type("slate"))[:, None]
+        slate = kept_column("item", columns["item"], column_type("slate"))[:, None]
         clicked = np.ones(slate.shape, np.bool_)
         return cls.sorted(user=columns["user"], time=columns["time"], slate=slate, clicked=clicked)
 
@@ -188,6 +193,47 @@ class Log:
             raise InputError(f"log has no {name}{f' ({said})' if said else ''}: {_REMEDY[name]}")
         return np.asarray(column)
 
+    def validate(self, *, unique_times: bool = False) -> None:
+        """Check the whole log: all that is checked when a log is made, and what ties its columns together.
+
+        A log that was made is sound until somebody writes into its arrays; a log of a file may be sound
+        column by column and yet say two things about one slate.
+
+        Args:
+            unique_times: refuse two rows of one user at the same time, too: their order is that of the
+                file, not of the clock, which a method that learns from order must know.
+
+        Raises:
+            InputError: as the class; or a `log_propensity` that is not the sum of its
+                `slot_log_propensity` over the slots that are not empty. The message has row and column.
+        """
+        columns: dict[str, Any] = self.columns()
+        Log(**columns, metadata=self.metadata)
+        if self.log_propensity is not None and self.slot_log_propensity is not None:
+            total = np.where(self.slate >= 0, self.slot_log_propensity, 0.0).sum(axis=1)
+            off = np.abs(total - self.log_propensity) > SUM_ROUNDING * (1.0 + np.abs(total))
+            if off.any():
+                row = int(np.argmax(off))
+                raise InputError(
+                    f"log_propensity[{row}] = {self.log_propensity[row]} is not the sum of "
+                    f"slot_log_propensity[{row}] over the items shown, {total[row]}: mend one of the two"
+                )
+        if unique_times and (tied := self.tied_rows()).any():
+            row = int(np.argmax(tied))
+            raise InputError(
+                f"time[{row}] = {self.time[row]} stands twice for user {self.user[row]}, in rows {row} and "
+                f"{row + 1}, and {tied.mean():.1%} of all rows are so tied: give a finer clock, or split by "
+                "time with a rule for ties"
+            )
+
+    def tied_rows(self) -> Bools:
+        """(R,) whether another row of the same user has the same time."""
+        tied = np.zeros(len(self), np.bool_)
+        same = (self.user[1:] == self.user[:-1]) & (self.time[1:] == self.time[:-1])
+        tied[1:] |= same
+        tied[:-1] |= same
+        return tied
+
     def check_items(self, num_items: int) -> None:
         """Refuse items outside a catalogue of `num_items`."""
         if (self.slate >= num_items).any():
@@ -199,7 +245,7 @@ class Log:
 
     def check_users(self, num_users: int) -> None:
         """Refuse users other than 0 to num_users - 1, and one of these without a row."""
-        _refuse(
+        refuse(
             "user",
             (self.user < 0) | (self.user >= num_users),
             self.user,
@@ -214,7 +260,7 @@ class Log:
 
     def check_not_after(self, time: float) -> None:
         """Refuse rows later than `time`, which a log of the past cannot hold."""
-        _refuse(
+        refuse(
             "time",
             self.time > time,
             self.time,
@@ -248,39 +294,3 @@ class Log:
             if len(ids) < 2:
                 found = f"one, {ids[0]}" if len(ids) else "none"
                 raise InputError(f"log must hold at least two {name}, got {found}: give a longer log")
-
-
-def column_type(name: str) -> np.dtype[Any]:
-    """The type a column is kept in: bool, int64 (uint64 of seeds) or float64."""
-    if name in FLAGS:
-        return np.dtype(np.bool_)
-    if name in INTEGERS:
-        return np.dtype(np.uint64 if name == "seed" else np.int64)
-    return np.dtype(np.float64)
-
-
-def _kept(name: str, column: Array, dtype: np.dtype[Any]) -> Array:
-    """A column in the type it is kept in; no copy where it has that already."""
-    values = np.asarray(column)
-    kinds, wanted = {"b": ("b", "bool"), "f": ("fiu", "numbers")}.get(dtype.kind, ("iu", "integers"))
-    if values.dtype.kind not in kinds and values.size:
-        raise InputError(f"{name} must hold {wanted}, got {values.dtype}: convert it with astype")
-    if values.dtype == dtype:
-        return values
-    kept = values.astype(dtype)
-    if values.dtype.kind in "iu":
-        lost = (kept.astype(values.dtype) != values) | ((kept < 0) != (values < 0))
-        _refuse(name, lost, values, f"does not fit {dtype} exactly")
-    return kept
-
-
-def _refuse(name: str, bad: Array, column: Array, complaint: str) -> None:
-    if bad.any():
-        where = np.argwhere(bad)[0].tolist()
-        raise InputError(f"{name}{where} = {column[tuple(where)]} {complaint}")
-
-
-def _refuse_outside(name: str, column: Array, low: float, high: float, complaint: str) -> None:
-    """As `_refuse`, with a quick look first: no array is made where all is well; nan is outside."""
-    if column.size and not (column.min() >= low and column.max() <= high):
-        _refuse(name, ~((column >= low) & (column <= high)), column, complaint)

@@ -21,7 +21,8 @@ import numpy as np
 
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError
-from recsim_env.simulators.log import LOG_PROPENSITIES, SLATE_SHAPED, Log, column_type
+from recsim_env.simulators.log import Log
+from recsim_env.simulators.log_columns import LOG_PROPENSITIES, SLATE_SHAPED, column_type
 
 SCHEMA_VERSION = 1
 KEY = b"recsim_env.log"
@@ -117,8 +118,21 @@ def read_log_batches(path: str | Path) -> Iterator[Log]:
         InputError: as `read_log`, at the call or when a damaged piece is reached.
     """
     path = Path(path)
-    file, metadata = _open(path)
+    file, metadata = open_log_file(path)
     return _pieces(path, file, metadata)
+
+
+def is_log(path: Path) -> bool:
+    """Whether a file is Parquet that says it holds a log; False of all that cannot be opened."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        return False
+    try:
+        return KEY in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError, ValueError):
+        return False
 
 
 def _pieces(path: Path, file: Any, metadata: dict[str, Any]) -> Iterator[Log]:
@@ -129,8 +143,8 @@ def _pieces(path: Path, file: Any, metadata: dict[str, Any]) -> Iterator[Log]:
             try:
                 table = file.read_row_group(piece) if file.num_row_groups else file.schema_arrow.empty_table()
             except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no text
-                raise _damaged(path, error) from error
-            columns = {name: _array(path, table.column(name), name) for name in table.column_names}
+                raise damaged(path, error) from error
+            columns = {name: numpy_column(path, table.column(name), name) for name in table.column_names}
             try:
                 yield Log(**columns, metadata=metadata)
             except InputError as error:
@@ -183,7 +197,7 @@ def _table(log: Log, schema: Any) -> Any:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _array(path: Path, column: Any, name: str) -> Array:
+def numpy_column(path: Path, column: Any, name: str) -> Array:
     """A column as NumPy sees it; without a copy where its cells are numbers that lie in one piece."""
     values = column.combine_chunks()
     slate_size = None
@@ -219,13 +233,16 @@ def _abandon(writer: Any) -> None:
         return
 
 
-def _open(path: Path) -> tuple[Any, dict[str, Any]]:
+def open_log_file(path: Path) -> tuple[Any, dict[str, Any]]:
     """The Parquet file, and the metadata of its log."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if path.is_dir():
-        raise InputError(f"{path} is a directory: give the path of a log, such as {path / 'log.parquet'}")
+        raise InputError(
+            f"{path} is a directory: give the path of a log, such as {path / 'log.parquet'}, or read a "
+            "directory of parts piece by piece with log_scan.open_log"
+        )
     if not path.is_file():
         part = path.with_name(path.name + ".part")
         hint = f", but {part.name} does: its writing goes on or was killed" if part.is_file() else ""
@@ -234,7 +251,7 @@ def _open(path: Path) -> tuple[Any, dict[str, Any]]:
         file = pq.ParquetFile(path, page_checksum_verification=True)
         schema = file.schema_arrow
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     try:
         return file, _metadata(path, schema)
     except BaseException:
@@ -273,7 +290,8 @@ def _metadata(path: Path, schema: Any) -> dict[str, Any]:
     return metadata
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
+def damaged(path: Path, error: Exception) -> InputError:
+    """What to say of a file that cannot be read."""
     return InputError(
         f"{path} is not a readable Parquet file, or is damaged ({str(error).splitlines()[0]}): make it again"
     )

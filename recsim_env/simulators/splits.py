@@ -1,6 +1,11 @@
-"""What to learn from and what to predict: the last event, or the last basket, of every user held out.
+"""What to learn from and what to predict: the last events held out, or all after a date, or whole users.
 
-Which of the two depends on the clock. Where every event has its own time, both are the usual
+`leave_one_out` and `leave_last_basket_out` hold out the end of every user's history, and so learn from events
+that lie after some that are predicted. `split_by_time` does not: all learning ends at one date, the same for
+all users, as in a system that is trained and then runs. `split_by_user` keeps users apart, for what must work
+for people never seen. Every split says how ties in time were handled, and for which share it mattered.
+
+Which of the first two depends on the clock. Where every event has its own time, both are the usual
 leave-one-out. Where many events share a time (the lines of a shopping basket), their order is that of
 the file: `leave_one_out` then asks for the line that happens to stand last, with the rest of its basket
 known, and `tied_share` says for how many users; `leave_last_basket_out` asks for the whole basket.
@@ -72,6 +77,102 @@ def leave_last_basket_out(log: Log) -> HeldOut:
     last = np.repeat(log.time[start + size - 1], size)
     earlier = np.repeat(log.time[start], size) < last
     return _hold_out(log, (log.time == last) & earlier)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A log in two parts; every row is in one of them."""
+
+    train: Log
+    test: Log
+    boundary: float  # the first time of the test part; nan where time was not what decided
+    tied_share: float  # share of all rows that have the boundary's time: the rule for ties decided on them
+
+    def held_out(self) -> HeldOut:
+        """Every user with rows in both parts: what stands in `train` is history, in `test` to be predicted.
+
+        Its `tied_share` is the share of these users whose last event in train and first in test have the same
+        time: 0 after `split_by_time`.
+
+        Raises:
+            InputError: a log of slates, or no such user, as after `split_by_user`.
+        """
+        user = np.intersect1d(self.train.user, self.test.user)
+        if len(user) == 0:
+            raise InputError(
+                "no user has rows in both parts: after split_by_user, hold out from parts.test, such as "
+                "leave_one_out(parts.test)"
+            )
+        _users(self.train)
+        _users(self.test)
+        before, after = np.isin(self.train.user, user), np.isin(self.test.user, user)
+        item, target = self.train.slate[before, 0], self.test.slate[after, 0]
+        history = _padded(np.searchsorted(user, self.train.user[before]), item, len(user), left=True)
+        pairs = np.unique(np.stack([np.searchsorted(user, self.test.user[after]), target], axis=1), axis=0)
+        relevant = _padded(pairs[:, 0], pairs[:, 1], len(user), left=False)
+        last = self.train.time[np.searchsorted(self.train.user, user, side="right") - 1]
+        first = self.test.time[np.searchsorted(self.test.user, user)]
+        return HeldOut(self.train, user, history, relevant, float((last == first).mean()))
+
+
+def split_by_time(log: Log, *, at: float | None = None, quantile: float | None = None) -> Parts:
+    """Split at one date for all users: rows before it are train, rows at it or after it test.
+
+    Ties: rows of one time are never put apart, all rows at the date itself go to test. With a quantile the
+    date is the time of the row that stands at that share of all rows in the order of time, so that train
+    holds that share of the rows or, where there are ties, less; `tied_share` says how many rows have that
+    time.
+
+    Args:
+        log: of any slates. Its clock must be one clock for all users, such as Unix seconds: the position in
+            each user's history (`order`) says nothing about who was earlier.
+        at: the date, on the log's clock.
+        quantile: instead of it, the share of rows before the date, between 0 and 1.
+
+    Raises:
+        InputError: both or none given, a quantile out of range, or a date that leaves a part without rows.
+    """
+    if (at is None) == (quantile is None):
+        raise InputError(f"give either at or quantile, got at={at} and quantile={quantile}")
+    if len(log) == 0:
+        raise InputError("log must have rows to be split, got none")
+    if quantile is not None:
+        if not 0 < quantile < 1:
+            raise InputError(f"quantile must lie between 0 and 1, got {quantile}")
+        rank = min(int(np.ceil(quantile * len(log))), len(log) - 1)
+        at = float(np.partition(log.time, rank)[rank])
+    assert at is not None
+    late = log.time >= at
+    if late.all() or not late.any():
+        first, last = log.time.min(), log.time.max()
+        where = f"at {at}" if quantile is None else f"quantile {quantile} (time {at})"
+        raise InputError(
+            f"{where} leaves {'train' if late.all() else 'test'} without rows: the log runs from {first} to "
+            f"{last}"
+        )
+    return Parts(log.rows(~late), log.rows(late), float(at), float((log.time == at).mean()))
+
+
+def split_by_user(log: Log, *, test_share: float, seed: int) -> Parts:
+    """Put whole users into train or test, by chance; time plays no part, so there are no ties.
+
+    Args:
+        log: of any slates.
+        test_share: share of the users that go to test, rounded to whole users, at least one in each part.
+        seed: which users; the same with the same users, whatever their rows.
+
+    Raises:
+        InputError: a share that is not between 0 and 1, or fewer than two users.
+    """
+    user = np.unique(log.user)
+    if not 0 < test_share < 1:
+        raise InputError(f"test_share must lie between 0 and 1, got {test_share}")
+    if len(user) < 2:
+        raise InputError(f"log must have two users or more to be split by user, got {len(user)}")
+    size = min(max(round(test_share * len(user)), 1), len(user) - 1)
+    test = np.random.default_rng(seed).permutation(user)[:size]
+    mine = np.isin(log.user, test)
+    return Parts(log.rows(~mine), log.rows(mine), float("nan"), 0.0)
 
 
 def shuffle_ties(log: Log, seed: int) -> Log:

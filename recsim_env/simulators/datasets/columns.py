@@ -1,22 +1,49 @@
 """Columns of numbers out of a Parquet file or a text table; whatever is not a number is named by its place.
 
 Rows are counted from 0 in Parquet files (as pandas shows them) and lines from 1 in text files (as
-editors show them).
+editors show them); `text_tables` reads those.
 """
 
+import gzip
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MEND = "mend or drop the row"
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A text file of one row a line, and where its rows stand."""
+
+    path: Path
+    header: bool  # whether the first line names the columns
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def place(self, row: int) -> str:
+        """The line of a row; empty lines are no rows."""
+        with open_text(self.path) as file:
+            filled = (number for number, line in enumerate(file, 1) if line.strip("\r\n"))
+            line = next((n for i, n in enumerate(filled) if i == row + self.header), row + 1 + self.header)
+        return f"{self.path}, line {line}"
+
+
+def open_text(path: Path, encoding: str = "utf-8") -> TextIO:
+    """A text file, plain or gzipped; bytes that are no text are replaced."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding=encoding, errors="replace", newline="")
+    return path.open(encoding=encoding, errors="replace", newline="")
+
+
+Source = Path | TextFile
 
 
 def read_parquet_columns(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
@@ -31,20 +58,36 @@ def read_parquet_columns(path: Path, required: Sequence[str], optional: Sequence
     if not path.is_file():
         raise InputError(f"{path} does not exist: it must hold the columns {', '.join(required)}")
     try:
-        file = pq.ParquetFile(path)
-        names = file.schema_arrow.names
-        missing = [name for name in required if name not in names]
-        if missing:
-            raise InputError(f"{path} has no column {missing[0]!r}: its columns are {', '.join(names)}")
-        wanted = [name for name in (*required, *optional) if name in names]
-        table = file.read(columns=wanted)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            names = file.schema_arrow.names
+            missing = [name for name in required if name not in names]
+            if missing:
+                raise InputError(f"{path} has no column {missing[0]!r}: its columns are {', '.join(names)}")
+            wanted = [name for name in (*required, *optional) if name in names]
+            table = file.read(columns=wanted)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is not a readable Parquet file ({reason}): make it again") from error
     return {name: table.column(name) for name in wanted}
 
 
-def integers(column: Any, path: Path, name: str) -> Ints:
+def parquet_names(path: Path) -> list[str]:
+    """The names of a Parquet file's columns.
+
+    Raises:
+        InputError: the file is missing or is not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} is not a readable Parquet file ({reason}): make it again") from error
+
+
+def integers(column: Any, path: Source, name: str) -> Ints:
     """(R,) a column of ids: whole numbers, kept exactly up to 2^63 - 1 where they are written as integers.
 
     Raises:
@@ -53,11 +96,11 @@ def integers(column: Any, path: Path, name: str) -> Ints:
     """
     import pyarrow as pa
 
-    _refuse_missing(column, path, name)
+    refuse_missing(column, path, name)
     remedy = f"number the ids, alike in all files, such as df.{name} = pandas.factorize(df.{name})[0]"
     if pa.types.is_integer(column.type):
         ids = column.to_numpy()
-        _refuse(ids > np.iinfo(np.int64).max, column, path, name, "is beyond 2^63 - 1, too large", remedy)
+        refuse(ids > np.iinfo(np.int64).max, column, path, name, "is beyond 2^63 - 1, too large", remedy)
         return np.asarray(ids, np.int64)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         try:
@@ -65,11 +108,11 @@ def integers(column: Any, path: Path, name: str) -> Ints:
         except pa.ArrowInvalid:  # not integers, but perhaps 7.0
             pass
     values = floats(column, path, name, remedy)
-    _refuse(values != np.floor(values), column, path, name, "is not a whole number", remedy)
+    refuse(values != np.floor(values), column, path, name, "is not a whole number", remedy)
     return values.astype(np.int64)
 
 
-def floats(column: Any, path: Path, name: str, remedy: str = "") -> Floats:
+def floats(column: Any, path: Source, name: str, remedy: str = "") -> Floats:
     """(R,) a column of finite numbers; numbers beyond 2^53 would be rounded and are refused too.
 
     Args:
@@ -83,18 +126,21 @@ def floats(column: Any, path: Path, name: str, remedy: str = "") -> Floats:
     """
     import pyarrow as pa
 
-    _refuse_missing(column, path, name)
+    refuse_missing(column, path, name)
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         values = np.asarray(column.to_numpy(), np.float64)
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        values = np.array([_number(text) for text in column.to_pylist()], np.float64)
+        try:
+            values = np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+        except pa.ArrowInvalid:  # slow, and only to say which cell it is
+            values = np.array([_number(text) for text in column.to_pylist()], np.float64)
     else:
         hint = "convert it to Unix seconds" if pa.types.is_temporal(kind) else "convert it to numbers"
         raise InputError(f"{path}: column {name!r} holds {kind}, not numbers: {remedy or hint}")
-    _refuse(~np.isfinite(values), column, path, name, "is not a number", remedy or MEND)
+    refuse(~np.isfinite(values), column, path, name, "is not a number", remedy or MEND)
     hint = "convert the column to Unix seconds" if name == "timestamp" else MEND
-    _refuse(np.abs(values) > 2.0**53, column, path, name, "is beyond 2^53, too large", remedy or hint)
+    refuse(np.abs(values) > 2.0**53, column, path, name, "is beyond 2^53, too large", remedy or hint)
     return values
 
 
@@ -105,53 +151,56 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def read_text_numbers(
-    path: Path, names: Sequence[str], separator: str, header: bool, usecols: Sequence[int]
-) -> dict[str, Floats]:
-    """Columns of numbers of a text table, by name.
+def identities(column: Any, path: Source, name: str) -> tuple[Array, Ints]:
+    """The distinct ids of a column, sorted, and each row's place among them: (distinct,), (R,).
 
-    Args:
-        path: the file.
-        names: a name for each of the columns that are read.
-        separator: one character.
-        header: whether the first line names the columns.
-        usecols: which columns are read, counted from 0.
+    Whole numbers are ids in their order, and so are texts that all are whole numbers as one writes them
+    (`7`, not `007`); all other texts are ids in the order of the alphabet.
 
     Raises:
-        InputError: a cell is missing or not a number; the message has file, line and column.
+        InputError: an id is missing or neither a whole number nor a text; the message has file, row and
+            column.
     """
-    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    def read(dtype: type) -> "pd.DataFrame":
-        return pd.read_csv(
-            path,
-            sep=separator,
-            header=None,
-            skiprows=1 if header else 0,
-            usecols=list(usecols),
-            dtype=dtype,
-            encoding="latin-1",
-        )
-
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return dense(integers(column, path, name))
+    refuse_missing(column, path, name)
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    texts, place = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
+    distinct: Array = np.array(texts.to_pylist(), dtype=object)
     try:
-        table = read(np.float64)
-        if not np.isfinite(table.to_numpy()).all():
-            raise ValueError("not finite")
-    except ValueError as failure:  # slow, and only to say which cell it is
-        try:
-            cells = read(str)
-        except ValueError as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path} is not a table of {', '.join(names)}: {reason}") from error
-        for name, column in zip(names, usecols, strict=True):
-            numbers = pd.to_numeric(cells[column], errors="coerce").to_numpy(np.float64)
-            if not np.isfinite(numbers).all():
-                row = int(np.argmin(np.isfinite(numbers)))
-                line, cell = row + 1 + header, cells[column].iloc[row]
-                found = "is missing" if pd.isna(cell) else f"= {cell!r} is not a number"
-                raise InputError(f"{path}, line {line}: {name} {found}: mend or drop the line") from failure
-        raise InputError(f"{path} is not a table of {', '.join(names)}: {failure}") from failure
-    return {name: table[column].to_numpy(np.float64) for name, column in zip(names, usecols, strict=True)}
+        numbers = texts.cast(pa.int64())
+        if pc.all(pc.equal(numbers.cast(texts.type), texts)).as_py():
+            distinct = numbers.to_numpy()
+    except pa.ArrowInvalid:
+        pass
+    order = np.argsort(distinct, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return distinct[order], rank[place]
+
+
+def further_column(column: Any, path: Source, name: str) -> Array:
+    """(R,) a column beside the log: numbers as float64, nan where missing; all else as texts, None there.
+
+    Raises:
+        InputError: a number that is not finite; the message has file, row and column.
+    """
+    import pyarrow as pa
+
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        return np.array(column.cast(pa.string()).to_pylist(), dtype=object)
+    values = np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+    bad = ~np.isfinite(values) & ~column.is_null().to_numpy()
+    refuse(bad, column, path, name, "is not a finite number")
+    return values
 
 
 def dense(ids: Ints) -> tuple[Ints, Ints]:
@@ -160,15 +209,18 @@ def dense(ids: Ints) -> tuple[Ints, Ints]:
     return distinct, place.astype(np.int64)
 
 
-def _refuse_missing(column: Any, path: Path, name: str) -> None:
+def refuse_missing(column: Any, path: Source, name: str) -> None:
+    """Raise InputError for the first missing cell of an Arrow column, if there is one."""
     if column.null_count:
-        _refuse(column.is_null().to_numpy(), column, path, name, "is missing")
+        refuse(column.is_null().to_numpy(), column, path, name, "is missing")
 
 
-def _refuse(
-    bad: Bools | Array, column: Any, path: Path, name: str, complaint: str, remedy: str = MEND
+def refuse(
+    bad: Bools | Array, column: Any, path: Source, name: str, complaint: str, remedy: str = MEND
 ) -> None:
+    """Raise InputError for the first bad cell of an Arrow column, if there is one."""
     if np.any(bad):
         row = int(np.argmax(bad))
         found = "" if complaint == "is missing" else f" = {column[row].as_py()!r}"
-        raise InputError(f"{path}, row {row}: {name}{found} {complaint}: {remedy}")
+        place = path.place(row) if isinstance(path, TextFile) else f"{path}, row {row}"
+        raise InputError(f"{place}: {name}{found} {complaint}: {remedy}")

@@ -84,14 +84,15 @@ def write(out_dir: Path) -> None:
     out_dir.mkdir(parents=True, exist_ok=True)
     # These encodings halve the file: a household's rows stand together and a visit repeats its time.
     encoding = {"user": "DELTA_BINARY_PACKED", "item": "BYTE_STREAM_SPLIT", "timestamp": "PLAIN"}
-    _write_table(
+    write_table(
         pa.Table.from_pandas(log, schema=small, preserve_index=False), out_dir / INTERACTIONS_FILE, encoding
     )
     names = pa.schema([("item", pa.int16()), ("title", pa.string()), ("category", pa.string())])
-    _write_table(pa.Table.from_pandas(items, schema=names, preserve_index=False), out_dir / ITEMS_FILE, None)
+    write_table(pa.Table.from_pandas(items, schema=names, preserve_index=False), out_dir / ITEMS_FILE, None)
 
 
-def _write_table(table: Any, path: Path, encoding: dict[str, str] | None) -> None:
+def write_table(table: Any, path: Path, encoding: dict[str, str] | None) -> None:
+    """Write one table; `encoding` names that of each column, None leaves it to dictionaries."""
     import pyarrow.parquet as pq
 
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")

@@ -1,0 +1,111 @@
+"""`recsim-env data list | info | check`."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsim_env.experiments.cli import main
+from recsim_env.simulators.datasets import KNOWN_SETS, SHIPPED
+from recsim_env.simulators.datasets.open_bandit import SHIPPED_CAMPAIGNS
+from recsim_env.simulators.log import Log
+from recsim_env.simulators.log_files import write_log
+
+
+def _said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["data", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def _complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["data", *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+def _slates() -> Log:
+    rng = np.random.default_rng(0)
+    slots = np.log(rng.random((90, 2)))
+    return Log.sorted(
+        user=rng.integers(0, 9, 90),
+        time=rng.permutation(90).astype(float),
+        slate=rng.integers(0, 30, (90, 2)),
+        clicked=rng.random((90, 2)) < 0.5,
+        log_propensity=slots.sum(axis=1),
+        slot_log_propensity=slots,
+    )
+
+
+def test_the_list_names_every_set_with_its_terms(capsys: pytest.CaptureFixture[str]) -> None:
+    said = _said(capsys, "list")
+    for known in KNOWN_SETS:
+        assert f"\n{known.name}" in f"\n{said}"
+        assert known.terms in said
+        assert known.source in said
+    assert {known.name for known in KNOWN_SETS if known.ships} == {*SHIPPED, *SHIPPED_CAMPAIGNS}
+    assert said.count("(ships with this package)") == 3
+
+
+def test_info_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = _said(capsys, "info", "open-bandit/all", "--policy", "bts")
+    for words in ("rows: 10,000", "items: 80", "clicks: 42, 0.0042", "propensities: yes", "Apache-2.0"):
+        assert words in said
+    rows = {"user_id": [1, 1, 1, 2], "item_id": [5, 5, 6, 5], "timestamp": [10.0, 10.0, 20.0, 5.0]}
+    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    said = _said(capsys, "info", str(tmp_path / "t.csv"))
+    for words in (
+        "rows: 4\n",
+        "users: 2, rows of a user: 2 (median), 3 (most)",
+        "items: 2, density: 75.0000% of the pairs",
+        "repeats: 25.00%",
+        "clock: timestamp, 5 to 20; 50.0% of the rows are tied in time",
+        "terms: not known",
+    ):
+        assert words in said
+    assert "clock: none" in _said(capsys, "info", str(tmp_path / "t.csv"), "--time", "none")
+    said = _said(capsys, "info", "kuairand")
+    assert "CC BY-SA 4.0" in said
+    assert "not shipped" in said
+    write_log(_slates(), tmp_path / "log.parquet")
+    assert "rows: 90, slates of 2 with 180 items" in _said(capsys, "info", str(tmp_path / "log.parquet"))
+
+
+def test_check_of_a_sound_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "part-0.parquet"
+    write_log(_slates(), path)
+    columns = "user, time, slate, clicked, log_propensity, slot_log_propensity"
+    for source in (path, tmp_path):
+        assert (
+            _said(capsys, "check", str(source))
+            == f"{source}: sound, 90 rows in 1 file(s), columns {columns}\n"
+        )
+    pd.DataFrame({"u": ["a", "a"], "i": [1, 1], "t": [5000, 5000]}).to_csv(tmp_path / "t.csv", index=False)
+    arguments = (str(tmp_path / "t.csv"), "--user", "u", "--item", "i", "--time", "t", "--time-unit", "ms")
+    said = _said(capsys, "check", *arguments)
+    assert "sound, 2 rows" in said
+    assert "note: row 1 of the source repeats row 0" in said
+    assert "note: 100.0% of the rows share their time" in said
+    said = _complaint(capsys, "check", *arguments, "--unique-times")
+    assert "time[0] = 5.0 stands twice for user 0, in rows 0 and 1" in said
+
+
+def test_check_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, path = _slates(), tmp_path / "log.parquet"
+    wrong = log.require("log_propensity").copy()
+    wrong[40] -= 1.0
+    write_log(Log(**{**log.columns(), "log_propensity": wrong}), path)  # type: ignore[arg-type]
+    assert f"{path}, of the piece from row 0 on: log_propensity[40] = " in _complaint(
+        capsys, "check", str(path)
+    )
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    assert "log.parquet is not a readable Parquet file" in _complaint(capsys, "check", str(path))
+    write_log(log, tmp_path / "good.parquet")
+    assert "log.parquet is not a readable Parquet file" in _complaint(capsys, "check", str(tmp_path))
+    (tmp_path / "t.csv").write_text("user_id,item_id,timestamp\n1,2,3\n1,x y,\n")
+    assert "t.csv, line 3: timestamp is missing" in _complaint(capsys, "check", str(tmp_path / "t.csv"))
+    assert "there is no data set 'ml-100' " not in _complaint(capsys, "check", str(tmp_path / "none"))
+    assert "no known data set" in _complaint(capsys, "info", str(tmp_path.parent))
