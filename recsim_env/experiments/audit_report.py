@@ -81,7 +81,7 @@ def picture(audit: Audit) -> "Figure":
 
     figure = Figure(figsize=(15.0, 5.6), layout="constrained")
     FigureCanvasAgg(figure)  # not pyplot, which would keep the figure alive and look for a screen
-    scores, places, history = figure.subplots(1, 3, width_ratios=(1.5, 1.0, 1.0))
+    scores, places, history = figure.subplots(1, 3, width_ratios=(1.4, 1.1, 1.0))
     figure.suptitle("\n".join(textwrap.wrap(verdict(audit), 150)), fontsize=10, fontweight="bold")
 
     ordered = sorted(audit.baselines, key=lambda one: float(one.ndcg.value))
@@ -96,9 +96,9 @@ def picture(audit: Audit) -> "Figure":
     scores.set(title="Baselines without training", xlabel=f"NDCG@{K}, full ranking, 95 % interval over users")
 
     share = [*audit.report.coverage.share, max(0.0, 1 - sum(audit.report.coverage.share))]
-    names = [f"{n}\n({size:,.0f} items)" for n, size in zip("123", audit.report.coverage.size, strict=True)]
+    names = [f"{n}\n{size:,.0f} items" for n, size in zip("123", audit.report.coverage.size, strict=True)]
     places.bar(range(4), share, color=[SPARE[0], SPARE[5], SPARE[2], "#999999"])
-    places.set_xticks(range(4), [*names, "farther"])
+    places.set_xticks(range(4), [*names, "farther"], fontsize=9)
     for x, s in enumerate(share):
         places.text(x, s, f"{s:.1%}", ha="center", va="bottom", fontsize=8)
     places.set(
@@ -110,7 +110,7 @@ def picture(audit: Audit) -> "Figure":
         history.set_xticks(range(len(curve.lengths)), [str(n) if n else "all" for n in curve.lengths])
     history.set_ylim(bottom=0.0)
     history.set(title="What a shorter history costs", xlabel="last items shown", ylabel=f"NDCG@{K}")
-    history.legend(frameon=False, fontsize=9)
+    history.legend(frameon=False, fontsize=9, loc="lower right")
     for axes in (scores, places, history):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, lw=0.6)
