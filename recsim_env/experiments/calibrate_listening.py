@@ -31,10 +31,10 @@ def calibrate_listening(
     """
     from recsim_env.simulators.calibration.fidelity import fidelity
     from recsim_env.simulators.calibration.listening import fit_listening, simulate_like
-    from recsim_env.simulators.datasets import read_interactions
+    from recsim_env.simulators.datasets import read_events
 
     seconds = CLOCKS[options.clock or "seconds"]
-    data = read_interactions(options.log, prefer="timestamp")
+    data = read_events(options.log, prefer="timestamp")
     log = data.log
     now = time.time() / seconds if data.clock == "timestamp" else None
     late = problems_of_time(log, now, data.name_row, force=options.force)

@@ -35,7 +35,7 @@ from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
 from recsim_env.experiments.tensorboard import write_events
-from recsim_env.simulators.datasets import read_interactions
+from recsim_env.simulators.datasets import read_events
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.splits import leave_last_basket_out, leave_one_out, shuffle_ties
 
@@ -57,7 +57,9 @@ METRICS = {
 class Settings:
     """Options of the command line."""
 
-    data: str = option("complete-journey", "the shipped log, or a directory with an interactions.parquet")
+    data: str = option(
+        "complete-journey", "complete-journey, or a directory or file; recsim-env data list names formats"
+    )
     recommenders: str = option(
         "popularity,markov1,markov2",
         f"of {', '.join(RECOMMENDERS)}; the first is the baseline of the differences",
@@ -78,7 +80,7 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     ):
         if value not in choices:
             raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-    data = read_interactions(settings.data)
+    data = read_events(settings.data)
     directory = open_run(out, NAME, as_json(settings), resume)
     repeats = repeated_share(data.log) > REPEATS
     whole_basket = settings.hold_out == "last_basket" or (settings.hold_out == "auto" and repeats)

@@ -33,7 +33,7 @@ from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
 from recsim_env.experiments.tensorboard import write_events
 from recsim_env.simulators.calibration.listening import ListeningCalibration, fit_listening, simulate_like
-from recsim_env.simulators.datasets import read_interactions
+from recsim_env.simulators.datasets import read_events
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.splits import leave_last_basket_out, shuffle_ties
@@ -50,7 +50,9 @@ SCORES = ("real", "simulated", "live")
 class Settings:
     """Options of the command line."""
 
-    data: str = option("complete-journey", "the shipped log, or a directory with an interactions.parquet")
+    data: str = option(
+        "complete-journey", "complete-journey, or a directory or file; recsim-env data list names formats"
+    )
     recommenders: str = option(",".join(RECOMMENDERS), "eight or more say something about an order")
     k: int = option(10, "length of the lists")
     live_users: int = option(300, "simulated users who are recommended to live")
@@ -71,7 +73,7 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
             f"recommenders must hold some of {', '.join(MEMORY)} and some others, got {settings.recommenders}"
             ": whether the simulator favours its own kind is asked"
         )
-    data = read_interactions(settings.data, prefer="timestamp")
+    data = read_events(settings.data, prefer="timestamp")
     directory = open_run(out, NAME, as_json(settings), resume)
     with tqdm(total=6, bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}]") as bar:
 

@@ -9,7 +9,7 @@ from recsim_env.simulators.datasets.kuairand import read_kuairand
 from recsim_env.simulators.datasets.lastfm import read_lastfm_counts, read_lastfm_plays, read_lastfm_tags
 from recsim_env.simulators.datasets.movielens import Ratings, read_movielens, read_ratings
 from recsim_env.simulators.datasets.open_bandit import LoggedBandit, read_open_bandit
-from recsim_env.simulators.datasets.read_dataset import read_dataset
+from recsim_env.simulators.datasets.read_dataset import read_dataset, read_events
 from recsim_env.simulators.datasets.recsys_challenge import read_playlists, read_yoochoose
 from recsim_env.simulators.datasets.tables import read_table
 
@@ -24,6 +24,7 @@ __all__ = [
     "count_log",
     "read_amazon",
     "read_dataset",
+    "read_events",
     "read_interactions",
     "read_kuairand",
     "read_lastfm_counts",

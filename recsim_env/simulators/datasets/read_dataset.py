@@ -78,6 +78,20 @@ def read_dataset(
     return _read_directory(path, prefer) if path.is_dir() else _read_file(path)
 
 
+def read_events(source: str | Path, *, prefer: str = "order") -> Interactions:
+    """Read a data set of what users took: purchases, plays, ratings.
+
+    Arguments and errors as of `read_dataset`; impressions of a bandit are refused too.
+    """
+    data = read_dataset(source, prefer=prefer)
+    if isinstance(data, LoggedBandit):
+        raise InputError(
+            f"{source} holds impressions that were shown to people who came once, and no histories of what "
+            "users took: evaluate policies on it (evaluation.off_policy)"
+        )
+    return data
+
+
 def _refuse_options(source: str | Path, **options: str | None) -> None:
     for name, value in options.items():
         if value is not None:
