@@ -15,6 +15,7 @@ from recsim_env.experiments.off_policy.actions import action_problem
 from recsim_env.experiments.off_policy.problem import Problem, TabularMeans
 from recsim_env.experiments.off_policy.slates import TARGET, WORLD, attractions, slate_problem
 from recsim_env.experiments.results import Results
+from recsim_env.experiments.suite.off_policy_accuracy import rmse
 from recsim_env.simulators.log_generation import generate_log
 
 
@@ -37,6 +38,10 @@ def test_truth_of_slates_is_what_the_policy_earns(clicks: str) -> None:
     (log,) = generate_log(world, policy, 1, num_users=40_000, seed=7, piece_rows=40_000)
     earned = mean_of(log.clicked.sum(axis=1))
     assert abs(earned.value - problem.truth) < 4 * earned.std_error
+
+
+def test_rmse_by_hand() -> None:
+    assert rmse(np.array([3.0, -4.0])) == pytest.approx(np.sqrt(12.5))
 
 
 def test_truth_of_sequences_is_the_worlds_for_policies_without_chance() -> None:
@@ -87,6 +92,8 @@ def test_actions_and_sequences() -> None:
     for name in ("IPS", "DR"):
         assert not _is_biased(actions[name]), name
     assert _is_biased(actions["DM"])
+    # categories carry most of what an item does
+    assert abs(actions["MIPS"].mean()) < 0.2 * abs(actions["log's mean"].mean())
     assert actions["DR"].std() < actions["IPS"].std()
     episodes = _errors(sequences.sequence_problem(60_000, 1), 300)
     for name in ("IS", "PDIS", "sequential DR"):
@@ -121,6 +128,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     results = Results.read(out / "results.csv")
     curve = results.curves["SIPS"]["error/slates/cascade/2"]
     assert curve.steps.tolist() == [20, 60]
+    model = results.curves["DM"]
+    assert model["error/actions"].values.mean() < -0.05  # the error, and not the value
+    assert model["covered/actions"].values.mean() < 0.5  # a model without users, and far too sure
+    assert results.curves["IPS"]["covered/actions"].values.mean() > 0.5
     assert curve.values.shape == (2, 3)
     assert (out / "figure.png").stat().st_size > 10_000
     assert main(["compare", str(out), "--out", str(tmp_path / "figure.png")]) == 0

@@ -390,6 +390,15 @@ def test_linear_is_least_squares() -> None:
     assert endless.value == pytest.approx((start @ fixed).mean(), abs=1e-8)
 
 
+def test_linear_without_a_fixed_point_is_refused() -> None:
+    """A feature that stands for twice itself a step later, at a discount of a half, has any value."""
+    features = np.eye(2)[[[0], [1]]]  # (E, H, D)
+    after = np.array([[[0.0, 0.0]], [[0.0, 2.0]]])
+    start = np.array([[1.0, 0.0], [1.0, 0.0]])
+    with pytest.raises(InputError, match="features have no fixed point for this policy and discount"):
+        fqe_linear(features, np.ones((2, 1)), after, start, discount=0.5, horizon=math.inf)
+
+
 def test_standard_errors_of_fqe_are_those_of_repeated_logs_and_of_refits() -> None:
     estimates = [fqe_tabular(**sample(400, 100 + i), target=TARGET, discount=DISCOUNT) for i in range(500)]
     values = np.array([estimate.value for estimate in estimates])
@@ -470,6 +479,24 @@ def test_torch_finds_the_value_of_the_table() -> None:
     )
     assert 0.4 < first.std_error / of_table.std_error < 2.2  # five refits
     assert first.believable
+
+
+def test_refits_of_torch_draw_episodes_anew() -> None:
+    """A value that is the share of episodes of one kind has the standard error of a share."""
+    pytest.importorskip("torch", reason="the extra torch is not installed")
+    kind = np.eye(2)[np.arange(100) % 2]  # (E, D): earn 0 or 1, and are over
+    estimate = fqe_torch(
+        kind[:, None],
+        kind[:, 1:],
+        np.zeros((100, 1, 1, 2)),
+        np.zeros((100, 1, 1)),
+        kind[:, None],
+        np.ones((100, 1)),
+        **{**TORCH, "fits": 1, "epochs": 60},
+        refits=12,
+    )
+    assert estimate.value == pytest.approx(0.5, abs=0.02)
+    assert 0.025 < estimate.std_error < 0.1  # 0.05
 
 
 def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
