@@ -492,7 +492,7 @@ def test_refits_of_torch_draw_episodes_anew() -> None:
         np.zeros((100, 1, 1)),
         kind[:, None],
         np.ones((100, 1)),
-        **{**TORCH, "fits": 1, "epochs": 60},
+        **{**TORCH, "fits": 1, "hidden": (), "epochs": 200, "learning_rate": 0.1},
         refits=12,
     )
     assert estimate.value == pytest.approx(0.5, abs=0.02)
