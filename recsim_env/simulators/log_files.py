@@ -291,7 +291,8 @@ def _metadata(path: Path, schema: Any) -> dict[str, Any]:
 
 
 def damaged(path: Path, error: Exception) -> InputError:
-    """What to say of a file that cannot be read."""
-    return InputError(
-        f"{path} is not a readable Parquet file, or is damaged ({str(error).splitlines()[0]}): make it again"
-    )
+    """What to say of a Parquet file that cannot be read."""
+    if isinstance(error, PermissionError):
+        return InputError(f"{path} may not be read (permission denied): permit it, such as by chmod +r")
+    reason = " ".join(str(error).split())
+    return InputError(f"{path} is not a readable Parquet file, or is damaged ({reason}): make it again")
