@@ -123,7 +123,11 @@ def read_log_batches(path: str | Path) -> Iterator[Log]:
 
 
 def is_log(path: Path) -> bool:
-    """Whether a file is Parquet that says it holds a log; False of all that cannot be opened."""
+    """Whether a file is Parquet that says it holds a log; False of all that cannot be opened.
+
+    Raises:
+        InputError: the file may not be read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -131,6 +135,8 @@ def is_log(path: Path) -> bool:
         return False
     try:
         return KEY in (pq.read_schema(path).metadata or {})
+    except PermissionError as error:
+        raise damaged(path, error) from error
     except (pa.ArrowException, OSError, ValueError):
         return False
 
