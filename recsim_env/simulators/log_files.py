@@ -300,5 +300,10 @@ def damaged(path: Path, error: Exception) -> InputError:
     """What to say of a Parquet file that cannot be read."""
     if isinstance(error, PermissionError):
         return InputError(f"{path} may not be read (permission denied): permit it, such as by chmod +r")
-    reason = " ".join(str(error).split())
+    reason = one_line(error)
     return InputError(f"{path} is not a readable Parquet file, or is damaged ({reason}): make it again")
+
+
+def one_line(error: Exception) -> str:
+    """What a library says, which may quote bytes of a damaged file, as one line that can be printed."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in str(error)).split())

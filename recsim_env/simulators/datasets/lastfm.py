@@ -13,7 +13,7 @@ from recsim_env.errors import InputError
 from recsim_env.simulators.datasets.clocks import times
 from recsim_env.simulators.datasets.columns import dense, floats, identities, integers, open_text
 from recsim_env.simulators.datasets.interactions import Interactions, numbered
-from recsim_env.simulators.datasets.text_tables import read_delimited
+from recsim_env.simulators.datasets.text_tables import opened, read_delimited
 
 PLAYS_1K = "userid-timestamp-artid-artname-traid-traname.tsv"
 TAGS = "user_taggedartists-timestamps.dat"
@@ -33,7 +33,7 @@ def read_lastfm_counts(directory: str | Path) -> Interactions:
     artists = dense(integers(found["artistID"], source, "artistID"))
     names = None
     if (directory / "artists.dat").is_file():
-        with open_text(directory / "artists.dat") as file:
+        with opened(directory / "artists.dat"), open_text(directory / "artists.dat") as file:
             cells = [line.rstrip("\r\n").split("\t") for line in file][1:]
         name_of = {row[0]: row[1] for row in cells if len(row) > 1}
         names = tuple(name_of.get(str(i), f"artist {i}") for i in artists[0].tolist())

@@ -15,7 +15,7 @@ from recsim_env.errors import InputError
 from recsim_env.simulators.datasets.clocks import times
 from recsim_env.simulators.datasets.columns import dense, floats, integers, read_parquet_columns
 from recsim_env.simulators.datasets.interactions import Interactions, numbered, read_titles
-from recsim_env.simulators.datasets.text_tables import read_delimited
+from recsim_env.simulators.datasets.text_tables import opened, read_delimited
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,8 @@ def _text_titles(directory: Path, layout: _TextLayout, item_ids: Ints) -> tuple[
     if not path.is_file():
         return None
     # ml-10m and all later sets are UTF-8, ml-100k and ml-1m Latin-1; only the CSV files have quotes
-    data = path.read_bytes()
+    with opened(path):
+        data = path.read_bytes()
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

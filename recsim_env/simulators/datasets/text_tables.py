@@ -17,6 +17,7 @@ from typing import Any
 
 from recsim_env.errors import InputError
 from recsim_env.simulators.datasets.columns import TextFile, check_names, open_text
+from recsim_env.simulators.log_files import one_line
 
 BLOCK = 1 << 24  # bytes that are parsed at once; a line must fit
 
@@ -80,7 +81,7 @@ def read_delimited(
         except pa.ArrowInvalid:
             table = read(dict.fromkeys(columns, pa.string()))
     except (pa.ArrowException, OSError, EOFError) as error:
-        raise _no_table(source, columns, _one_line(error)) from error
+        raise _no_table(source, columns, one_line(error)) from error
     if not len(table):
         raise InputError(f"{path} has no rows")
     if path.suffix != ".gz":  # a gzipped file says by itself where it ends
@@ -185,7 +186,7 @@ def read_json_lines(path: Path, columns: Mapping[str, str | None]) -> tuple[Text
         table.validate(full=True)
         found = table.column_names
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
-        reason = re.sub(" in row [0-9]+$", "", _one_line(error))
+        reason = re.sub(" in row [0-9]+$", "", one_line(error))
         place, what = _bad_line(path, columns) or (path, f"is not one JSON object a line ({reason})")
         raise InputError(f"{place} {what}, or is cut off: mend it, or get the file again") from error
     if not len(table):
@@ -218,7 +219,3 @@ def _bad_line(path: Path, columns: Mapping[str, str | None]) -> tuple[str, str] 
                         f"is no {'text' if text else 'number'} like the others",
                     )
     return None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
