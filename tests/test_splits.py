@@ -170,6 +170,8 @@ def test_users_go_whole_into_one_part() -> None:
     ):
         parts.held_out()
     assert len(leave_one_out(parts.test).user) == len(test)
+    for share, size in ((1e-9, 1), (1 - 1e-9, len(users) - 1)):  # neither part is empty
+        assert len(np.unique(split_by_user(log, test_share=share, seed=0).test.user)) == size
 
 
 def test_splits_that_leave_nothing() -> None:

@@ -101,7 +101,7 @@ def test_a_date_column_of_parquet(tmp_path: Path) -> None:
     ("change", "mapping", "message"),
     [
         ({"p": [0.5, 0.0, 1, 1]}, {}, "line 3: p = 0.0 is not in (0, 1]: a policy that chose an item did so"),
-        ({"p": [0.5, 1.5, 1, 1]}, {}, "line 3: p = 1.5 is not in (0, 1]"),
+        ({"p": [0.5, 1.0000001, 1, 1]}, {}, "line 3: p = 1.0000001 is not in (0, 1]"),
         ({"p": [0.5, 1, -0.1, 1]}, {}, "line 4: p = -0.1 is not in (0, 1]"),
         ({"p": [0.5, None, 1, 1]}, {}, "line 3: p is missing: mend or drop the row"),
         ({"hit": [1, 0, 2, 1]}, {}, "line 4: hit = 2.0 is neither 0 nor 1"),
