@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -220,6 +222,7 @@ HEAD = "user_id,item_id,timestamp\n"
             "has no column 'item_id': its columns are user_id, ' item_id'",
         ),
         ("t.csv", HEAD.encode("utf-16"), "t.csv is no UTF-8 text: save it as UTF-8"),
+        ("t.csv", b"caf\xe9," + HEAD.encode() + b"1,1,2,3\n", "t.csv is no UTF-8 text: save it as UTF-8"),
         (
             "t.csv",
             HEAD.encode() + b"1,2,3\n\xe9,2,3\n",
@@ -291,21 +294,18 @@ def test_one_id_written_in_three_ways_is_one_id(tmp_path: Path) -> None:
 
 
 def test_the_line_is_named_far_into_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"  # of several blocks of 16 MB
-    rows = [f"{'u' * 40}{i},{i},{i}\n" for i in range(500_000)]
-    rows[3] = '"a\n\nb",1,2\n'
+    path = tmp_path / "t.csv"  # of several blocks of 16 MB, which end inside cells
+    rows = [f'"\n{"u" * 600}{i}",{i},{i}\n' for i in range(60_000)]
     rows[-2] = "1,2\n"
     path.write_text(HEAD + "".join(rows))
-    with pytest.raises(
-        InputError, match=r"t.csv, line 500002 has 2 cells"
-    ):  # the first, and two inside a cell
+    with pytest.raises(InputError, match=r"t.csv, line 119998 has 2 cells"):  # of two lines a row
         read_table(path)
     path = tmp_path / "t.jsonl"
-    lines = [f'{{"user_id": {i}, "item_id": "{"x" * 20}", "timestamp": {i}}}\n' for i in range(300_000)]
-    lines[-2] = lines[-2].replace("299998,", '"ann",', 1)
+    lines = [f'{{"user_id": {i}, "item_id": "{"x" * 600}", "timestamp": {i}}}\n' for i in range(60_000)]
+    lines[-2] = lines[-2].replace("59998,", '"ann",', 1)
     path.write_text("".join(lines))
     with pytest.raises(
-        InputError, match=r"t.jsonl, line 299999: user_id = 'ann' is no number like the others"
+        InputError, match=r"t.jsonl, line 59999: user_id = 'ann' is no number like the others"
     ):
         read_table(path)
 
@@ -409,3 +409,21 @@ def test_a_file_that_may_not_be_read_by_root(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(InputError, match=r"t.csv may not be read \(permission denied\): permit it"):
         read_table(path)
+
+
+def test_damage_inside_a_parquet_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    rows = {"user_id": [f"user{i}" for i in range(9)], "item_id": range(9), "timestamp": range(9)}
+    frame = pa.Table.from_pandas(pd.DataFrame(rows))
+    plain: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    pq.write_table(frame, path, **plain, write_page_checksum=True)
+    whole = path.read_bytes()
+    assert len(read_table(path).log) == 9
+    path.write_bytes(whole.replace(b"user5", b"user6", 1))
+    with pytest.raises(InputError, match=r"is not a readable Parquet file, or is damaged \(.*checksum"):
+        read_table(path)
+    pq.write_table(frame, path, **plain)  # as most programs do, without sums
+    path.write_bytes(path.read_bytes().replace(b"user5", b"use\xffr", 1))
+    for columns in ([], ["user_id"]):
+        with pytest.raises(InputError, match=r"is not a readable Parquet file, or is damaged \(.*UTF"):
+            read_table(path, columns=columns)
