@@ -146,6 +146,13 @@ def test_check_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert f"{path}, of the piece from row 0 on: log_propensity[40] = " in _complaint(
         capsys, "check", str(path)
     )
+    tied = _slates().rows(np.array([0, 1, 2]))
+    tied.time[1:] = tied.time[0]
+    tied.user[:] = 7
+    write_log(tied, path)
+    assert "sound, 3 rows" in _said(capsys, "check", str(path))
+    said = _complaint(capsys, "check", str(path), "--unique-times")
+    assert f"{path}, of the piece from row 0 on: time[0] = {tied.time[0]} stands twice for user 7" in said
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
     assert "log.parquet is not a readable Parquet file" in _complaint(capsys, "check", str(path))

@@ -146,6 +146,17 @@ def test_the_published_layout(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.exp(data.log.require("log_propensity")), [0.25, 0.75, 0.5, 1.0])
 
 
+def test_items_may_stand_in_any_order_but_each_once(tmp_path: Path) -> None:
+    _published(tmp_path)
+    path = tmp_path / "random" / "all" / "item_context.csv"
+    head, first, second = path.read_text().splitlines()
+    path.write_text(f"{head}\n{second}\n{first}\n")
+    assert_array_equal(read_open_bandit(tmp_path).item_context, [[1, 0, 1, -0.5], [0, 0, 0, 0.25]])
+    path.write_text(f"{head}\n{second}\n{second}\n")
+    with pytest.raises(InputError, match=r"item_context.csv: item_id must be 0 to 1, each once"):
+        read_open_bandit(tmp_path)
+
+
 def test_the_script_keeps_every_value(tmp_path: Path) -> None:
     source = _published(tmp_path / "source")
     paths = write(source, tmp_path / "out")

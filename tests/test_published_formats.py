@@ -104,6 +104,9 @@ def test_amazon_ratings_of_both_years(tmp_path: Path) -> None:
         data = read_amazon(path)
         assert _users(data) == ["A2CX7LUOHB2NDG", "AKM1MP6P0OYPR"]
         assert _items(data) == ["B00TLEMSVK", "0132793040"]  # the leading zero is part of the code
+    new.write_text("A1,B00TLEMSVK,5.0,1\nA2,x,5.0,1\n" * 5 + "B00TLEMSVK,y,5.0,1\n")
+    with pytest.raises(InputError, match="does not tell which of its first two columns are the products"):
+        read_amazon(new)
     new.write_text("B00TLEMSVK,B00TLEMSVK,5.0,1\n")
     with pytest.raises(InputError, match="does not tell which of its first two columns are the products"):
         read_amazon(new)
@@ -339,6 +342,13 @@ def test_playlists_are_numbered_as_they_come_and_then_sorted(tmp_path: Path) -> 
         f"spotify:artist:{a}" for tracks in shown for _, a in tracks
     ]
     assert (np.diff(data.item_ids.astype(str).argsort()) == 1).all()
+    (tmp_path / "mpd.slice.10000-10999.json").write_text(_slice(10000, [("t0", "a0")]))
+    (tmp_path / "mpd.slice.2000-2999.json").write_text(_slice(2000, [("t1", "a1")]))
+    many = read_playlists(tmp_path)
+    assert_array_equal(many.rows, np.arange(len(many.log)))  # slices are read in the order of their numbers
+    assert _users(many)[-2:] == [2000, 10000]
+    (tmp_path / "mpd.slice.10000-10999.json").unlink()
+    (tmp_path / "mpd.slice.2000-2999.json").unlink()
     names = np.unique(data.columns["artist_uri"])
     assert_array_equal(names[data.columns["artist"].astype(int)], data.columns["artist_uri"])
     (tmp_path / "mpd.slice.0-999.json").write_text(_slice(0, *shown).replace('"pos": 2,', '"pos": "x",', 1))

@@ -168,8 +168,6 @@ def _check_log(path: Path, unique_times: bool) -> None:
         except InputError as error:
             raise InputError(f"{path}, of the piece from row {rows} on: {error}") from None
         rows += len(piece)
-    if rows != parts.num_rows:
-        raise InputError(f"{path} has {rows} rows, but its parts state {parts.num_rows}: make it again")
     columns = ", ".join(parts.columns)
     sys.stdout.write(f"{path}: sound, {rows:,} rows in {len(parts.paths)} file(s), columns {columns}\n")
 
