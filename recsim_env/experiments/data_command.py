@@ -129,7 +129,6 @@ def _check(options: argparse.Namespace) -> None:
         return
     data = _read(options)
     log, clock = data.log, getattr(data, "clock", "timestamp")
-    log.validate()
     tied = log.tied_rows()
     if options.unique_times and tied.any():
         if clock == "none":
