@@ -58,6 +58,7 @@ def find_leaks(
     *,
     features: Mapping[str, Array | sparse.csr_array] | None = None,
     columns: Mapping[str, Array] | None = None,
+    item_ids: Array | None = None,
     seed: int = 0,
 ) -> tuple[Leak, ...]:
     """All checks of a log that is sorted by user, then time.
@@ -69,6 +70,7 @@ def find_leaks(
         num_items: N.
         features: (N, D) each, by name.
         columns: (N,) numbers each, by name; where they are whole, they are also read as item ids.
+        item_ids: (N,) what the columns call the items; None = 0 to N - 1.
         seed: of the shuffles that stand for chance.
 
     Raises:
@@ -87,8 +89,9 @@ def find_leaks(
         ids_of_new_items(target, trained),
         *order_in_ties(user, item, time, num_items),
     ]
+    called = np.arange(num_items) if item_ids is None else np.asarray(item_ids)
     for name, column in (columns or {}).items():
-        found += column_tells(name, _numbers(name, column, num_items), last, target, trained, rng)
+        found += column_tells(name, _numbers(name, column, num_items), called, last, target, trained, rng)
     for name, table in (features or {}).items():
         found.append(features_tell(name, unit_rows(table, num_items), item, asked))
     return tuple(found)
@@ -103,7 +106,9 @@ def copied_events(user: Array, item: Array, time: Array, asked: Questions) -> Le
     twice[order] = same | np.append(same[1:], False)
     share = float(twice[asked.target].mean())
     says = f"{share:.2%} of the held-out events stand in the log a second time (same user, item and time)"
-    return Leak("copied events", share > COPIED_EVENTS, share, 0.0, says, "drop the copies, or hold out all of them")
+    return Leak(
+        "copied events", share > COPIED_EVENTS, share, 0.0, says, "drop the copies, or hold out all of them"
+    )
 
 
 def copied_users(user: Array, item: Array) -> Leak:
@@ -144,7 +149,10 @@ def ids_ahead(last: Ints, target: Ints) -> Leak:
     Ids near to each other may mean items alike, which is no leak; but likeness knows no direction.
     """
     gap = target - last
-    ahead, behind = float(((gap > 0) & (gap <= NEAR_IDS)).mean()), float(((gap < 0) & (gap >= -NEAR_IDS)).mean())
+    ahead, behind = (
+        float(((gap > 0) & (gap <= NEAR_IDS)).mean()),
+        float(((gap < 0) & (gap >= -NEAR_IDS)).mean()),
+    )
     error = np.sqrt(max(ahead + behind, 1 / len(gap)) / len(gap))
     says = (
         f"{ahead:.1%} of the targets have one of the {NEAR_IDS} ids after the last item's "
@@ -167,7 +175,9 @@ def ids_of_new_items(target: Ints, trained: Ints) -> Leak:
     if len(new) < ENOUGH_NEW:
         return Leak("ids of new items", False, np.nan, 0.5, f"{len(new)} targets are new items: too few")
     place = float(new.mean() / max(len(trained) - 1, 1))
-    says = f"the ids of the {len(new)} items first seen as a target stand at {place:.0%} of all ids, 50 % by chance"
+    says = (
+        f"the ids of the {len(new)} items first seen as a target stand at {place:.0%} of all (50 % by chance)"
+    )
     return Leak("ids of new items", abs(place - 0.5) > NEW_ITEMS, place, 0.5, says, RENUMBER)
 
 
@@ -202,7 +212,13 @@ def order_in_ties(user: Array, item: Array, time: Array, num_items: int) -> tupl
 
 
 def column_tells(
-    name: str, column: Floats, last: Ints, target: Ints, trained: Ints, rng: np.random.Generator
+    name: str,
+    column: Floats,
+    item_ids: Array,
+    last: Ints,
+    target: Ints,
+    trained: Ints,
+    rng: np.random.Generator,
 ) -> list[Leak]:
     """A column of the items that knows how often they are targets, or which target comes after them."""
     expected = trained * (len(target) / max(trained.sum(), 1))
@@ -213,9 +229,11 @@ def column_tells(
     remedy = "leave the column out of all features"
     found = [Leak(f"column {name}", bool(alarm), rho, 0.0, says, remedy)]
     if (column == np.floor(column)).all():
-        value = float((column[last] == target).mean())
-        chance = float((column[last] == rng.permutation(target)).mean())
-        says = f"{value:.1%} of the targets are the id in this column of the last item, {chance:.1%} by chance"
+        value = float((column[last] == item_ids[target]).mean())
+        chance = float((column[last] == item_ids[rng.permutation(target)]).mean())
+        says = (
+            f"{value:.1%} of the targets are the id in this column of the last item, {chance:.1%} by chance"
+        )
         alarm = value - chance > COLUMN_NAMES
         found.append(Leak(f"column {name} as an id", bool(alarm), value, chance, says, remedy))
     return found
@@ -240,7 +258,7 @@ def features_tell(name: str, unit: Array | sparse.csr_array, item: Ints, asked: 
 
 
 def _place_in_group(group: Ints, key: Array) -> Floats:
-    """(R,) place of each row in its group by key, 0 lowest to 1 highest, ties in the middle; nan if all tie."""
+    """(R,) place in its group by key, 0 lowest to 1 highest, ties in the middle, nan if all tie."""
     order = np.lexsort((key, group))
     ordered_group, ordered_key = group[order], key[order]
     fresh = np.append(True, (np.diff(ordered_group) != 0) | (np.diff(ordered_key) != 0))
@@ -249,7 +267,9 @@ def _place_in_group(group: Ints, key: Array) -> Floats:
     first = np.searchsorted(ordered_group, ordered_group)
     size = np.searchsorted(ordered_group, ordered_group, side="right") - first
     place = np.empty(len(order))
-    place[order] = np.where(np.bincount(level)[level] < size, (middle - first) / np.maximum(size - 1, 1), np.nan)
+    place[order] = np.where(
+        np.bincount(level)[level] < size, (middle - first) / np.maximum(size - 1, 1), np.nan
+    )
     return place
 
 
@@ -264,6 +284,8 @@ def _rank_correlation(first: Array, second: Array) -> float:
 def _numbers(name: str, column: Array, num_items: int) -> Floats:
     numbers = np.asarray(column)
     if numbers.shape != (num_items,) or numbers.dtype.kind not in "biuf" or not np.isfinite(numbers).all():
-        raise InputError(f"columns[{name!r}] must hold {num_items} finite numbers, got {numbers.dtype} "
-                         f"of shape {numbers.shape}")
+        raise InputError(
+            f"columns[{name!r}] must hold {num_items} finite numbers, got {numbers.dtype} "
+            f"of shape {numbers.shape}"
+        )
     return numbers.astype(np.float64)

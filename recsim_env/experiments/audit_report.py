@@ -19,7 +19,7 @@ RED = "#D55E00"
 
 def text(audit: Audit, width: int = 110) -> str:
     """Tables in aligned columns, findings, alarms, the verdict."""
-    lines = [_head(audit), ""]
+    lines = [*textwrap.wrap(_head(audit), width), ""]
     for title, cells in _tables(audit):
         wide = [max(len(row[c]) for row in cells) for c in range(len(cells[0]))]
         for r, row in enumerate(cells):
@@ -152,15 +152,20 @@ def _tables(audit: Audit) -> list[tuple[str, list[list[str]]]]:
     ]
     shares = [
         ["", ""],
-        ["successors of an item, mean / median", f"{report.branching.mean:.1f} / {report.branching.median:g}"],
+        [
+            "successors of an item, mean / median",
+            f"{report.branching.mean:.1f} / {report.branching.median:g}",
+        ],
         ["edges seen once", f"{report.branching.seen_once:.1%}"],
         ["events / targets tied with the one before", f"{report.tied_share:.1%} / {report.tied_targets:.1%}"],
         ["repeated events / targets", f"{report.repeat_share:.1%} / {report.repeated_targets:.1%}"],
     ]
     for kind, smooth in report.smoothness.items():
         shares.append(
-            [f"cosine edge / target / random, {kind}",
-             f"{smooth.edge:.3f} / {smooth.target:.3f} / {smooth.random:.3f}"]
+            [
+                f"cosine edge / target / random, {kind}",
+                f"{smooth.edge:.3f} / {smooth.target:.3f} / {smooth.random:.3f}",
+            ]
         )
     lengths = next(iter(report.history.values())).lengths
     curves = [["", *(f"last {n}" if n else "all" for n in lengths)]]

@@ -93,7 +93,9 @@ class TransitionGraphRecommender:
         """
         places = [k for budget in self.budgets for k in budget]
         if not places or not all(self.budgets) or min(places) < 0 or sum(places) < 1:
-            raise InputError(f"budgets must hold places of rings, such as TGH_1 = {TGH_1}, got {self.budgets}")
+            raise InputError(
+                f"budgets must hold places of rings, such as TGH_1 = {TGH_1}, got {self.budgets}"
+            )
         if not (np.isfinite(self.edge_weight) and self.edge_weight >= 0):
             raise InputError(f"edge_weight must be 0 or more, got {self.edge_weight!r}")
         user, item, self.num_items_ = clicked_items(log, self.num_items)
