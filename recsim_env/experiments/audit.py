@@ -3,14 +3,16 @@
 Baselines learn from all but the last two events of every user and rank the full catalogue for the last one,
 given all before it: the usual leave-one-out with the second-last event left to validation. Where 1 % of the
 rows or fewer repeat a (user, item) pair the history is masked, as nobody comes back; TGH masks nothing, as
-published. Rows with one time are put in random order first, and leaks are looked for in the order of the file.
+published. Rows with one time are put in random order first; leaks are looked for in the order of the file.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from recsim_env.agents.baselines.feature_similarity import FeatureSimilarityRecommender
 from recsim_env.agents.baselines.item_knn import ItemKNNRecommender
@@ -18,6 +20,7 @@ from recsim_env.agents.baselines.popularity_recommender import PopularityRecomme
 from recsim_env.agents.recommender import Recommender, target_ranks
 from recsim_env.agents.sequential.markov import MarkovRecommender
 from recsim_env.agents.sequential.transition_graph import TGH_1, TGH_2, TransitionGraphRecommender
+from recsim_env.arrays import Array
 from recsim_env.errors import InputError
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.evaluation.leaks import find_leaks
@@ -84,7 +87,8 @@ def audit(source: str, *, seed: int = 0, progress: bool = False) -> Audit:
     """
     from tqdm import tqdm
 
-    raw, name, clock, features, columns, notes = _read(source)
+    data = _read(source)
+    raw, name, features = data.log, data.name, data.features
     N = int(raw.slate.max()) + 1
     pairs = np.unique(np.stack([raw.user, raw.slate[:, 0]]), axis=1).shape[1]
     mask = 1 - pairs / len(raw) <= REPEATS
@@ -94,17 +98,17 @@ def audit(source: str, *, seed: int = 0, progress: bool = False) -> Audit:
     history, target = padded_history(log.user, item, asked), item[asked.target]
 
     makers: dict[str, Callable[[], Recommender]] = {
-        "popularity": lambda: PopularityRecommender(num_items=N),
-        "Markov-1": lambda: MarkovRecommender(order=1, num_items=N),
-        "Markov-2": lambda: MarkovRecommender(order=2, num_items=N),
-        "item-kNN": lambda: ItemKNNRecommender(seed=seed, num_items=N),
+        "popularity": partial(PopularityRecommender, num_items=N),
+        "Markov-1": partial(MarkovRecommender, order=1, num_items=N),
+        "Markov-2": partial(MarkovRecommender, order=2, num_items=N),
+        "item-kNN": partial(ItemKNNRecommender, seed=seed, num_items=N),
     }
     for kind, table in features.items():
-        makers[f"features alone, {kind}"] = lambda table=table: FeatureSimilarityRecommender(table)
+        makers[f"features alone, {kind}"] = partial(FeatureSimilarityRecommender, table)
     for kind, given in (("co-occurrence", None), *features.items()):
         for number, budgets in enumerate((TGH_1, TGH_2), start=1):
-            makers[f"TGH-{number}, {kind}"] = lambda given=given, budgets=budgets: TransitionGraphRecommender(
-                budgets=budgets, features=given, seed=seed, num_items=N
+            makers[f"TGH-{number}, {kind}"] = partial(
+                TransitionGraphRecommender, budgets=budgets, features=given, seed=seed, num_items=N
             )
     baselines, dependence = [], {}
     with tqdm(total=len(makers) + 1, desc=name, unit="step", disable=not progress) as bar:
@@ -121,13 +125,35 @@ def audit(source: str, *, seed: int = 0, progress: bool = False) -> Audit:
             bar.update()
         bar.set_postfix_str("shortcuts and leaks")
         report = shortcut_report(log, num_items=N, features=features, seed=seed)
-        user, first = raw.user, raw.slate[:, 0]
-        leaks = find_leaks(user, first, raw.time, N, features=features, columns=columns, seed=seed)
+        leaks = find_leaks(
+            raw.user,
+            raw.slate[:, 0],
+            raw.time,
+            N,
+            features=features,
+            columns=data.columns,
+            item_ids=data.item_ids,
+            seed=seed,
+        )
         bar.update()
-    return Audit(name, clock, replace(report, leaks=leaks, history=dependence), tuple(baselines), notes)
+    report = replace(report, leaks=leaks, history=dependence)
+    return Audit(name, data.clock, report, tuple(baselines), data.notes)
 
 
-def _read(source: str) -> tuple:
+@dataclass(frozen=True)
+class _Source:
+    """A data set as the audit needs it."""
+
+    log: Log
+    name: str
+    clock: str
+    features: dict[str, sparse.csr_array] = field(default_factory=dict)
+    columns: dict[str, Array] = field(default_factory=dict)
+    item_ids: Array | None = None  # (N,) what the columns call the items
+    notes: tuple[str, ...] = ()
+
+
+def _read(source: str) -> _Source:
     path = Path(source)
     if source not in SHIPPED and path.is_file():
         log = read_log(path)
@@ -135,9 +161,9 @@ def _read(source: str) -> tuple:
             raise InputError(f"{path} holds no click: there is nothing to predict")
         row, _ = np.nonzero(log.clicked)
         events = Log.from_interactions(log.user[row], log.slate[log.clicked], log.time[row])
-        notes = (f"the {len(events):,} clicks of {len(log):,} slates, those of one slate at one time",)
-        return events, path.name, "time", {}, {}, notes if log.slate.shape[1] > 1 else ()
+        notes = (f"Read: the {len(events):,} clicks of {len(log):,} slates, those of one slate at one time.",)
+        return _Source(events, path.name, "time", notes=notes)
     data = read_interactions(source)
     features = read_item_features(source, data.item_ids)
     columns = read_item_numbers(source, data.item_ids)
-    return data.log, data.name, data.clock, features, columns, ()
+    return _Source(data.log, data.name, data.clock, features, columns, data.item_ids)

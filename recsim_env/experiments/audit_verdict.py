@@ -20,8 +20,8 @@ def verdict(audit: Audit) -> str:
     yes, no = claims(audit)
     best = audit.best
     parts = [
-        f"a model below {best.name} (NDCG@{K} {float(best.ndcg.value):.4f}) on {audit.name} is not evidence of "
-        "sequence modelling"
+        f"a model below {best.name} (NDCG@{K} {float(best.ndcg.value):.4f}) on {audit.name} is not evidence "
+        "of sequence modelling"
     ]
     if yes:
         parts.append(f"above it the data can carry claims about {_listed(yes)}")
@@ -38,7 +38,8 @@ def claims(audit: Audit) -> tuple[list[str], list[str]]:
     """What the data can carry claims about, and what not."""
     report = audit.report
     value = {one.name: float(one.ndcg.value) for one in audit.baselines}
-    yes, no = ["accuracy on the next item"], []
+    yes: list[str] = ["accuracy on the next item"]
+    no: list[str] = []
     ordered = max(v for name, v in value.items() if name.startswith(("Markov", "TGH")))
     unordered = max(value["popularity"], value["item-kNN"])
     told = ordered > LOCAL * unordered and report.tied_targets <= 0.5
@@ -62,20 +63,22 @@ def findings(audit: Audit) -> list[str]:
     best_of_all = max(max(one.value) for one in report.history.values())
     said = [
         f"Transitions: {report.coverage.share[0]:.1%} of the targets followed the last item in training "
-        f"already, {sum(report.coverage.share):.1%} are within three steps; an item has {report.branching.mean:.1f} "
-        f"different successors on average, and {report.branching.seen_once:.1%} of all edges were seen once.",
+        f"already, {sum(report.coverage.share):.1%} are within three steps; an item has "
+        f"{report.branching.mean:.1f} different successors on average, and {report.branching.seen_once:.1%} "
+        "of all edges were seen once.",
         f"History: shown the last item alone, the baselines keep {last_item_keeps(audit):.0%} of their best "
         f"NDCG@{K} ({best_of_all:.4f}); {name} reaches {curve.value[-1]:.4f} with the whole history.",
     ]
     for kind, smooth in report.smoothness.items():
         said.append(
             f"Features ({kind}): consecutive items are {smooth.lift:.1f} times as alike as random ones "
-            f"(cosine {smooth.edge:.3f}; last item and target {smooth.target:.3f}; random {smooth.random:.3f})."
+            f"(cosine {smooth.edge:.3f}; last item and target {smooth.target:.3f}; random "
+            f"{smooth.random:.3f})."
         )
     if report.tied_targets > TIED:
         said.append(
-            f"Ties: {report.tied_targets:.0%} of the targets have the time of the event before; which of them "
-            "is the target is chance, here drawn by the seed."
+            f"Ties: {report.tied_targets:.0%} of the targets have the time of the event before; which of "
+            "them is the target is chance, here drawn by the seed."
         )
     if report.repeat_share > REPEATED or report.repeated_targets > REPEATED:
         said.append(
@@ -91,7 +94,7 @@ def findings(audit: Audit) -> list[str]:
 
 
 def last_item_keeps(audit: Audit) -> float:
-    """The best NDCG with the last item alone / the best with any number of items, of those that were shown both."""
+    """The best NDCG with the last item alone / the best with any number of items, over HISTORY."""
     curves = audit.report.history.values()
     best = max(max(one.value) for one in curves)
     return max(one.value[one.lengths.index(1)] for one in curves) / best if best > 0 else float("nan")
