@@ -31,10 +31,10 @@ from recsim_env.evaluation.shortcuts import (
     history_dependence,
     shortcut_report,
 )
-from recsim_env.simulators.datasets import SHIPPED, read_interactions
-from recsim_env.simulators.item_terms import read_item_features, read_item_numbers
+from recsim_env.simulators.datasets import read_events
+from recsim_env.simulators.item_terms import read_item_features, read_item_numbers, title_features
 from recsim_env.simulators.log import Log
-from recsim_env.simulators.log_files import read_log
+from recsim_env.simulators.log_files import is_log, read_log
 from recsim_env.simulators.splits import shuffle_ties
 
 K = 10  # of NDCG@K and HR@K: TGH ranks ten items
@@ -77,8 +77,8 @@ def audit(source: str, *, seed: int = 0, progress: bool = False) -> Audit:
     """Audit a data set.
 
     Args:
-        source: the name of a shipped data set, a directory that `read_interactions` takes, or the Parquet
-            file of a log; of slates the clicks are taken.
+        source: the name of a shipped data set, a directory or file that `read_dataset` takes, or the
+            Parquet file of a log; of slates the clicks are taken.
         seed: of ties in time, of equal scores and of chances.
         progress: whether to show a bar on standard error.
 
@@ -155,15 +155,22 @@ class _Source:
 
 def _read(source: str) -> _Source:
     path = Path(source)
-    if source not in SHIPPED and path.is_file():
+    if is_log(path):
         log = read_log(path)
-        if not log.clicked.any():
-            raise InputError(f"{path} holds no click: there is nothing to predict")
-        row, _ = np.nonzero(log.clicked)
-        events = Log.from_interactions(log.user[row], log.slate[log.clicked], log.time[row])
+        events = _clicks(log, source)
         notes = (f"Read: the {len(events):,} clicks of {len(log):,} slates, those of one slate at one time.",)
         return _Source(events, path.name, "time", notes=notes)
-    data = read_interactions(source)
+    data = read_events(source)
     features = read_item_features(source, data.item_ids)
+    if "titles" not in features and data.item_names is not None:
+        features["titles"] = title_features(data.item_names)
     columns = read_item_numbers(source, data.item_ids)
-    return _Source(data.log, data.name, data.clock, features, columns, data.item_ids)
+    return _Source(_clicks(data.log, source), data.name, data.clock, features, columns, data.item_ids)
+
+
+def _clicks(log: Log, source: str) -> Log:
+    """What was clicked, an event a row."""
+    if not log.clicked.any():
+        raise InputError(f"{source} holds no click: there is nothing to predict")
+    row, _ = np.nonzero(log.clicked)
+    return Log.from_interactions(log.user[row], log.slate[log.clicked], log.time[row])
