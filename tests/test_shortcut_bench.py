@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
+import recsim_env  # noqa: F401
 from recsim_env.agents.recommender import target_ranks
 from recsim_env.agents.sequential.markov import MarkovRecommender
 from recsim_env.agents.sequential.transition_graph import TGH_1, TGH_2, TransitionGraphRecommender
@@ -14,6 +16,7 @@ from recsim_env.errors import InputError
 from recsim_env.evaluation.ranking import rank_of
 from recsim_env.evaluation.shortcuts import ShortcutReport, shortcut_report
 from recsim_env.simulators.log import Log
+from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.shortcut_bench import SuccessionLaw, succession_law, succession_log
 from recsim_env.simulators.splits import leave_one_out
 
@@ -130,6 +133,28 @@ def test_each_knob_kills_its_shortcut() -> None:
     assert 0.05 < two["TGH-2"] < 0.15
     _, none = _solved(3, 0.0, 2)
     assert none["TGH-2"] < 0.01
+
+
+def test_the_world_obeys_the_law_of_the_log() -> None:
+    """And pays what the law says: with the lag known nothing is lost but to chance, without it all."""
+    for lag in (1, 2):
+        world = gym.make("ShortcutBench-v0", num_items=200, slate_size=5, lag=lag, noise=0.0).unwrapped.world
+        luck = Luck.from_seeds(np.arange(400))
+        state, earned, missed = world.begin(luck), 0.0, 0.0
+        for step in range(20):
+            best = world.best_slate(state)
+            assert all(len(set(slate)) == 5 for slate in best.tolist())
+            assert_array_equal(best[:, :3], world.law.successors[state.history[:, -lag]])
+            wrong = world.law.successors[state.history[:, -1 if lag == 2 else -2]]
+            missed += float(world.expected_reward(state, wrong).mean())
+            after, outcome = world.respond(state, best, luck.at(step))
+            earned += float(outcome.reward.mean())
+            assert_array_equal(after.history[:, :-1], state.history[:, 1:])
+            assert (after.history[:, -1:] == world.law.successors[state.history[:, -lag]]).any(axis=1).all()
+            state = after
+        assert earned == 20.0
+        assert missed < 20 * 0.2  # neighbours of neighbours are neighbours now and then
+    assert sorted(world.observe(state)) == ["clicked", "history", "slate", "step"]
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,10 @@ def copied_events(user: Array, item: Array, time: Array, asked: Questions) -> Le
 
 
 def copied_users(user: Array, item: Array) -> Leak:
-    """Users whose whole sequence is that of another user, so that the target of one trains the other."""
+    """Users whose whole sequence is that of another user, so that the target of one trains the other.
+
+    Where an item has hardly more than one successor, short sequences coincide by themselves.
+    """
     _, start, size = np.unique(user, return_index=True, return_counts=True)
     long = np.flatnonzero(size >= SHORTEST_COPY)
     items = np.asarray(item, np.int64)

@@ -16,7 +16,7 @@ from recsim_env.errors import InputError
 EPILOG = """examples:
   recsim-env audit complete-journey
   recsim-env audit path/of/a/directory --out audits/mine      (report.json, report.md, figure.png)
-  recsim-env log ShortcutBench-v0 --agent random --steps 9 --out log.parquet && recsim-env audit log.parquet
+  recsim-env log SlateRec-v0 --agent random --steps 20 --out log.parquet && recsim-env audit log.parquet
 
 a directory holds interactions.parquet with user_id, item_id and order or timestamp, and may hold
 items.parquet with item_id and title, attribute_ids, brand, category or categories: the item features."""
