@@ -3,7 +3,9 @@
 The limits are ours, and say where a reader should become careful, not where a truth begins.
 """
 
-from recsim_env.experiments.audit import Audit, K
+import numpy as np
+
+from recsim_env.experiments.audit import Audit, Baseline, K
 
 LAST_ITEM = 0.9  # share of the best NDCG that the last item alone keeps, from which history says little
 TIED = 0.1  # share of the targets tied with the event before, from which order is partly that of chance
@@ -12,7 +14,9 @@ FEATURES = (
 )
 REPEATED = 0.1  # share of the targets that stand in the history
 FUTURE = 0.05  # median share of training events that come after the target
-LOCAL = 1.05  # how much better than popularity and item-kNN what follows the last item must be: order tells
+LOCAL = 1.05  # how much better than popularity and item-kNN what follows the last item must be: order tells,
+SURE = 3.0  # and by how many standard errors,
+MOST_TIED = 0.5  # and at most this share of the targets tied
 
 
 def verdict(audit: Audit) -> str:
@@ -20,7 +24,7 @@ def verdict(audit: Audit) -> str:
     yes, no = claims(audit)
     best = audit.best
     parts = [
-        f"a model below {best.name} (NDCG@{K} {float(best.ndcg.value):.4f}) on {audit.name} is not evidence "
+        f"a model below {best.name} (NDCG@{K} {_ndcg(best):.4f}) on {audit.name} is not evidence "
         "of sequence modelling"
     ]
     if yes:
@@ -37,22 +41,24 @@ def verdict(audit: Audit) -> str:
 def claims(audit: Audit) -> tuple[list[str], list[str]]:
     """What the data can carry claims about, and what not."""
     report = audit.report
-    value = {one.name: float(one.ndcg.value) for one in audit.baselines}
+    value = {one.name: _ndcg(one) for one in audit.baselines}
     yes: list[str] = ["accuracy on the next item"]
     no: list[str] = []
-    ordered = max(v for name, v in value.items() if name.startswith(("Markov", "TGH")))
-    unordered = max(value["popularity"], value["item-kNN"])
-    told = ordered > LOCAL * unordered and report.tied_targets <= 0.5
+    ordered = max((one for one in audit.baselines if one.name.startswith(("Markov", "TGH"))), key=_ndcg)
+    unordered = max((one for one in audit.baselines if one.name in ("popularity", "item-kNN")), key=_ndcg)
+    error = float(np.hypot(ordered.ndcg.std_error, unordered.ndcg.std_error))
+    above = _ndcg(ordered) - _ndcg(unordered)
+    told = above > max((LOCAL - 1) * _ndcg(unordered), SURE * error) and report.tied_targets <= MOST_TIED
     (yes if told else no).append("the order of events")
     (no if last_item_keeps(audit) >= LAST_ITEM else yes).append("long histories")
     alone = [v for name, v in value.items() if name.startswith("features alone")]
     if alone:
-        few = max(alone) < FEATURES * float(audit.best.ndcg.value)
+        few = max(alone) < FEATURES * _ndcg(audit.best)
         (yes if few else no).append("understanding of content")
     if report.repeated_targets > REPEATED:
-        no.append("discovery, unless repeated targets are counted apart")
+        no.append("discovery (unless repeated targets are counted apart)")
     if audit.clock == "order" or report.later_training > FUTURE:
-        no.append("forecasting with this split, which trains on events later than the target")
+        no.append("forecasting (this split trains on events later than the target)")
     return yes, no
 
 
@@ -74,6 +80,10 @@ def findings(audit: Audit) -> list[str]:
             f"Features ({kind}): consecutive items are {smooth.lift:.1f} times as alike as random ones "
             f"(cosine {smooth.edge:.3f}; last item and target {smooth.target:.3f}; random "
             f"{smooth.random:.3f})."
+        )
+    if audit.clock == "order":
+        said.append(
+            "Ties: the log has positions, not times, so that it cannot tell how many events shared one."
         )
     if report.tied_targets > TIED:
         said.append(
@@ -98,6 +108,10 @@ def last_item_keeps(audit: Audit) -> float:
     curves = audit.report.history.values()
     best = max(max(one.value) for one in curves)
     return max(one.value[one.lengths.index(1)] for one in curves) / best if best > 0 else float("nan")
+
+
+def _ndcg(one: Baseline) -> float:
+    return float(one.ndcg.value)
 
 
 def _listed(words: list[str]) -> str:
