@@ -57,7 +57,9 @@ def claims(audit: Audit) -> tuple[list[str], list[str]]:
         (yes if few else no).append("understanding of content")
     if report.repeated_targets > REPEATED:
         no.append("discovery (unless repeated targets are counted apart)")
-    if audit.clock == "order" or report.later_training > FUTURE:
+    if audit.clock == "order":
+        no.append("forecasting (an order within each user does not tell what was known when)")
+    elif report.later_training > FUTURE:
         no.append("forecasting (this split trains on events later than the target)")
     return yes, no
 
