@@ -54,6 +54,48 @@ def test_a_side_that_takes_sides_is_found() -> None:
     assert found.tau.value < 0.2
 
 
+def test_an_interval_holds_the_orders_that_the_users_leave_open() -> None:
+    """0 beats 1 for every user; 1 and 2 are a coin toss; the second side knows 2 over 1 over 0."""
+    coin = np.arange(40) % 2
+    first = np.stack([np.full(40, 2.0), np.full(40, 0.5), coin], axis=1)
+    second = np.stack([np.full(40, k) for k in (1.0, 2.0, 3.0)], axis=1)
+    found = agreement(first, second, families={"own": np.array([False, True, False])})
+    # (0,1) and (0,2) are turned; (1,2), equal in the means, may be either
+    assert found.tau.value == pytest.approx(-2 / np.sqrt(2 * 3))
+    assert found.tau.interval == pytest.approx((-3 / 3, (-2 + 1) / 3))
+    # (1,0): - -> +; (1,2): + or - -> -
+    assert found.favour["own"].interval == (0.0, 0.5)
+    # two that are one are a tie, not an open question
+    same = first[:, [0, 0, 2]]
+    assert agreement(same, same).tau.interval == pytest.approx((1.0, 1.0))
+
+
+@pytest.mark.parametrize("step", [0.0002, 0.002, 0.01])
+def test_intervals_of_tau_cover_however_close_the_recommenders_are(step: float) -> None:
+    """Of the 100 intervals of each step, percentiles of tau over resamples hold the true 1 in 0, 0 and 14."""
+    rng = np.random.default_rng(7)
+    level = 0.2 + step * np.arange(9)
+    family = {"odd": np.arange(9) % 2 == 1}
+    covered, lengths = [], []
+    for seed in range(100):
+        first, second = (level + 0.1 * rng.standard_normal((200, 9)) for _ in range(2))
+        found = agreement(first, second, families=family, resamples=200, seed=seed)
+        low, high = found.tau.interval
+        covered.append(low <= 1.0 <= high)
+        assert low <= found.tau.value <= high
+        low, high = found.favour["odd"].interval
+        covered.append(low <= 0.0 <= high)
+        lengths.append(high - low)
+    assert np.mean(covered) >= 0.95
+    assert np.mean(lengths) < {0.0002: 2.0, 0.002: 1.9, 0.01: 0.9}[step]
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 95])
+def test_a_confidence_is_inside_0_and_1(confidence: float) -> None:
+    with pytest.raises(InputError, match=r"confidence must be inside \(0, 1\)"):
+        agreement(np.ones((1, 2)), np.ones((1, 2)), confidence=confidence)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "families", "message"),
     [
