@@ -16,8 +16,8 @@ An interval holds every order that the users leave open. Users are drawn with re
 of m_i - m_j over the resamples holds 0, s_ij may be either sign, else it is known; likewise t_ij. The ends are
 the least and the largest tau, and favour, of such signs. Percentiles of tau itself will not do: a resample
 shuffles what is close and never sorts it, so they lie too low. Of two samples of one law of nine recommenders
-1.4 standard errors apart, 14 in 100 such intervals held the true tau of 1; of these, all, and 93 or more however close
-they are.
+1.4 standard errors apart, 14 in 100 such intervals held the true tau of 1; of these, all, and 93 or more
+however close the recommenders are.
 
 The order of two halves of one log is the yardstick, a cautious one: a half has half the users.
 
@@ -62,7 +62,7 @@ def agreement(
         first: (U, M) a metric of every recommender for every user of one collection, such as the log.
         second: (V, M) of the other, such as the simulator.
         families: by name, (M,) which recommenders belong to it: some, not all.
-        resamples: of the bootstrap.
+        resamples: of the bootstrap, 2 or more.
         confidence: with which the sign of a pair is taken as known.
         seed: of the resamples.
 
@@ -78,6 +78,8 @@ def agreement(
         )
     if not 0 < confidence < 1:
         raise InputError(f"confidence must be inside (0, 1), such as 0.95, got {confidence!r}")
+    if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < 2:
+        raise InputError(f"resamples must be an integer of 2 or more, got {resamples!r}")
     members = {name: _check_family(name, mask, M) for name, mask in (families or {}).items()}
     signs, drawn, open_signs = [], [], []
     for i, side in enumerate(sides):

@@ -1,7 +1,7 @@
 """Several runs in one picture: one panel for each problem, runs of the same problem in the same panel.
 
-Curves can share a panel, bars would hide each other: an experiment that draws them says `BARS = True`, and each
-of its runs has a panel of its own.
+Curves can share a panel, bars would hide each other: an experiment that draws bars says `BARS = True`, and
+each of its runs has a panel of its own.
 """
 
 import sys

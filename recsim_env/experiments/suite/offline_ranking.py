@@ -19,6 +19,7 @@ Where nothing is masked, the NDCG of what users had before and of what is new to
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -237,8 +238,8 @@ def print_tables(results: Results, k: int) -> None:
         ],
     )
     sys.stdout.write(
-        "what is listed: share of the catalogue that anyone is shown, Gini coefficient of how often (0 = all items "
-        "alike),\nmean training events of an item of a list"
+        "what is listed: share of the catalogue that anyone is shown, Gini coefficient of how often (0 = all "
+        "items alike),\nmean training events of an item of a list"
     )
     if repeats:
         held_out = number(any_curves, "repeat_ratio_held_out")
@@ -251,7 +252,7 @@ def print_tables(results: Results, k: int) -> None:
     history = f"ndcg@{k}_by_history"
     if history in any_curves:
         least = any_curves[history].steps
-        heads = [f"{low} - {high - 1}" for low, high in zip(least[:-1], least[1:], strict=True)]
+        heads = [f"{low} - {high - 1}" for low, high in pairwise(least)]
         table(
             [*heads, f"{least[-1]} -"],
             lambda curves: [sure(curves, history, row) for row in range(len(least))],
