@@ -72,7 +72,7 @@ def test_an_interval_holds_the_orders_that_the_users_leave_open() -> None:
 
 @pytest.mark.parametrize("step", [0.0002, 0.002, 0.01])
 def test_intervals_of_tau_cover_however_close_the_recommenders_are(step: float) -> None:
-    """Of the 100 intervals of each step, percentiles of tau over resamples hold the true 1 in 0, 0 and 14."""
+    """Percentiles of tau over resamples hold the true 1 in 0, 0 and 14 of the 100 intervals of a step."""
     rng = np.random.default_rng(7)
     level = 0.2 + step * np.arange(9)
     family = {"odd": np.arange(9) % 2 == 1}
@@ -91,6 +91,18 @@ def test_intervals_of_tau_cover_however_close_the_recommenders_are(step: float) 
     assert covered["tau"] >= 90
     assert covered["favour"] >= 95
     assert np.mean(lengths) < {0.0002: 2.0, 0.002: 1.96, 0.01: 0.9}[step]
+
+
+def test_the_users_of_the_two_sides_are_drawn_apart() -> None:
+    """With one stream for both, two equal collections would be resampled alike and agree in every resample."""
+    scores = np.random.default_rng(4).random((300, 6))
+    assert agreement(scores, scores).tau.std_error > 0.1
+
+
+@pytest.mark.parametrize("resamples", [1, 0, 2.5, True])
+def test_two_resamples_at_least(resamples: object) -> None:
+    with pytest.raises(InputError, match="resamples must be an integer of 2 or more, got"):
+        agreement(np.ones((1, 2)), np.ones((1, 2)), resamples=resamples)
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95])

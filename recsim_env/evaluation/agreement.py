@@ -12,12 +12,12 @@ and, for a family F of recommenders (those that think like the simulator), over 
 the share of pairs that the second side turns in favour of the family less the share it turns against it:
 1 = all of them, 0 = it takes no side, -1 = all against.
 
-An interval holds every order that the users leave open. Users are drawn with replacement; where the interval
-of m_i - m_j over the resamples holds 0, s_ij may be either sign, else it is known; likewise t_ij. The ends are
-the least and the largest tau, and favour, of such signs. Percentiles of tau itself will not do: a resample
-shuffles what is close and never sorts it, so they lie too low. Of two samples of one law of nine recommenders
-1.4 standard errors apart, 14 in 100 such intervals held the true tau of 1; of these, all, and 93 or more
-however close the recommenders are.
+An interval holds every order that the users leave open. Users are drawn with replacement; where the
+interval of m_i - m_j over the resamples holds 0, s_ij may be either sign, else it is known; likewise t_ij.
+The ends are the least and the largest tau, and favour, of such signs. Percentiles of tau itself will not
+do: a resample shuffles what is close and never sorts it, so they lie too low. Of two samples of one law of
+nine recommenders 1.4 standard errors apart, 14 in 100 such intervals held the true tau of 1; of these, all,
+and 93 or more however close the recommenders are (`tests/test_agreement.py`).
 
 The order of two halves of one log is the yardstick, a cautious one: a half has half the users.
 

@@ -9,7 +9,7 @@ from recsim_env.experiments.results import Curve
 
 
 def write_events(directory: Path, agent: str, curves: dict[str, Curve]) -> None:
-    """Write the mean of every curve over replicates to `directory/agent`, with its error where there are several.
+    """Write the mean over replicates of every curve to `directory/agent`, and its error if they are several.
 
     The folder of the agent is made beside its place and then put there, in place of an older one.
     """

@@ -163,7 +163,7 @@ def split_users(log: Log, seed: int) -> tuple[Log, Log]:
 
 
 def live_world(calibration: ListeningCalibration, settings: Settings) -> ListeningWorld:
-    """Its users begin with as many events behind them as those of the log have on average, at most HISTORY."""
+    """Users who begin with as many events behind them as those of the log have, on average."""
     N = len(calibration.popularity)
     K = min(settings.k, N - 2)
     average = round(calibration.about["events"] / calibration.about["users"])
