@@ -72,7 +72,7 @@ def test_an_interval_holds_the_orders_that_the_users_leave_open() -> None:
 
 @pytest.mark.parametrize("step", [0.0002, 0.002, 0.01])
 def test_intervals_of_tau_cover_however_close_the_recommenders_are(step: float) -> None:
-    """Percentiles of tau over resamples hold the true 1 in 0, 0 and 14 of the 100 intervals of a step."""
+    """Percentiles of tau over resamples hold the true 1 in 0, 0 and 14 of the 100 samples."""
     rng = np.random.default_rng(7)
     level = 0.2 + step * np.arange(9)
     family = {"odd": np.arange(9) % 2 == 1}
@@ -94,7 +94,7 @@ def test_intervals_of_tau_cover_however_close_the_recommenders_are(step: float) 
 
 
 def test_the_users_of_the_two_sides_are_drawn_apart() -> None:
-    """With one stream for both, two equal collections would be resampled alike and agree in every resample."""
+    """With one stream for both, two equal collections would be resampled alike and always agree."""
     scores = np.random.default_rng(4).random((300, 6))
     assert agreement(scores, scores).tau.std_error > 0.1
 
