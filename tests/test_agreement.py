@@ -65,6 +65,10 @@ def test_an_interval_holds_the_orders_that_the_users_leave_open() -> None:
     assert found.tau.interval == pytest.approx((-3 / 3, (-2 + 1) / 3))
     # (1,0): - -> +; (1,2): + or - -> -
     assert found.favour["own"].interval == (0.0, 0.5)
+    # one user of 40 is in no resample of three: nothing is known
+    lone = np.zeros((40, 2))
+    lone[0, 0] = 1
+    assert agreement(lone, lone).tau.interval == (-1.0, 1.0)
     # two that are one are a tie, not an open question
     same = first[:, [0, 0, 2]]
     assert agreement(same, same).tau.interval == pytest.approx((1.0, 1.0))
