@@ -76,7 +76,7 @@ def test_bernstein_by_hand() -> None:
     reach = np.sqrt(2 * 500 * 0.24 / 499 * np.log(80) / 500) + 7 * 2 * np.log(80) / (3 * 499)
     low, high = mean_of(samples, interval=EmpiricalBernstein(0.0, 2.0)).interval
     assert (low, high) == pytest.approx((0.4 - reach, 0.4 + reach), rel=1e-12)
-    assert 0 < low
+    assert low > 0
     few = mean_of(samples[:5], interval=EmpiricalBernstein(0.0, 2.0))
     assert few.interval == (0.0, 2.0)  # never beyond what is possible
     shifted = mean_of(samples - 5, interval=EmpiricalBernstein(-5.0, -3.0)).interval

@@ -700,7 +700,7 @@ HALF = np.full((1, 2), 0.5)
         (lambda: per_decision_ips(ONES, BAD), r"weight\[1, 1\] = nan \(episode 1, step 1\)"),
         (lambda: per_decision_ips(ONES, -ONES), r"weight\[0, 0\] = -1.0 \(episode 0, step 0\): weights"),
         (lambda: per_decision_ips(ONES, np.full((2, 3), 1e200)), r"product of weight\[0, 1\] = inf .*: clip"),
-        (lambda: per_decision_ips(ONES, ONES[:, :2]), r"weight must have shape \(2, 3\), of episodes and steps, got \(2, 2\)"),
+        (lambda: per_decision_ips(ONES, ONES[:, :2]), r"weight must have shape \(2, 3\), .* got \(2, 2\)"),
         (lambda: per_decision_ips(ONES, ONES.astype(str)), "weight must hold numbers"),
         (lambda: per_decision_ips(ONES, ONES, discount=1.1), r"discount must be in \[0, 1\], got 1.1"),
         (lambda: per_decision_ips(ONES, ONES, present=HOLE), r"present\[1, 2\] = True .*: the step bef"),
@@ -731,7 +731,7 @@ HALF = np.full((1, 2), 0.5)
             lambda: fqe_tabular(INTS, INTS, ONES, INTS, HALF, horizon=math.inf, discount=0.5),
             "target gives action 1 the chance 0.5 in state 0, and the log never shows it there",
         ),
-        (lambda: fqe_linear(ONES, ONES, ONES, ONES), r"features must have shape \(2, 3, D\), .* got \(2, 3\)"),
+        (lambda: fqe_linear(ONES, ONES, ONES, ONES), r"features must have shape \(2, 3, D\), .* \(2, 3\)"),
         (
             lambda: fqe_linear(ONES[..., None], ONES, BAD[..., None], ONES[:, :1]),
             r"next_features\[1, 1, 0\] = nan \(episode 1, step 1\)",

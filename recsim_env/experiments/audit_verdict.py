@@ -14,6 +14,7 @@ FEATURES = (
 )
 REPEATED = 0.1  # share of the targets that stand in the history
 FUTURE = 0.05  # median share of training events that come after the target
+BETTER = 1.01  # how much better than by the whole history a baseline must be by a part of it to be the bar
 LOCAL = 1.05  # how much better than popularity and item-kNN what follows the last item must be: order tells,
 SURE = 3.0  # and by how many standard errors,
 MOST_TIED = 0.5  # and at most this share of the targets tied
@@ -41,8 +42,9 @@ def bar(audit: Audit) -> tuple[str, float]:
     """What a model has to pass: the best baseline, also of those that were shown a part of the history."""
     found = [(one.name, _ndcg(one)) for one in audit.baselines]
     for name, curve in audit.report.history.items():
+        whole = curve.value[curve.lengths.index(0)]
         for length, value in zip(curve.lengths, curve.value, strict=True):
-            if length:
+            if value > BETTER * whole:
                 found.append((f"{name} of the last {f'{length} items' if length > 1 else 'item'}", value))
     return max(found, key=lambda one: one[1])
 
