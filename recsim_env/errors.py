@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 
-from recsim_env.arrays import Array
+from recsim_env.arrays import Array, Floats
 
 
 class InputError(ValueError):
@@ -27,6 +28,21 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     return InputError(f"there is no {kind} {name!r}: {hint}known are {', '.join(known)}")
+
+
+def as_numbers(name: str, values: Any) -> Floats:
+    """The array as float64, whatever its shape.
+
+    Raises:
+        InputError: text, objects or complex numbers, or lists of unequal length.
+    """
+    try:
+        values = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{name} must be an array of numbers, got lists of unequal length") from None
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"{name} must hold numbers, got {values.dtype} of {values.shape}")
+    return np.asarray(values, np.float64)
 
 
 def refuse(name: str, bad: Array, values: Array, complaint: str) -> None:

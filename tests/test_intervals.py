@@ -45,7 +45,8 @@ def test_resamples_are_fair_and_repeat() -> None:
     assert stats.chisquare(counts, expected).pvalue > 1e-4
     np.testing.assert_array_equal(sums, resampled_sums(np.eye(5), 20_000, 4))
     np.testing.assert_array_equal(sums[:7], resampled_sums(np.eye(5), 7, 4))
-    assert (sums != resampled_sums(np.eye(5), 20_000, 5)).any()
+    rows = np.arange(1000.0)[:, None] ** 2  # no resample of a seed is one of its neighbour's
+    assert not set(resampled_sums(rows, 200, 4).ravel()) & set(resampled_sums(rows, 200, 5).ravel())
 
 
 def test_bootstrap_agrees_with_scipy() -> None:
@@ -71,10 +72,15 @@ def test_intervals_cover(interval: Normal | Bootstrap | EmpiricalBernstein) -> N
 
 
 def test_bernstein_by_hand() -> None:
-    samples = np.array([0.0, 1.0, 1.0, 0.0, 0.0])
-    reach = np.sqrt(2 * 0.3 * np.log(80) / 5) + 7 * 2 * np.log(80) / (3 * 4)
+    samples = np.tile([0.0, 1.0, 1.0, 0.0, 0.0], 100)  # sample variance 500 x 0.24 / 499
+    reach = np.sqrt(2 * 500 * 0.24 / 499 * np.log(80) / 500) + 7 * 2 * np.log(80) / (3 * 499)
     low, high = mean_of(samples, interval=EmpiricalBernstein(0.0, 2.0)).interval
-    assert (low, high) == (max(0.0, 0.4 - reach), min(2.0, 0.4 + reach))
+    assert (low, high) == pytest.approx((0.4 - reach, 0.4 + reach), rel=1e-12)
+    assert 0 < low
+    few = mean_of(samples[:5], interval=EmpiricalBernstein(0.0, 2.0))
+    assert few.interval == (0.0, 2.0)  # never beyond what is possible
+    shifted = mean_of(samples - 5, interval=EmpiricalBernstein(-5.0, -3.0)).interval
+    assert shifted == pytest.approx((low - 5, high - 5))
 
 
 def test_weights_by_hand_and_diagnosis() -> None:
@@ -82,14 +88,37 @@ def test_weights_by_hand_and_diagnosis() -> None:
     np.testing.assert_allclose(importance_weights(target, logging), [2, 0.5, 1])
     np.testing.assert_allclose(importance_weights(target, logging, clip=1.5), [1.5, 0.5, 1])
     found = diagnose(np.array([3.0, 1, 0, 0]))
-    assert found.effective_sample_size == 16 / 10
+    assert found.effective_sample_size == pytest.approx(16 / 10)
     assert found.largest_share == 0.75
     assert found.share_zero == 0.5
     assert len(found.warnings) == 2
+    assert diagnose(np.array([3.0, 1, 1, 0, 0])).effective_sample_size == pytest.approx(25 / 11)
+    assert found.mean == 1
+    assert found.mean_std_error == pytest.approx(np.sqrt(6 / 3 / 4))
+    assert found.quantiles == pytest.approx(
+        np.quantile([0, 0, 1, 3], [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
+    )
+    huge = diagnose(np.array([3e200, 1e200, 1e200, 0, 0]))  # whose squares are too large for a float
+    assert huge.effective_sample_size == pytest.approx(25 / 11)
+    assert huge.mean_std_error == pytest.approx(1e200 * np.sqrt(1.5 / 5))
+    assert diagnose(np.full(40, 5e-324)).effective_sample_size == pytest.approx(40)
     assert not diagnose(np.ones(100)).warnings
     absent = diagnose(np.full(1000, 0.5))
     assert "not 1" in absent.warnings[0]
     assert not diagnose(np.full(1000, 0.5), clipped=True).warnings
+
+
+@pytest.mark.parametrize(
+    "interval", [None, Normal(), Bootstrap(), EmpiricalBernstein(0.0, 9.0)], ids=lambda i: type(i).__name__
+)
+def test_one_sample_has_no_interval(interval: Normal | Bootstrap | EmpiricalBernstein | None) -> None:
+    estimate = mean_of(np.array([4.0]), interval=interval)
+    assert estimate.value == 4
+    assert np.isnan([estimate.std_error, *estimate.interval]).all()
+    if not isinstance(interval, EmpiricalBernstein):
+        of_one_user = mean_of(np.array([4.0, 2.0]), interval=interval, groups=np.array([7, 7]))
+        assert of_one_user.value == 3
+        assert np.isnan([of_one_user.std_error, *of_one_user.interval]).all()
 
 
 @pytest.mark.parametrize(
@@ -102,12 +131,15 @@ def test_weights_by_hand_and_diagnosis() -> None:
         (lambda: importance_weights(np.zeros(1), np.zeros(1), clip=0), "clip must be above 0"),
         (lambda: importance_weights(np.zeros(1), np.full(1, -800.0)), "too small for a number"),
         (lambda: diagnose(np.array([1, -1.0])), r"weight\[1\] = -1.0"),
-        (lambda: mean_of(np.array([1, np.nan])), r"samples\[1\] = nan is not finite"),
+        (lambda: mean_of(np.array([1, np.nan])), r"samples\[1\] = nan: it is not finite"),
         (lambda: mean_of(np.array([])), "S of 1 or more"),
         (lambda: mean_of(np.ones(3), groups=np.ones(2)), r"groups must have shape \(3,\)"),
         (lambda: ratio_of(np.ones(3), np.zeros(3)), "all rows have weight 0"),
         (lambda: Normal(1.0), r"confidence must be inside \(0, 1\)"),
         (lambda: Bootstrap(resamples=0), "resamples must be an integer of 1 or more, got 0"),
+        (lambda: Bootstrap(seed=-1), "seed must be an integer of 0 or more, got -1"),
+        (lambda: mean_of(np.ones(3), interval="bootstrap"), r"interval must be Normal\(\), .* got 'bootst"),
+        (lambda: mean_of(np.ones(2), groups=np.array([1, np.nan])), r"groups\[1\] = nan: whose the row is"),
         (lambda: EmpiricalBernstein(1.0, 1.0), "low must be below high"),
         (lambda: mean_of(np.array([0, 3.0]), interval=EmpiricalBernstein(0.0, 2.0)), "sample 1 = 3.0 is out"),
         (lambda: ratio_of(np.ones(3), np.ones(3), interval=EmpiricalBernstein(0.0, 2.0)), "not for ratios"),

@@ -183,6 +183,25 @@ def test_switch_by_hand() -> None:
     logged, above = np.array([0.5, 0.5, 1.5]), np.array([0.25, 0, 1])
     estimate = switch(reward, weight, logged, above, threshold=5)
     assert estimate.value == pytest.approx((0.5 + 0 + 0 + 1.25) / 3)
+    reward[1] = 3.0
+    at_the_weight = switch(reward, weight, logged, above, threshold=1)  # w <= t counts, w > t does not
+    assert at_the_weight.value == pytest.approx((0.5 + 3 + 0 + 1.25) / 3)
+    assert switch_doubly_robust(reward, weight, logged, above, threshold=1).value == pytest.approx(
+        (0.25 + 0.5 * 0.5 + 0 + 2.5 + 1) / 3
+    )
+
+
+def test_switch_counts_every_action_once() -> None:
+    """Of each action either the logged rewards or the model, also where rounding puts a weight at t."""
+    rng = np.random.default_rng(0)
+    logging, target = rng.dirichlet(np.ones(5), 400), rng.dirichlet(np.ones(5), 400)
+    rows, action = np.arange(400), rng.integers(0, 5, 400)
+    every = weights_from_probabilities(target, logging)  # (R, A)
+    q = rng.random((400, 5))
+    for threshold in every[rows, action][:50]:
+        above = (np.where(target / logging > threshold, target, 0) * q).sum(axis=1)
+        logged = np.where(every <= threshold, every * logging * q, 0).sum(axis=1)  # E of w r below t
+        np.testing.assert_allclose(logged + above, (target * q).sum(axis=1), rtol=1e-12)
 
 
 def test_exact_model_and_certain_rewards_leave_no_variance() -> None:
@@ -240,6 +259,8 @@ def test_replay_by_hand() -> None:
     assert estimate.value == snips(reward, 3.0 * (action == target)).value
     even = replay(reward, action, target, propensity=np.full(6, 1 / 3))
     assert even == estimate
+    elsewhere = replay(reward, action, target, propensity=np.array([0.2, 0.2, 0.9, 0.5, 0.2, 0.2]))
+    assert elsewhere == even  # what rows that do not match were logged with does not matter
     uneven = replay(reward, action, target, propensity=np.array([0.5, 0.2, 0.2, 0.2, 0.2, 0.5]))
     assert "propensities from 0.2 to 0.5: replay needs a uniformly random log" in uneven.warnings[-1]
 
@@ -321,7 +342,7 @@ ONE, TWO = np.ones(1), np.ones(2)
         (lambda: weights_from_probabilities(np.full((2, 2), 0.5), TWO), r"shape of propensity, \(2,\), got"),
         (lambda: weights_from_probabilities(ONE, np.full(1, 1e-320)), "too small for a number"),
         (lambda: ips(np.array([0, np.nan]), TWO), r"reward\[1\] = nan: it is not finite"),
-        (lambda: ips(np.ones((2, 1)), TWO), r"reward must hold numbers of shape \(R,\)"),
+        (lambda: ips(np.ones((2, 1)), TWO), r"reward must have shape \(R,\), one number per row"),
         (lambda: ips(np.array(["a", "b"]), TWO), "reward must hold numbers"),
         (lambda: ips(TWO, ONE), r"weight must have one number per row of the log, 2 as reward has, got 1"),
         (lambda: ips(TWO, np.array([1, -1.0])), r"weight\[1\] = -1.0"),
@@ -330,7 +351,7 @@ ONE, TWO = np.ones(1), np.ones(2)
         (lambda: snips(TWO, TWO, interval=EmpiricalBernstein(0.0, 1.0)), "not for ratios"),
         (lambda: clipped_ips(TWO, TWO, clip=0), "clip must be above 0, got 0"),
         (lambda: doubly_robust(TWO, TWO, np.array([0, np.inf]), TWO), r"q_logged\[1\] = inf"),
-        (lambda: doubly_robust(TWO, TWO, TWO, np.ones((2, 2))), "q_target must hold numbers of shape"),
+        (lambda: doubly_robust(TWO, TWO, TWO, np.ones((2, 2))), "q_target must have shape"),
         (lambda: self_normalised_doubly_robust(TWO, 0 * TWO, TWO, TWO), "weight is 0 in all rows"),
         (
             lambda: self_normalised_doubly_robust(TWO, TWO, TWO, TWO, interval=EmpiricalBernstein(0.0, 1.0)),
@@ -379,6 +400,10 @@ ONE, TWO = np.ones(1), np.ones(2)
         (
             lambda: marginal_weights(np.array([0]), TWO / 2, np.array([1, 0.0]), np.eye(2)),
             "never shows embedding 1; evaluate",
+        ),
+        (
+            lambda: marginal_weights(np.array([0, 0]), TWO / 2, np.array([[0.5, 0.5], [1, 0]]), np.eye(2)),
+            "never shows embedding 1; evaluate",  # in one row is enough
         ),
         (
             lambda: marginal_weights(np.array([0, 1]), np.array([1, 0.0]), np.array([1, 0.0]), np.eye(2)),

@@ -284,7 +284,7 @@ EQUAL = np.full(4, 0.25)
         ),
         (
             lambda: cross_fit(np.ones(2), np.arange(2), np.arange(2), 2, action_context=np.ones(2)),
-            r"action_context must hold numbers of shape \(2, D\)",
+            r"action_context must have shape \(2, D\)",
         ),
         (
             lambda: cross_fit(np.ones(2), np.arange(2), np.arange(2), 2, position=np.arange(2)),

@@ -149,7 +149,9 @@ def test_cascade_dr_with_the_exact_model_has_no_variance() -> None:
     world = made("cascade", 3)
     prob = plackett_luce_slot_prob(world.target, world.slate)
     # a tree without limits on all slates once learns the exact model
-    q = fit_cascade_q(world.slate, world.reward, prob, DecisionTreeRegressor(random_state=0))
+    tree = DecisionTreeRegressor(random_state=0)
+    q = fit_cascade_q(world.slate, world.reward, prob, tree)
+    assert not hasattr(tree, "tree_")  # it was copied
     columns = (world.reward, world.weights()["rips"], *q_of_log(q, prob, world.slate))
     for s in range(len(world.slate)):
         assert cascade_dr(*(c[[s]] for c in columns)).value == pytest.approx(world.value(), abs=1e-12)
@@ -262,6 +264,14 @@ def test_pseudo_inverse_of_uniform_logs(N: int, K: int) -> None:
         np.testing.assert_allclose(weight, world.weights()["sips"], rtol=1e-12)
 
 
+def test_pseudo_inverse_of_rare_items() -> None:
+    """An item that the log shows once in 10^13 slates is rare, not absent."""
+    world = made("independent", 2)._replace(logging=np.array([0.0, 0.0, 0.5, -30.0]))
+    pairs = plackett_luce_pair_marginals(world.logging, 2)
+    weight = pseudo_inverse_weights(world.slate, plackett_luce_marginals(world.target, 2), pairs)
+    assert world.mean(pseudo_inverse, world.reward, weight) == pytest.approx(world.value(), rel=1e-9)
+
+
 def test_pseudo_inverse_of_what_the_log_does_not_tell_apart() -> None:
     slate = np.array([[0, 1], [2, 3]] * 20)  # the first item decides the second
     pairs = np.einsum("sia,sjb->iajb", *[np.eye(4)[slate]] * 2) / len(slate)
@@ -341,6 +351,10 @@ def test_the_worst_slot_speaks() -> None:
     both = iips(np.ones((400, 3)), weight[:, [2, 2, 0]])
     assert both.warnings[-1].startswith("slots 1: warnings as well")
     assert rips(np.ones((400, 3)), weight[:, [0, 1, 1]]).believable
+    few = pseudo_inverse(np.ones(400), np.where(np.arange(400) < 20, 20.0, 0.0))
+    assert few.effective_sample_size == pytest.approx(20)
+    assert few.warnings == ("the effective sample size is 20.0 of 400 rows",)
+    assert pseudo_inverse(np.ones(400), np.ones(400)).believable
     absent = pseudo_inverse(np.ones(400), np.where(np.arange(400) % 2, 1.0, -0.5))
     assert "not 1" in absent.warnings[-1]
 
@@ -492,14 +506,14 @@ SLATE = np.array([[0, 1], [2, 0]])
         (lambda: iips(ONES, np.ones((2, 3))), r"slot_weight must have the shape of slot_reward, \(2, 2\)"),
         (lambda: rips(ONES, np.array([[1, 1], [-2.0, 1]])), r"slot_weight\[1, 0\] = -2.0: weights are"),
         (lambda: aips(np.array([["a"]]), np.ones((1, 1))), "slot_reward must hold numbers"),
-        (lambda: sniips(ONES, np.array([[1, 0], [1, 0]])), "at step 1 all 2"),
+        (lambda: sniips(ONES, np.array([[1, 0], [1, 0]])), "at slot 1 all 2 weights are 0"),
         (lambda: cascade_dr(ONES, ONES, ONES, np.full((2, 2), np.inf)), r"q_expected\[0, 0\] = inf"),
         (lambda: q_of_log(np.ones((2, 2, 3)), np.ones((2, 2, 3)), SLATE), r"sum of slot_target\[0, 0\] = 3"),
         (lambda: q_of_log(np.full((2, 2, 3), np.nan), HALF, SLATE), r"q\[0, 0, 0\] = nan"),
         (lambda: fit_cascade_q(-SLATE, ONES, HALF, DecisionTreeRegressor()), r"slate\[1, 0\] = -2"),
         (
             lambda: fit_cascade_q(SLATE, ONES, HALF, DecisionTreeRegressor(), context=np.ones(2)),
-            r"context must be finite, of shape \(2, D\)",
+            r"context must have shape \(2, D\)",
         ),
         (
             lambda: slate_weights(np.zeros((2, 2)), np.array([[0, -1], [-np.inf, 0]])),
@@ -528,7 +542,7 @@ SLATE = np.array([[0, 1], [2, 0]])
         (lambda: relevant_slots("cascades", 3), "got 'cascades'"),
         (lambda: choose_behavior(ONES, np.ones((1, 2, 3))), "behaviour 0: slot_weight must have the shape"),
         (lambda: choose_behavior(ONES, np.ones((1, 2, 2)), context_group=np.arange(2)), "has no other row"),
-        (lambda: plackett_luce_marginals(np.array([[0, np.nan]]), 1), r"logits\[0, 1\] = nan is not finite"),
+        (lambda: plackett_luce_marginals(np.array([[0, np.nan]]), 1), r"logits\[0, 1\] = nan: it is not finite"),
         (lambda: plackett_luce_marginals(np.zeros(3), 4), "slate_size must be .* from 1 to N = 3, got 4"),
         (lambda: plackett_luce_marginals(np.array([0, 800]), 1), r"logits\[0\] are 800 apart"),
         (lambda: plackett_luce_marginals(np.zeros(200), 6), "use plackett_luce_marginals_sampled"),

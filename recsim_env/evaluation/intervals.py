@@ -23,7 +23,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, as_numbers, refuse
 from recsim_env.evaluation.resampling import resampled_sums
 
 
@@ -92,7 +92,7 @@ class Bootstrap:
         confidence: in (0, 1).
         resamples: how often the samples are drawn anew, 1 or more; 1,000 fix the ends to about a twentieth
             of the length.
-        seed: of the draws.
+        seed: of the draws, 0 or more.
     """
 
     confidence: float = 0.95
@@ -103,15 +103,27 @@ class Bootstrap:
         _check_confidence(self.confidence)
         if isinstance(self.resamples, bool) or not isinstance(self.resamples, int) or self.resamples < 1:
             raise InputError(f"resamples must be an integer of 1 or more, got {self.resamples!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or self.seed < 0:
+            raise InputError(f"seed must be an integer of 0 or more, got {self.seed!r}")
 
     def of_ratio(self, part: Floats, whole: Floats | None) -> tuple[float, float]:
         """The two ends for sum part / sum whole, or for the mean of part if whole is None.
 
         Resamples whose whole sums to 0 have no ratio and are left out.
         """
-        values = self.values(part, whole)
+        return self.ends(self.values(part, whole), len(part))
+
+    def ends(self, values: Floats, size: int) -> tuple[float, float]:
+        """The two ends of what was computed on resamples; nan of one sample, whose resamples are all itself.
+
+        Args:
+            values: (resamples or fewer,).
+            size: S, the samples they were drawn from.
+        """
+        if size == 1 or len(values) == 0:
+            return math.nan, math.nan
         tail = (1 - self.confidence) / 2
-        low, high = np.quantile(values, [tail, 1 - tail]) if len(values) else (math.nan, math.nan)
+        low, high = np.quantile(values, [tail, 1 - tail])
         return float(low), float(high)
 
     def values(self, part: Floats, whole: Floats | None = None) -> Floats:
@@ -231,7 +243,7 @@ def ratio_of(
     if part.shape != whole.shape:
         raise InputError(f"whole must have the shape of part, {part.shape}, got {whole.shape}")
     if groups is not None:
-        place = _places(groups, len(part))
+        place = places_of_groups(groups, len(part))
         part, whole = (np.bincount(place, column).astype(np.float64) for column in (part, whole))
     if whole.sum() == 0:
         raise InputError("whole sums to 0, so the ratio has no value: all rows have weight 0")
@@ -239,6 +251,10 @@ def ratio_of(
 
 
 def _estimate(part: Floats, whole: Floats | None, interval: Interval | None) -> Estimate:
+    if interval is not None and not isinstance(interval, Normal | Bootstrap | EmpiricalBernstein):
+        raise InputError(
+            f"interval must be Normal(), Bootstrap() or EmpiricalBernstein(low, high), got {interval!r}"
+        )
     value, error = _ratio(part, whole)
     bounds = (interval or Normal()).of_ratio(part, whole)
     return Estimate(value, error, len(part), bounds)
@@ -255,26 +271,30 @@ def _ratio(part: Floats, whole: Floats | None) -> tuple[float, float]:
         spread = part - value * whole
     if size == 1:
         return value, math.nan
-    return value, math.sqrt(size / (size - 1) * float(spread @ spread)) / abs(scale)
+    largest = float(np.abs(spread).max()) or 1.0  # taken out, so that no square overflows
+    spread = spread / largest
+    return value, largest * (math.sqrt(size / (size - 1) * float(spread @ spread)) / abs(scale))
 
 
 def _check_samples(name: str, samples: Array) -> Floats:
-    samples = np.asarray(samples)
-    if samples.ndim != 1 or len(samples) == 0 or samples.dtype.kind not in "biuf":
-        raise InputError(
-            f"{name} must hold numbers of shape (S,), S of 1 or more, got {samples.dtype} of {samples.shape}"
-        )
-    samples = samples.astype(np.float64, copy=False)
-    if not np.isfinite(samples).all():
-        row = int(np.argmin(np.isfinite(samples)))
-        raise InputError(f"{name}[{row}] = {samples[row]} is not finite: mend or drop the row")
+    samples = as_numbers(name, samples)
+    if samples.ndim != 1 or len(samples) == 0:
+        raise InputError(f"{name} must have shape (S,), S of 1 or more, got {samples.shape}")
+    refuse(name, ~np.isfinite(samples), samples, "it is not finite: mend or drop the row")
     return samples
 
 
-def _places(groups: Array, size: int) -> Ints:
+def places_of_groups(groups: Array, size: int) -> Ints:
+    """(S,) number of each sample's group, from 0.
+
+    Raises:
+        InputError: not one group per sample, or one that is not a number.
+    """
     groups = np.asarray(groups)
     if groups.shape != (size,):
         raise InputError(f"groups must have shape ({size},), one per row, got {groups.shape}")
+    if groups.dtype.kind == "f":
+        refuse("groups", np.isnan(groups), groups, "whose the row is must be known: mend or drop it")
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 

@@ -30,7 +30,7 @@ import math
 import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, as_numbers
 from recsim_env.evaluation.intervals import Estimate, Interval, mean_of
 from recsim_env.evaluation.off_policy.slate_weights import with_slot_diagnostics
 from recsim_env.evaluation.off_policy.slots import check_slot_weights
@@ -90,11 +90,13 @@ def relevant_slots(behavior: str, slate_size: int) -> Bools:
         slate_size: K.
 
     Raises:
-        InputError: another behaviour.
+        InputError: another behaviour, or a slate without slots.
     """
+    if slate_size < 1:
+        raise InputError(f"slate_size must be 1 or more, got {slate_size}")
     slot = np.arange(slate_size)
     distance = slot[:, None] - slot[None, :]  # how far j is above k
-    name, _, reach = behavior.partition("-")
+    name, _, reach = str(behavior).partition("-")
     if reach == "" and behavior in ("independent", "cascade", "standard"):
         return {
             "independent": distance == 0,
@@ -132,7 +134,7 @@ def choose_behavior(slot_reward: Array, slot_weights: Array, *, context_group: A
     Raises:
         InputError: bad input, named by behaviour, row and slot, or a group of one row.
     """
-    slot_weights = np.asarray(slot_weights)
+    slot_weights = as_numbers("slot_weights", slot_weights)
     if slot_weights.ndim != 3 or len(slot_weights) == 0:
         raise InputError(f"slot_weights must have shape (M, R, K), M of 1 or more, got {slot_weights.shape}")
     parts: list[Floats] = []

@@ -17,7 +17,7 @@ Ranking Policies under the Cascade Behavior Model", WSDM 2022. Equal to Open Ban
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, as_numbers, refuse
 from recsim_env.evaluation.intervals import Estimate, Interval, mean_of
 from recsim_env.evaluation.off_policy.slate_weights import with_slot_diagnostics
 from recsim_env.evaluation.off_policy.slots import (
@@ -74,14 +74,12 @@ def q_of_log(q: Array, slot_target: Array, slate: Array) -> tuple[Floats, Floats
     Raises:
         InputError: bad input, named by row and slot.
     """
-    q = np.asarray(q, np.float64)
+    q = as_numbers("q", q)
     if q.ndim != 3 or q.size == 0 or np.shape(slate) != q.shape[:2]:
         raise InputError(
             f"q must have shape (R, K, N) with slate (R, K), got {q.shape} and {np.shape(slate)}"
         )
-    if not np.isfinite(q).all():
-        row, slot, item = np.argwhere(~np.isfinite(q))[0]
-        raise InputError(f"q[{row}, {slot}, {item}] = {q[row, slot, item]}: it is not finite")
+    refuse("q", ~np.isfinite(q), q, "it is not finite: mend the model")
     target = check_slot_distribution("slot_target", slot_target, (q.shape[0], q.shape[1]))
     if target.shape != q.shape:
         raise InputError(f"slot_target must have the shape of q, {q.shape}, got {target.shape}")

@@ -18,6 +18,7 @@ import numpy as np
 
 from recsim_env.arrays import Array, Floats
 from recsim_env.errors import InputError
+from recsim_env.evaluation.off_policy.cross_fitting import check_features
 from recsim_env.evaluation.off_policy.slots import check_slates, check_slot_distribution, check_slots
 
 
@@ -58,9 +59,7 @@ def fit_cascade_q(
     target = check_slot_distribution("slot_target", slot_target, (R, K))
     N = target.shape[2]
     slate = check_slates(slate, N, full=True)
-    known = np.empty((R, 0)) if context is None else np.asarray(context, np.float64)
-    if known.ndim != 2 or len(known) != R or not np.isfinite(known).all():
-        raise InputError(f"context must be finite, of shape ({R}, D), got {known.shape}")
+    known = check_features("context", context, R)
     q, rest = np.empty((R, K, N)), np.zeros(R)
     for k in range(K - 1, -1, -1):
         above = np.concatenate([known, slate[:, :k]], axis=1)

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, refuse
+from recsim_env.errors import InputError, as_numbers, refuse
+from recsim_env.evaluation.intervals import places_of_groups
 from recsim_env.evaluation.off_policy.rows import check_actions, check_distribution, check_rows
 
 
@@ -24,12 +25,12 @@ def draw_folds(rows: int, folds: int = 3, *, seed: int = 0, groups: Array | None
     """
     place, units = np.arange(rows), rows
     if groups is not None:
-        if np.shape(groups) != (rows,):
-            raise InputError(f"groups must have shape ({rows},), one per row, got {np.shape(groups)}")
-        names, place = np.unique(groups, return_inverse=True)
-        units = len(names)
+        place = places_of_groups(groups, rows)
+        units = len(np.unique(place))
+    what = "rows" if groups is None else "groups"
+    if units < 2:
+        raise InputError(f"cross-fitting needs two {what}, got {units}: take estimators without a model")
     if isinstance(folds, bool) or not isinstance(folds, int) or not 2 <= folds <= units:
-        what = "rows" if groups is None else "groups"
         raise InputError(f"folds must be an integer from 2 to the {units} {what}, got {folds!r}")
     fold_of_unit = np.random.default_rng(seed).permutation(np.arange(units) % folds)
     return fold_of_unit[place].astype(np.int64)
@@ -73,11 +74,11 @@ def cross_fit(
     place = np.zeros(rows, np.int64) if position is None else check_actions("position", position, rows)
     if len(np.unique(fold)) < 2:
         raise InputError("fold must hold two or more different folds: a row must not judge what it taught")
-    features = _features("context", context, rows)
+    features = check_features("context", context, rows)
     shown = (
         np.eye(num_actions)
         if action_context is None
-        else _features("action_context", action_context, num_actions)
+        else check_features("action_context", action_context, num_actions)
     )
     if model is None and (context is not None or action_context is not None):
         raise InputError("context and action_context need a model: give a scikit-learn estimator")
@@ -115,7 +116,7 @@ def model_values(q: Array, action: Array, target_probability: Array) -> ModelVal
     Raises:
         InputError: shapes that do not fit, a q that is not finite, or numbers that are no distribution.
     """
-    q = np.asarray(q, np.float64)
+    q = as_numbers("q", q)
     if q.ndim != 2 or len(q) == 0:
         raise InputError(f"q must have shape (R, A), got {q.shape}")
     refuse("q", ~np.isfinite(q), q, "it is not finite: mend the model")
@@ -126,15 +127,17 @@ def model_values(q: Array, action: Array, target_probability: Array) -> ModelVal
     return ModelValues(q[np.arange(len(q)), action], np.einsum("ra,ra->r", target, q))
 
 
-def _features(name: str, values: Array | None, rows: int) -> Floats:
+def check_features(name: str, values: Array | None, rows: int) -> Floats:
+    """(rows, D) the features, or (rows, 0) of None.
+
+    Raises:
+        InputError: another shape, or a number that is not finite.
+    """
     if values is None:
         return np.empty((rows, 0))
-    values = np.asarray(values)
-    if values.ndim != 2 or len(values) != rows or values.dtype.kind not in "biuf":
-        raise InputError(
-            f"{name} must hold numbers of shape ({rows}, D), got {values.dtype} of {values.shape}"
-        )
-    values = values.astype(np.float64)
+    values = as_numbers(name, values)
+    if values.ndim != 2 or len(values) != rows:
+        raise InputError(f"{name} must have shape ({rows}, D), got {values.shape}")
     refuse(name, ~np.isfinite(values), values, "it is not finite")
     return values
 

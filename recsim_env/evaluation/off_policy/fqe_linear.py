@@ -30,7 +30,7 @@ from dataclasses import replace
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, as_numbers
 from recsim_env.evaluation.intervals import Estimate, Interval, mean_of
 from recsim_env.evaluation.off_policy.padded_episodes import (
     check_discount,
@@ -84,13 +84,13 @@ def fqe_linear(
     phi = _check_features("features", features, present, None)
     after = _check_features("next_features", next_features, present, phi.shape[2])
     start_present = np.ones((E, 1), np.bool_)
-    start_features = np.asarray(start_features)
+    start_features = as_numbers("start_features", start_features)
     if start_features.shape != (E, phi.shape[2]):
         raise InputError(
             f"start_features must have shape ({E}, {phi.shape[2]}), one row of features per episode, "
             f"got {start_features.shape}"
         )
-    start = check_numbers("start_features", start_features[:, None], start_present)[:, 0]
+    start = check_numbers("start_features", start_features[:, None], start_present, "D")[:, 0]
 
     episode, step = np.nonzero(present)  # (R,) rows
     phi, after, reward = phi[present], after[present], reward[present]
@@ -183,8 +183,7 @@ def _check_spanned(wanted: Floats, made: Floats, when: str) -> None:
 
 
 def _check_features(name: str, values: Array, present: Array, size: int | None) -> Floats:
-    values = np.asarray(values)
-    wanted = (*present.shape, "D" if size is None else size)
-    if values.ndim != 3 or values.shape[2] == 0 or (size is not None and values.shape[2] != size):
-        raise InputError(f"{name} must have shape ({', '.join(map(str, wanted))}), got {values.shape}")
-    return check_numbers(name, values, present)
+    values = check_numbers(name, values, present, "D" if size is None else str(size))
+    if values.shape[2] != (size or max(1, values.shape[2])):
+        raise InputError(f"{name} must have {size or 'one or more'} features, got {values.shape[2]}")
+    return values

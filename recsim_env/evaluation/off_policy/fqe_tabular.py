@@ -33,7 +33,7 @@ from dataclasses import replace
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, as_numbers
 from recsim_env.evaluation.intervals import Estimate, Interval, mean_of
 from recsim_env.evaluation.off_policy.padded_episodes import (
     check_discount,
@@ -209,7 +209,7 @@ def _without_end(
 
 
 def _check_target(target: Array, horizon: float) -> Floats:
-    target = np.asarray(target, np.float64)
+    target = as_numbers("target", target)
     shapes = "(S, A)" if math.isinf(horizon) else f"(S, A) or ({int(horizon)}, S, A)"
     if target.ndim not in (2, 3) or target.size == 0 or (target.ndim == 3 and len(target) != horizon):
         raise InputError(f"target must have shape {shapes}, got {target.shape}")

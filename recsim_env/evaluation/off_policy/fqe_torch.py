@@ -97,9 +97,7 @@ def fqe_torch(
     if refits < 0 or refits == 1:
         raise InputError(f"refits must be 0 or 2 and more, got {refits}: one has no spread")
     E = len(reward)
-    phi = check_numbers("features", features, present)
-    if phi.ndim != 3:
-        raise InputError(f"features must have shape (E, H, D), got {phi.shape}")
+    phi = check_numbers("features", features, present, "D")
     after, chance = _policy_features("next", next_features, next_chance, present, phi.shape[2], (0.0, 1.0))
     begin, begin_chance = _policy_features(
         "start",
@@ -184,9 +182,9 @@ def _policy_features(
     name: str, features: Array, chance: Array, present: Array, size: int, sums: tuple[float, ...]
 ) -> tuple[Floats, Floats]:
     """(E, H, M, D) and (E, H, M), checked."""
-    features = check_numbers(f"{name}_features", features, present)
-    chance = check_numbers(f"{name}_chance", chance, present)
-    if features.ndim != 4 or features.shape[3] != size or chance.shape != features.shape[:3]:
+    features = check_numbers(f"{name}_features", features, present, "M", str(size))
+    chance = check_numbers(f"{name}_chance", chance, present, "M")
+    if features.shape[3] != size or chance.shape != features.shape[:3]:
         raise InputError(
             f"{name}_features must end in axes (M, {size}) and {name}_chance in (M,), "
             f"got {features.shape} and {chance.shape}"

@@ -11,7 +11,7 @@ which are never more variable than the weights of actions, and far less for many
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError, refuse
+from recsim_env.errors import InputError, as_numbers, refuse
 from recsim_env.evaluation.intervals import Estimate, Interval
 from recsim_env.evaluation.off_policy.ips import ips
 from recsim_env.evaluation.off_policy.rows import (
@@ -74,10 +74,12 @@ def marginal_weights(
             evaluated policy can show and the log's cannot, naming it; or a row whose embedding the log's
             policy cannot have shown.
     """
+    if np.ndim(embedding) != 1:
+        raise InputError(f"embedding must have shape (R,), one integer per row, got {np.shape(embedding)}")
     rows = len(np.asarray(embedding))
     target = check_distribution("target_probability", target_probability, rows)
     logging = check_distribution("logging_probability", logging_probability, rows)
-    table = np.asarray(table)
+    table = as_numbers("table", table)
     if table.ndim != 2 or not len(table) == target.shape[1] == logging.shape[1]:
         raise InputError(
             f"table must have shape (A, E) for the actions of both policies, got {table.shape} for "
@@ -113,7 +115,7 @@ def estimate_embedding_table(
     Raises:
         InputError: integers out of range, or columns that differ in length.
     """
-    rows = len(np.asarray(action))
+    rows = np.size(action)
     action = check_actions("action", action, rows, num_actions)
     embedding = check_actions("embedding", embedding, rows, num_embeddings)
     cells = np.bincount(action * num_embeddings + embedding, minlength=num_actions * num_embeddings)

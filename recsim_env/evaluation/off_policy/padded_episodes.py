@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, as_numbers
 
 
 def check_reward(reward: Array, present: Array | None) -> tuple[Floats, Bools]:
@@ -25,7 +25,7 @@ def check_reward(reward: Array, present: Array | None) -> tuple[Floats, Bools]:
         InputError: another shape, no episode, an episode without a first step or with a hole, or a reward
             that is not finite, named by episode and step.
     """
-    reward = np.asarray(reward)
+    reward = as_numbers("reward", reward)
     if reward.ndim != 2 or reward.size == 0:
         raise InputError(
             f"reward must have shape (E, H), one row per episode, with E and H of 1 or more, "
@@ -42,19 +42,16 @@ def check_reward(reward: Array, present: Array | None) -> tuple[Floats, Bools]:
     return check_numbers("reward", reward, mask), mask
 
 
-def check_numbers(name: str, values: Array, present: Bools) -> Floats:
-    """(E, H, ...) as float64, 0 where nothing took place.
+def check_numbers(name: str, values: Array, present: Bools, *more: str) -> Floats:
+    """(E, H), or (E, H, D) if `more` is "D", as float64, 0 where nothing took place.
 
     Raises:
         InputError: another shape, or a number that is not finite where something took place.
     """
-    values = np.asarray(values)
-    if values.shape[:2] != present.shape:
-        raise InputError(
-            f"{name} must have one entry per episode and step, {present.shape}, got shape {values.shape}"
-        )
-    if values.dtype.kind not in "biuf":
-        raise InputError(f"{name} must hold numbers, got {values.dtype}")
+    values = as_numbers(name, values)
+    if values.shape[:2] != present.shape or values.ndim != 2 + len(more):
+        shape = ", ".join([*map(str, present.shape), *more])
+        raise InputError(f"{name} must have shape ({shape}), of episodes and steps, got {values.shape}")
     values = np.where(present.reshape(present.shape + (1,) * (values.ndim - 2)), values, 0.0)
     refuse(name, ~np.isfinite(values), values, "it must be finite")
     return values

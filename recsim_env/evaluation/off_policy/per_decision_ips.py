@@ -16,8 +16,6 @@ the stepwise weighted form: Thomas, "Safe reinforcement learning", PhD thesis, U
 called consistent weighted per-decision importance sampling, CWPDIS).
 """
 
-import numpy as np
-
 from recsim_env.arrays import Array
 from recsim_env.evaluation.intervals import Estimate, Interval, mean_of
 from recsim_env.evaluation.off_policy.padded_episodes import check_reward, discounts
@@ -75,5 +73,5 @@ def weighted_per_decision_ips(
     reward, present = check_reward(reward, present)
     rho = cumulative_weights(weight, present)
     part = rho * reward * discounts(discount, reward.shape[1])
-    estimate = sum_of_ratios(part, np.asarray(rho), interval=interval, groups=groups)
+    estimate = sum_of_ratios(part, rho, place="at step {}", interval=interval, groups=groups)
     return with_step_diagnostics(estimate, rho, clipped=clipped)

@@ -21,7 +21,7 @@ import math
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, as_numbers, refuse
 from recsim_env.evaluation.off_policy.plackett_luce_kernels import fill_joint, fill_marginals, fill_pairs
 from recsim_env.evaluation.off_policy.slots import check_slates
 
@@ -157,15 +157,11 @@ def _binomials(N: int, K: int) -> Ints:
 
 def _checked(logits: Array, slate_size: int, *, sampled: bool = False) -> Floats:
     """(B, N) exp(theta - the largest of the row)."""
-    logits = np.asarray(logits)
-    if logits.ndim not in (1, 2) or logits.size == 0 or logits.dtype.kind not in "biuf":
-        raise InputError(
-            f"logits must be numbers of shape (B, N) or (N,), got {logits.dtype} of {logits.shape}"
-        )
-    theta = np.atleast_2d(logits.astype(np.float64))
-    if not np.isfinite(theta).all():
-        row, item = np.argwhere(~np.isfinite(theta))[0]
-        raise InputError(f"logits[{row}, {item}] = {theta[row, item]} is not finite")
+    theta = as_numbers("logits", logits)
+    if theta.ndim not in (1, 2) or theta.size == 0:
+        raise InputError(f"logits must have shape (B, N) or (N,), got {theta.shape}")
+    refuse("logits", ~np.isfinite(theta), theta, "it is not finite: an item that is never shown has no logit")
+    theta = np.atleast_2d(theta)
     N = theta.shape[1]
     if (
         isinstance(slate_size, bool)

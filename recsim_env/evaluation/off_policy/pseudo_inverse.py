@@ -28,20 +28,19 @@ Source: Swaminathan, Krishnamurthy, Agarwal, Dudik, Langford, Jose, Zitouni, "Of
 recommendation", NeurIPS 2017, equation 5; the self-normalised form is their wPI.
 """
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError, refuse
+from recsim_env.errors import InputError, as_numbers, refuse
 from recsim_env.evaluation.intervals import Estimate, Interval, mean_of, ratio_of
 from recsim_env.evaluation.off_policy.slots import (
     check_slate_rewards,
     check_slates,
     check_slot_distribution,
 )
-from recsim_env.evaluation.off_policy.weights import FAR_FROM_ONE, FEW_ROWS
+from recsim_env.evaluation.off_policy.weights import FEW_ROWS, away_from_one, effective_size
 
 SMALLEST = 1e-10  # eigenvalues of the scaled G, all at most K, that count as 0
 NOT_COVERED = 1e-6  # of q, relative, outside what the log's policy can tell apart
@@ -96,7 +95,7 @@ def pseudo_inverse_weights(slate: Array, target_marginal: Array, logging_pairs: 
     target = check_slot_distribution("target_marginal", target_marginal, (R, K))
     N = target.shape[2]
     slate = check_slates(slate, N, full=True)
-    pairs = np.asarray(logging_pairs, np.float64)
+    pairs = as_numbers("logging_pairs", logging_pairs)
     if pairs.shape not in ((K, N, K, N), (R, K, N, K, N)):
         raise InputError(
             f"logging_pairs must have shape ({K}, {N}, {K}, {N}), or ({R}, {K}, {N}, {K}, {N}), "
@@ -162,7 +161,7 @@ def uniform_pseudo_inverse_weights(slate: Array, target_marginal: Array) -> Floa
 
 
 def _checked(reward: Array, weight: Array) -> tuple[Floats, Floats]:
-    reward, weight = check_slate_rewards(reward), np.asarray(weight, np.float64)
+    reward, weight = check_slate_rewards(reward), as_numbers("weight", weight)
     if weight.shape != reward.shape:
         raise InputError(f"weight must have shape {reward.shape}, one per row, got {weight.shape}")
     refuse("weight", ~np.isfinite(weight), weight, "weights are finite")
@@ -171,15 +170,7 @@ def _checked(reward: Array, weight: Array) -> tuple[Floats, Floats]:
 
 def _with_diagnostics(estimate: Estimate, weight: Floats) -> Estimate:
     """As `with_diagnostics`, of weights that may be negative."""
-    rows, total = len(weight), float(weight.sum())
-    size = total**2 / float(weight @ weight) if total > 0 else 0.0
-    warnings = list(estimate.warnings)
+    size, warnings = effective_size(weight), away_from_one(weight)
     if size < FEW_ROWS:
-        warnings.append(f"the effective sample size is {size:.1f} of {rows:,} rows")
-    error = float(weight.std(ddof=1)) / math.sqrt(rows) if rows > 1 else math.inf
-    if abs(total / rows - 1) > FAR_FROM_ONE * error + 1e-9:
-        warnings.append(
-            f"the mean weight is {total / rows:.3g} +- {error:.2g}, not 1: the log's policy lacks items of "
-            "the evaluated one, or its propensities are not those that made the log"
-        )
-    return replace(estimate, effective_sample_size=size, warnings=tuple(warnings))
+        warnings.insert(0, f"the effective sample size is {size:.1f} of {len(weight):,} rows")
+    return replace(estimate, effective_sample_size=size, warnings=(*estimate.warnings, *warnings))

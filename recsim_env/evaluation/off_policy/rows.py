@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, refuse
+from recsim_env.errors import InputError, as_numbers, refuse
 
 ROUNDING = 1e-6  # how far from 1 the probabilities of a row may sum
 
@@ -17,11 +17,11 @@ def check_rows(**columns: Array) -> list[Floats]:
     """
     kept, rows = [], -1
     for name, column in columns.items():
-        column = np.asarray(column)
-        if column.ndim != 1 or len(column) == 0 or column.dtype.kind not in "biuf":
+        column = as_numbers(name, column)
+        if column.ndim != 1 or len(column) == 0:
             raise InputError(
-                f"{name} must hold numbers of shape (R,), one per row of the log, R of 1 or more, "
-                f"got {column.dtype} of {column.shape}"
+                f"{name} must have shape (R,), one number per row of the log, R of 1 or more, "
+                f"got {column.shape}"
             )
         if rows not in (-1, len(column)):
             raise InputError(
@@ -29,7 +29,6 @@ def check_rows(**columns: Array) -> list[Floats]:
                 f"got {len(column)}"
             )
         rows = len(column)
-        column = column.astype(np.float64, copy=False)
         refuse(name, ~np.isfinite(column), column, "it is not finite: mend or drop the row")
         kept.append(column)
     return kept
@@ -39,9 +38,11 @@ def check_actions(name: str, action: Array, rows: int, num_actions: int | None =
     """(R,) the actions as int64.
 
     Raises:
-        InputError: other than one integer per row, or an action outside 0 to num_actions - 1; the message
-            names column and row.
+        InputError: no row, other than one integer per row, or an action outside 0 to num_actions - 1; the
+            message names column and row.
     """
+    if rows == 0:
+        raise InputError(f"{name} must have a row of the log or more, got none")
     action = np.asarray(action)
     if action.shape != (rows,) or action.dtype.kind not in "iu":
         raise InputError(
@@ -64,7 +65,7 @@ def check_distribution(name: str, probability: Array, rows: int) -> Floats:
         InputError: another shape, a probability outside [0, 1] or a row that does not sum to 1; the
             message names column, row and action.
     """
-    probability = np.asarray(probability, np.float64)
+    probability = as_numbers(name, probability)
     if probability.ndim not in (1, 2) or probability.size == 0:
         raise InputError(
             f"{name} must have shape ({rows}, A), or (A,) if it is the same in all rows, got "

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats
+from recsim_env.errors import InputError, as_numbers
 from recsim_env.evaluation.intervals import Estimate
 from recsim_env.evaluation.off_policy.padded_episodes import check_numbers, refuse
 from recsim_env.evaluation.off_policy.weights import FAR_FROM_ONE, FEW_ROWS, LARGE_SHARE
@@ -31,7 +32,9 @@ def cumulative_weights(weight: Array, present: Bools) -> Floats:
         InputError: another shape, a weight that is negative or not finite, or a product too large for a
             float, named by episode and step.
     """
-    weight = check_numbers("weight", weight, present)
+    if np.ndim(present) != 2 or np.asarray(present).dtype != np.bool_:
+        raise InputError(f"present must be bool of shape (E, H), got shape {np.shape(present)}")
+    weight = check_numbers("weight", weight, np.asarray(present))
     refuse("weight", weight < 0, weight, "weights are 0 or more")
     with np.errstate(over="ignore"):
         rho: Floats = np.asarray(np.cumprod(np.where(present, weight, 1.0), axis=1))
@@ -58,7 +61,14 @@ def diagnose_steps(rho: Floats, *, clipped: bool = False) -> StepDiagnostics:
     Args:
         rho: (E, H) of `cumulative_weights`.
         clipped: whether the weights of steps were clipped: their mean need not be 1 then.
+
+    Raises:
+        InputError: another shape, or a weight that is negative or not finite.
     """
+    rho = as_numbers("rho", rho)
+    if rho.ndim != 2 or rho.size == 0:
+        raise InputError(f"rho must have shape (E, H), E and H of 1 or more, got {rho.shape}")
+    refuse("rho", ~((rho >= 0) & np.isfinite(rho)), rho, "weights are finite and 0 or more")
     E, H = rho.shape
     largest = rho.max(axis=0)
     scaled = rho / np.where(largest > 0, largest, 1.0)  # so that no square overflows

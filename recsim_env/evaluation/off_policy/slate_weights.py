@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, as_numbers
 from recsim_env.evaluation.intervals import Estimate
 from recsim_env.evaluation.off_policy.slots import check_slates, check_slot_distribution, check_slots
 from recsim_env.evaluation.off_policy.weights import WeightDiagnostics, diagnose, importance_weights
@@ -108,7 +108,8 @@ def with_slot_diagnostics(estimate: Estimate, slot_weight: Floats, *, clipped: b
 
 def _by_slot(log_target: Array, log_logging: Array, slate: Array | None) -> tuple[Floats, Floats]:
     """(R, K) both, 0 in empty slots, checked slot by slot so that an error names the slot."""
-    log_target, log_logging = np.asarray(log_target, np.float64), np.asarray(log_logging, np.float64)
+    log_target = as_numbers("slot_log_target", log_target)
+    log_logging = as_numbers("slot_log_logging", log_logging)
     if log_logging.ndim != 2 or log_logging.size == 0:
         raise InputError(
             f"slot_log_logging must have shape (R, K), R and K of 1 or more, got {log_logging.shape}: "
@@ -119,7 +120,7 @@ def _by_slot(log_target: Array, log_logging: Array, slate: Array | None) -> tupl
             raise InputError(
                 f"slate must have the shape of slot_log_logging, {log_logging.shape}, got {np.shape(slate)}"
             )
-        empty = np.asarray(slate) < 0
+        empty = as_numbers("slate", slate) < 0
         log_logging = np.where(empty, 0.0, log_logging)
         log_target = np.where(empty, 0.0, log_target) if log_target.shape == empty.shape else log_target
     importance_weights(log_target, log_logging, clip=1.0)  # for its checks

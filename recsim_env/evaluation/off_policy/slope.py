@@ -8,6 +8,7 @@ import numpy as np
 from recsim_env.arrays import Array, Floats
 from recsim_env.errors import InputError
 from recsim_env.evaluation.intervals import Estimate
+from recsim_env.evaluation.off_policy.weights import check_weights
 
 STRETCH = math.sqrt(6) - 1
 
@@ -84,9 +85,9 @@ def candidate_cuts(weight: Array, count: int = 10) -> Floats:
         count: 2 or more.
 
     Raises:
-        InputError: all weights 0, or a count below 2.
+        InputError: no weights, one that is negative or not finite, all of them 0, or a count below 2.
     """
-    weight = np.asarray(weight, np.float64)
+    weight = check_weights(weight)
     if not weight.any():
         raise InputError("weight is 0 in all rows: there is nothing to cut")
     if count < 2:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, refuse
+from recsim_env.errors import InputError, as_numbers, refuse
 
 ROUNDING = 1e-6  # how far from 1 the probabilities of a slot may sum
 
@@ -17,17 +17,16 @@ def check_slots(**columns: Array) -> list[Floats]:
     """
     kept: list[Floats] = []
     for name, column in columns.items():
-        column = np.asarray(column)
-        if column.ndim != 2 or column.size == 0 or column.dtype.kind not in "biuf":
+        column = as_numbers(name, column)
+        if column.ndim != 2 or column.size == 0:
             raise InputError(
-                f"{name} must hold numbers of shape (R, K), a row of the log and a slot each, R and K of 1 "
-                f"or more, got {column.dtype} of {column.shape}"
+                f"{name} must have shape (R, K), a row of the log and a slot each, R and K of 1 or more, "
+                f"got {column.shape}"
             )
         if kept and column.shape != kept[0].shape:
             raise InputError(
                 f"{name} must have the shape of {next(iter(columns))}, {kept[0].shape}, got {column.shape}"
             )
-        column = column.astype(np.float64, copy=False)
         refuse(name, ~np.isfinite(column), column, "it is not finite: mend or drop the row")
         kept.append(column)
     return kept
@@ -50,15 +49,11 @@ def check_slate_rewards(reward: Array) -> Floats:
     Raises:
         InputError: another shape, or a reward that is not finite; the message names row and slot.
     """
-    reward = np.asarray(reward)
+    reward = as_numbers("reward", reward)
     if reward.ndim == 2:
-        return np.asarray(np.einsum("rk->r", check_slots(reward=reward)[0]))
-    if reward.ndim != 1 or len(reward) == 0 or reward.dtype.kind not in "biuf":
-        raise InputError(
-            f"reward must hold numbers of shape (R, K) or (R,), R of 1 or more, got {reward.dtype} of "
-            f"{reward.shape}"
-        )
-    reward = reward.astype(np.float64, copy=False)
+        return np.asarray(check_slots(reward=reward)[0].sum(axis=1))
+    if reward.ndim != 1 or len(reward) == 0:
+        raise InputError(f"reward must have shape (R, K) or (R,), R of 1 or more, got {reward.shape}")
     refuse("reward", ~np.isfinite(reward), reward, "it is not finite: mend or drop the row")
     return reward
 
@@ -101,7 +96,7 @@ def check_slot_distribution(name: str, probability: Array, shape: tuple[int, int
     Raises:
         InputError: another shape, no probability, or a slot that does not sum to 1, naming it.
     """
-    probability = np.asarray(probability, np.float64)
+    probability = as_numbers(name, probability)
     if probability.ndim not in (2, 3) or probability.size == 0 or probability.shape[-2] != shape[1]:
         raise InputError(
             f"{name} must have shape ({shape[0]}, {shape[1]}, N), or ({shape[1]}, N) if it is the same in "

@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, as_numbers
 from recsim_env.evaluation.off_policy.rows import check_actions, check_distribution, distinct_rows
 
 NAMED = 10  # actions named in a refusal
@@ -32,8 +32,9 @@ def check_support(
     """
     if action is None and logging_probability is None:
         raise InputError("give action, what the log shows, or logging_probability")
-    tables = [np.atleast_2d(p) for p in (target_probability, logging_probability) if p is not None]
-    rows = len(np.atleast_1d(action)) if action is not None else max(map(len, tables))
+    tables = {"target_probability": target_probability, "logging_probability": logging_probability}
+    given = [np.atleast_2d(as_numbers(name, table)) for name, table in tables.items() if table is not None]
+    rows = max(map(len, given)) if action is None else len(np.atleast_1d(action))
     target = distinct_rows(check_distribution("target_probability", target_probability, rows))
     num_actions = target.shape[1]
     if logging_probability is not None:

@@ -29,7 +29,9 @@ def switch(
         weight: (R,) importance weights of the actions in the rows.
         q_logged: (R,) qhat of the action in the row; for the warning only: whether the model is biased where
             it stands in for the rewards.
-        q_above: (R,) the second sum, `(np.where(target > t * logging, target, 0) * q).sum(axis=1)`.
+        q_above: (R,) the second sum, `(np.where(target / logging > t, target, 0) * q).sum(axis=1)`. The
+            weights there must be computed as those of `weight`: `t * logging` rounds otherwise, and an action
+            at the threshold would count twice or not at all.
         threshold: t, 0 or more; `slope` chooses it.
         interval: as of `ips`.
         groups: as of `ips`.

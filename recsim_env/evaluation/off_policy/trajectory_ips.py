@@ -68,7 +68,9 @@ def weighted_trajectory_ips(
     """
     returns, rho = _returns_and_weights(reward, weight, discount, present)
     last = rho[:, -1:]
-    estimate = sum_of_ratios(last * returns[:, None], last, interval=interval, groups=groups)
+    estimate = sum_of_ratios(
+        last * returns[:, None], last, place="over whole episodes", interval=interval, groups=groups
+    )
     return with_step_diagnostics(estimate, rho, clipped=clipped)
 
 

@@ -60,8 +60,9 @@ def weighted_doubly_robust(
     after = np.pad(value[:, 1:], ((0, 0), (0, 1)))  # (E, H) V(s_{h+1}), 0 where the episode is over
     part = rho * (reward - q + discount * after) * discounts(discount, reward.shape[1])
     estimate = sum_of_ratios(
-        np.concatenate([value[:, :1], part], axis=1),
-        np.concatenate([np.ones((len(rho), 1)), rho], axis=1),
+        np.concatenate([part, value[:, :1]], axis=1),
+        np.concatenate([rho, np.ones((len(rho), 1))], axis=1),
+        place="at step {}",
         interval=interval,
         groups=groups,
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError, refuse
+from recsim_env.errors import InputError, as_numbers, refuse
 from recsim_env.evaluation.intervals import Estimate, mean_of
 
 FEW_ROWS = 30  # below this effective size the normal interval has no ground to stand on
@@ -37,7 +37,7 @@ def importance_weights(log_target: Array, log_logging: Array, *, clip: float | N
         InputError: different shapes; a propensity that is 0, above 1 or not a number, naming the cell; a
             weight too large for a float; a clip that is not positive.
     """
-    log_target, log_logging = np.asarray(log_target, np.float64), np.asarray(log_logging, np.float64)
+    log_target, log_logging = as_numbers("log_target", log_target), as_numbers("log_logging", log_logging)
     if log_target.shape != log_logging.shape:
         raise InputError(
             f"log_target must have the shape of log_logging, {log_logging.shape}, got {log_target.shape}"
@@ -72,7 +72,8 @@ def weights_from_probabilities(
     Raises:
         InputError: as there, and a probability out of its range, naming the cell.
     """
-    target, logging = np.asarray(target_probability, np.float64), np.asarray(propensity, np.float64)
+    target = as_numbers("target_probability", target_probability)
+    logging = as_numbers("propensity", propensity)
     zero = "the log's policy cannot have done what it gives probability 0: mend or drop the row"
     refuse("propensity", logging == 0, logging, zero)
     refuse("propensity", ~((logging > 0) & (logging <= 1)), logging, "it must be in (0, 1]")
@@ -121,13 +122,11 @@ def diagnose(weight: Array, *, clipped: bool = False) -> WeightDiagnostics:
         InputError: no weights, or one that is negative or not finite.
     """
     weight = check_weights(weight)
-    total, rows = float(weight.sum()), len(weight)
-    size = total**2 / float(weight @ weight) if total > 0 else 0.0
-    mean = total / rows
-    error = float(weight.std(ddof=1)) / math.sqrt(rows) if rows > 1 else math.nan
-    share = float(weight.max()) / total if total > 0 else math.nan
+    rows, largest = len(weight), float(weight.max())
+    size, (mean, error) = effective_size(weight), _mean_weight(weight)
+    share = 1 / float((weight / largest).sum()) if largest > 0 else math.nan
     warnings = []
-    if total == 0:
+    if largest == 0:
         warnings.append("all weights are 0: the evaluated policy never does what the log shows")
     else:
         if size < FEW_ROWS:
@@ -136,12 +135,10 @@ def diagnose(weight: Array, *, clipped: bool = False) -> WeightDiagnostics:
             row = int(np.argmax(weight))
             warnings.append(f"row {row} alone carries {share:.0%} of all weight")
         if not clipped:
-            warnings += _away_from_one(weight)
+            warnings += away_from_one(weight)
     quantiles = tuple(float(q) for q in np.quantile(weight, QUANTILES))
     zero = float(np.mean(weight == 0))
-    return WeightDiagnostics(
-        rows, size, mean, error, float(weight.max()), share, zero, quantiles, tuple(warnings)
-    )
+    return WeightDiagnostics(rows, size, mean, error, largest, share, zero, quantiles, tuple(warnings))
 
 
 def with_diagnostics(estimate: Estimate, weight: Array, *, clipped: bool = False) -> Estimate:
@@ -171,7 +168,7 @@ def with_changed_weights(
     """
     weight, used = check_weights(weight), check_weights(used)
     found = diagnose(used, clipped=True)
-    warnings = (*estimate.warnings, *found.warnings, *_away_from_one(weight))
+    warnings = (*estimate.warnings, *found.warnings, *away_from_one(weight))
     estimate = replace(estimate, effective_sample_size=found.effective_sample_size, warnings=warnings)
     return with_bias_warning(estimate, (used - weight) * residual, "the weights that were cut", groups=groups)
 
@@ -202,18 +199,33 @@ def check_weights(weight: Array) -> Floats:
     Raises:
         InputError: another shape, no rows, or a weight that is negative or not finite.
     """
-    weight = np.asarray(weight, np.float64)
+    weight = as_numbers("weight", weight)
     if weight.ndim != 1 or len(weight) == 0:
         raise InputError(f"weight must have shape (R,) with R of 1 or more, got {weight.shape}")
     refuse("weight", ~((weight >= 0) & np.isfinite(weight)), weight, "weights are finite and 0 or more")
     return weight
 
 
-def _away_from_one(weight: Floats) -> list[str]:
+def effective_size(weight: Floats) -> float:
+    """(sum w)^2 / sum w^2, Kish's; 0 if the sum is not above 0."""
+    largest = float(np.abs(weight).max())
+    if largest == 0:
+        return 0.0
+    scaled = weight / largest  # so that no square overflows
+    return max(float(scaled.sum()), 0.0) ** 2 / float(scaled @ scaled)
+
+
+def _mean_weight(weight: Floats) -> tuple[float, float]:
+    """The mean and its standard error, nan of one row."""
+    mean = mean_of(weight)
+    return float(mean.value), float(mean.std_error)
+
+
+def away_from_one(weight: Floats) -> list[str]:
     """A warning if the mean weight is not 1 by more than chance."""
     if len(weight) == 1 or not weight.any():
         return []
-    mean, error = float(weight.mean()), float(weight.std(ddof=1)) / math.sqrt(len(weight))
+    mean, error = _mean_weight(weight)
     if abs(mean - 1) <= FAR_FROM_ONE * error + 1e-9:  # the error of equal weights is 0 or rounding
         return []
     return [
