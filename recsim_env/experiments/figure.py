@@ -90,13 +90,14 @@ def draw_bars(axes: Any, results: Results, metrics: list[str]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25, lw=0.6)
     axes.set_axisbelow(True)
-    axes.legend(
-        frameon=False,
-        fontsize=9,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.1),
-        ncols=min(5, len(results.curves)),
-    )
+    legend_below(axes)
+
+
+def legend_below(axes: Any) -> None:
+    """The legend under the panel, where it hides nothing."""
+    handles, names = axes.get_legend_handles_labels()
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": min(5, len(names))}
+    axes.legend(handles, names, frameon=False, fontsize=9, **place)
 
 
 def save(figure: "Figure", path: Path) -> None:

@@ -268,7 +268,7 @@ def draw(axes: Any, results: Results, settings: Settings, label: str = "", style
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25, lw=0.6)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=9)
+    figure.legend_below(axes)
 
 
 def draw_agreement(axes: Any, results: Results) -> None:
@@ -286,7 +286,7 @@ def draw_agreement(axes: Any, results: Results) -> None:
     axes.set(title="Do the orders agree? Whom does the simulator favour?", xlim=(-1.05, 1.05))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", alpha=0.25, lw=0.6)
-    axes.legend(frameon=False, fontsize=9, loc="lower left")
+    figure.legend_below(axes)
 
 
 def _recommenders(results: Results) -> list[str]:
