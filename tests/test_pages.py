@@ -13,7 +13,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 def _blocks(page: str, language: str) -> list[str]:
     text = (DOCS / page / "README.md").read_text()
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+    return [
+        body for name, body in re.findall(r"```(\w*)\n(.*?)```", text, flags=re.DOTALL) if name == language
+    ]
 
 
 def test_the_examples_of_ranking_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,10 +36,7 @@ def test_the_examples_of_off_policy_print_what_the_page_says(
     capsys.readouterr()
     exec("\n".join(blocks), {})
     shown = capsys.readouterr().out.splitlines()
-    page = (DOCS / "off_policy" / "README.md").read_text()
-    printed = [
-        line for block in re.findall(r"\n```\n(.*?)```", page, flags=re.DOTALL) for line in block.splitlines()
-    ]
+    printed = "".join(_blocks("off_policy", "")).splitlines()
     values = [line for line in printed if re.match(r"(ips|snips|clipped_ips|direct_method) |0\.0", line)]
     assert len(values) == 5
     for line in values:  # name and value, or value and error
