@@ -220,9 +220,38 @@ def test_log_in_one_call() -> None:
     assert values["ips"].count == len(np.unique(log.user))
     assert off_policy_values(log, target, ["ips"], by_user=False)["ips"].count == len(log)
     lines = str(values).splitlines()
-    assert len(lines) == 1 + len(ESTIMATORS) + 1
+    assert len(lines) == 2 + len(ESTIMATORS) + 1
     assert lines[-1].startswith("NOT TO BE BELIEVED (1): the errors of the model move")
-    assert lines[1].startswith("ips  ")
+    assert lines[1].startswith("the log's mean  ")
+    assert lines[2].startswith("ips  ")
+    assert values.logged.value == log.require("reward").mean()
+
+
+def test_log_in_one_call_is_what_its_parts_are() -> None:
+    log, logging, _ = a_log(400, 3)
+    target, reward, item = np.array([0.1, 0.2, 0.3, 0.4]), log.require("reward"), log.slate[:, 0]
+    position = np.arange(400) % 2
+    weight = target[item] / logging[item]
+    fold = draw_folds(400, 4, seed=5, groups=log.user)  # a user stays in one fold
+    q = cross_fit(reward, item, fold, 4, position=position)
+    columns = reward, weight, *model_values(q, item, target)
+    found = off_policy_values(log, target, folds=4, seed=5, position=position)
+    expected = doubly_robust(*columns, groups=log.user)
+    assert found["doubly_robust"].value == pytest.approx(expected.value, rel=1e-12)
+    assert found["doubly_robust"].std_error == pytest.approx(expected.std_error, rel=1e-9)
+    heavy = np.array([0.01, 0.01, 0.01, 0.97])  # so that there is something to choose
+    weight = heavy[item] / logging[item]
+    candidates = [clipped_ips(reward, weight, clip=c, groups=log.user) for c in candidate_cuts(weight)]
+    chosen = candidates[believable_slope(candidates)]
+    found = off_policy_values(log, heavy, ["clipped_ips"])
+    assert found["clipped_ips"].value == pytest.approx(chosen.value, rel=1e-9)
+
+
+def test_probabilities_of_one_up_to_rounding() -> None:
+    log, _, _ = a_log(200)
+    exact = off_policy_values(log, np.array([0, 0, 0, 1.0]), ["ips"])["ips"]
+    rounded = off_policy_values(log, np.array([0, 0, 0, 1 + 1e-7]), ["ips"])["ips"]
+    assert rounded.value == pytest.approx(exact.value, rel=1e-6)
 
 
 def test_believable_estimates_cover_the_truth() -> None:
@@ -255,10 +284,17 @@ def test_warnings_are_printed_once() -> None:
     text = str(off_policy_values(log, np.array([0.01, 0.01, 0.01, 0.97]), ["ips", "snips"]))
     assert text.count("effective sample size") == 1
     assert "NOT TO BE BELIEVED (1): " in text
-    assert " (1)" in text.splitlines()[1]
+    assert " (1)" in text.splitlines()[2]
 
 
 EQUAL = np.full(4, 0.25)
+
+
+def with_empty_slot() -> Log:
+    log = a_log(20)[0]
+    slate = log.slate.copy()
+    slate[7] = -1
+    return replace(log, slate=slate, clicked=log.clicked & (slate >= 0))
 
 
 @pytest.mark.parametrize(
@@ -267,6 +303,8 @@ EQUAL = np.full(4, 0.25)
         (lambda: slope([]), "candidates must hold one estimate"),
         (lambda: slope([estimate(1, 1), Estimate(1.0, np.nan, 1)]), r"candidates\[1\] = .* no finite int"),
         (lambda: candidate_cuts(np.zeros(3)), "nothing to cut"),
+        (lambda: candidate_cuts(np.array([1, np.nan])), r"weight\[1\] = nan"),
+        (lambda: draw_folds(3, 2, groups=np.ones(3)), "cross-fitting needs two groups, got 1: take estima"),
         (lambda: candidate_cuts(np.ones(3), 1), "count must be 2 or more, got 1"),
         (lambda: policy_selection({"a": 1.0}, {"a": 1.0}), "two policies or more, got 1"),
         (lambda: policy_selection({"a": 1.0, "b": 1}, {"a": 1.0, "c": 1}), "only one has 'b'"),
@@ -291,6 +329,14 @@ EQUAL = np.full(4, 0.25)
             "position 0 has rows in fold 0 only",
         ),
         (lambda: off_policy_values(a_log(log_propensity=None)[0], EQUAL), "no log_propensity: log wi"),
+        (lambda: off_policy_values(a_log()[0].rows(np.arange(0)), EQUAL), "log must hold a row or more"),
+        (lambda: off_policy_values(with_empty_slot(), EQUAL, ["ips"], logging_probability=EQUAL),
+         r"slate\[7, 0\] = -1: nothing was shown: drop the row"),
+        (
+            lambda: off_policy_values(a_log()[0], EQUAL, ["ips"], logging_probability=EQUAL),
+            r"logging_probability\[0, \d\] = 0.25, but log_propensity\[0\] is the logarithm of 0\.\d \(3,000",
+        ),
+        (lambda: off_policy_values(a_log()[0], np.full((2, 4), 0.25)), "must have 3000 rows as the log"),
         (lambda: off_policy_values(a_log(reward=None)[0], EQUAL), "log has no reward: give it"),
         (lambda: off_policy_values(a_log()[0], EQUAL, ["ipw"]), "estimators has 'ipw', known are ips"),
         (lambda: off_policy_values(a_log()[0], np.full(3, 1 / 3)), r"slate\[\d+, 0\] = 3 is not an item"),

@@ -1,7 +1,8 @@
 """The estimators against the Open Bandit Pipeline's values on the same 10,000 rows per campaign.
 
-Golden values: Open Bandit Pipeline 0.5.5 on its bundled sample, campaigns all and men; logged by the random
-policy, evaluated: Bernoulli Thompson sampling with ZOZOTOWN's priors, by 100,000 draws.
+Golden values: Open Bandit Pipeline 0.5.5 on its bundled sample, campaigns all and men, which is shipped here
+too; logged by the random policy, evaluated: Bernoulli Thompson sampling with ZOZOTOWN's priors, by 100,000
+draws.
 """
 
 import json
@@ -28,10 +29,10 @@ from recsim_env.evaluation.off_policy import (
     switch_doubly_robust,
     weights_from_probabilities,
 )
+from recsim_env.simulators.datasets import LoggedBandit, read_open_bandit
+from recsim_env.simulators.log_evaluation import off_policy_values
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "obd"
 PRIORS = json.loads((Path(__file__).parent / "open_bandit_priors.json").read_text())
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data/obd")
 
 GOLDEN = {
     "all": {
@@ -81,25 +82,29 @@ def thompson(campaign: str, draws: int = 100_000) -> Floats:
     return count / draws
 
 
+def categories_of_these_rows(data: LoggedBandit) -> Floats:
+    """One-hot without the first category of the rows at hand; `data.context` knows those of both policies."""
+    feature = np.array([name.split("=")[0] for name in data.context_names])
+    blocks = []
+    for name in dict.fromkeys(feature):
+        others = data.context[:, feature == name]
+        every = np.column_stack([1 - others.sum(axis=1), others])
+        blocks.append(every[:, every.any(axis=0)][:, 1:])
+    return np.concatenate(blocks, axis=1)
+
+
 @pytest.fixture(scope="module", params=["all", "men"])
 def named(request: pytest.FixtureRequest) -> tuple[str, Campaign]:
-    import pandas as pd
-
-    name = request.param
-    rows = pd.read_parquet(DATA / f"impressions_{name}.parquet")
-    rows = rows[rows["policy"] == "random"]
-    assert rows["row"].is_monotonic_increasing
-    items = pd.read_parquet(DATA / f"items_{name}.parquet")
-    categories = [items[f"item_feature_{i}"].astype("category").cat.codes for i in (1, 2, 3)]
-    context = pd.get_dummies(rows[[f"user_feature_{i}" for i in range(4)]], drop_first=True)
-    return name, Campaign(
-        rows["clicked"].to_numpy(np.float64),
-        rows["item_id"].to_numpy(np.int64),
-        rows["position"].to_numpy(np.int64) - 1,
-        rows["propensity"].to_numpy(),
-        context.to_numpy(np.float64),
-        np.column_stack([*categories, items["item_feature_0"]]).astype(np.float64),
-        thompson(name),
+    data = read_open_bandit(f"open-bandit/{request.param}", policy="random")
+    rows = np.argsort(data.rows)  # of the file: the pipeline draws its folds in this order
+    return request.param, Campaign(
+        data.log.require("reward")[rows],
+        data.log.slate[rows, 0],
+        data.position[rows],
+        np.exp(data.log.require("log_propensity")[rows]),
+        categories_of_these_rows(data)[rows],
+        data.item_context,
+        thompson(request.param),
     )
 
 
@@ -119,6 +124,17 @@ def test_weighted_estimators(named: tuple[str, Campaign]) -> None:
     assert snips(log.reward, weight).value == pytest.approx(golden["snips"], abs=1e-8)
     low, high = ips(log.reward, weight, interval=Bootstrap()).interval  # their 1,000 resamples, and mine
     assert (low, high) == pytest.approx(golden["bootstrap"], abs=3e-4)
+
+
+def test_a_log_in_one_call_gives_the_values_of_the_pipeline(named: tuple[str, Campaign]) -> None:
+    """As an engineer would: the probability of the item at the position of its row."""
+    name, log = named
+    data = read_open_bandit(f"open-bandit/{name}")
+    found = off_policy_values(data.log, log.target[:, data.position].T, ["ips", "snips"])
+    assert found["ips"].value == pytest.approx(GOLDEN[name]["ips"], abs=1e-8)
+    assert found["snips"].value == pytest.approx(GOLDEN[name]["snips"], abs=1e-8)
+    first = np.tile(log.target[:, 0], (len(data.log), 1))  # all at the first position: another policy
+    assert abs(off_policy_values(data.log, first, ["ips"])["ips"].value - GOLDEN[name]["ips"]) > 1e-4
 
 
 def test_replay_refuses_the_thompson_policy_that_the_pipeline_gives_value_0(

@@ -731,7 +731,7 @@ HALF = np.full((1, 2), 0.5)
             lambda: fqe_tabular(INTS, INTS, ONES, INTS, HALF, horizon=math.inf, discount=0.5),
             "target gives action 1 the chance 0.5 in state 0, and the log never shows it there",
         ),
-        (lambda: fqe_linear(ONES, ONES, ONES, ONES), r"features must have shape \(2, 3, D\), .* \(2, 3\)"),
+        (lambda: fqe_linear(ONES, ONES, ONES, ONES), r"features must have shape \(2, 3, D\)"),
         (
             lambda: fqe_linear(ONES[..., None], ONES, BAD[..., None], ONES[:, :1]),
             r"next_features\[1, 1, 0\] = nan \(episode 1, step 1\)",

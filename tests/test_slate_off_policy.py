@@ -542,7 +542,7 @@ SLATE = np.array([[0, 1], [2, 0]])
         (lambda: relevant_slots("cascades", 3), "got 'cascades'"),
         (lambda: choose_behavior(ONES, np.ones((1, 2, 3))), "behaviour 0: slot_weight must have the shape"),
         (lambda: choose_behavior(ONES, np.ones((1, 2, 2)), context_group=np.arange(2)), "has no other row"),
-        (lambda: plackett_luce_marginals(np.array([[0, np.nan]]), 1), r"logits\[0, 1\] = nan: it is not fin"),
+        (lambda: plackett_luce_marginals(np.array([[0, np.nan]]), 1), r"logits\[0, 1\] = nan: it is not"),
         (lambda: plackett_luce_marginals(np.zeros(3), 4), "slate_size must be .* from 1 to N = 3, got 4"),
         (lambda: plackett_luce_marginals(np.array([0, 800]), 1), r"logits\[0\] are 800 apart"),
         (lambda: plackett_luce_marginals(np.zeros(200), 6), "use plackett_luce_marginals_sampled"),

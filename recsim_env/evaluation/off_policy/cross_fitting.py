@@ -91,7 +91,7 @@ def cross_fit(
                     f"position {p} has rows in fold {f} only: give fewer folds, or merge positions"
                 )
             if model is None:
-                q[test] = _mean_rewards(reward[train], action[train], num_actions)
+                q[test] = mean_rewards(reward[train], action[train], num_actions)
             else:
                 inputs = np.hstack([features[train], shown[action[train]]])
                 q[test] = _predictions(model, inputs, reward[train], features[test], shown)
@@ -142,7 +142,8 @@ def check_features(name: str, values: Array | None, rows: int) -> Floats:
     return values
 
 
-def _mean_rewards(reward: Floats, action: Ints, num_actions: int) -> Floats:
+def mean_rewards(reward: Floats, action: Ints, num_actions: int) -> Floats:
+    """(A,) the mean reward of each action, the overall mean where it was not shown."""
     count = np.bincount(action, minlength=num_actions)
     total = np.bincount(action, reward, minlength=num_actions)
     return np.where(count > 0, total / np.maximum(count, 1), reward.mean())

@@ -229,6 +229,6 @@ def away_from_one(weight: Floats) -> list[str]:
     if abs(mean - 1) <= FAR_FROM_ONE * error + 1e-9:  # the error of equal weights is 0 or rounding
         return []
     return [
-        f"the mean weight is {mean:.3g} +- {error:.2g}, not 1: the log's policy lacks actions of the "
-        "evaluated one, or its propensities are not those that made the log"
+        f"the mean weight is {mean:.3g} +- {error:.2g}, not 1: the log's policy never or too seldom does "
+        "what the evaluated one does, or its propensities are not those that made the log"
     ]
