@@ -41,7 +41,7 @@ def _write(path: Path, rows: dict[str, list[Any]] = ROWS) -> Path:
     else:
         records = ({k: v for k, v in row.items() if v == v} for row in frame.to_dict("records"))
         text = "".join(json.dumps(record) + "\n" for record in records)
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    path.write_bytes(gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode())
     return path
 
 
@@ -228,9 +228,9 @@ HEAD = "user_id,item_id,timestamp\n"
             HEAD.encode() + b"1,2,3\n\xe9,2,3\n",
             "t.csv, line 3 is no UTF-8 text: save the file as UTF-8",
         ),
-        ("t.csv", gzip.compress(HEAD.encode()), "t.csv is gzipped: call it .gz"),
+        ("t.csv", gzip.compress(HEAD.encode(), mtime=0), "t.csv is gzipped: call it .gz"),
         ("t.csv.gz", HEAD, "t.csv.gz cannot be read, or is cut off (Not a gzipped file"),
-        ("t.csv.gz", gzip.compress(b""), "t.csv.gz is empty: get it again"),
+        ("t.csv.gz", gzip.compress(b"", mtime=0), "t.csv.gz is empty: get it again"),
         ("t.csv", HEAD.strip(), "t.csv has no rows"),
         ("t.csv", HEAD + "1,2,3\nNaN,2,3\n", "t.csv, line 3: user_id = 'NaN' is no id: mend or drop the row"),
         ("t.csv", HEAD + "1,null,3\n", "t.csv, line 2: item_id = 'null' is no id"),
@@ -329,7 +329,7 @@ def test_a_gzipped_file_cut_anywhere_gives_no_number(tmp_path: Path) -> None:
         ("t.csv.gz", HEAD + rows),
         ("t.jsonl.gz", '{"user_id":1,"item_id":2,"timestamp":3}\n' * 200),
     ):
-        whole = gzip.compress(text.encode())
+        whole = gzip.compress(text.encode(), mtime=0)
         for size in (*range(0, len(whole), 41), *range(len(whole) - 9, len(whole))):
             (tmp_path / name).write_bytes(whole[:size])
             with pytest.raises(InputError):
