@@ -17,11 +17,13 @@ from recsim_env.evaluation.off_policy import (
     clipped_ips,
     cross_fit,
     doubly_robust,
+    doubly_robust_optimistic_shrinkage,
     draw_folds,
     ips,
     model_values,
     policy_selection,
     slope,
+    switch_doubly_robust,
 )
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.log_evaluation import ESTIMATORS, off_policy_values
@@ -239,12 +241,28 @@ def test_log_in_one_call_is_what_its_parts_are() -> None:
     expected = doubly_robust(*columns, groups=log.user)
     assert found["doubly_robust"].value == pytest.approx(expected.value, rel=1e-12)
     assert found["doubly_robust"].std_error == pytest.approx(expected.std_error, rel=1e-9)
-    heavy = np.array([0.01, 0.01, 0.01, 0.97])  # so that there is something to choose
-    weight = heavy[item] / logging[item]
-    candidates = [clipped_ips(reward, weight, clip=c, groups=log.user) for c in candidate_cuts(weight)]
-    chosen = candidates[believable_slope(candidates)]
-    found = off_policy_values(log, heavy, ["clipped_ips"])
-    assert found["clipped_ips"].value == pytest.approx(chosen.value, rel=1e-9)
+
+
+def test_cuts_in_one_call_are_chosen_by_believable_slope() -> None:
+    log, logging, _ = a_log(100)
+    target, reward, item = np.array([0.01, 0.01, 0.01, 0.97]), log.require("reward"), log.slate[:, 0]
+    weight, users = target[item] / logging[item], {"groups": log.user}
+    q = cross_fit(reward, item, draw_folds(100, groups=log.user), 4)
+    columns, cuts = (reward, weight, *model_values(q, item, target)), candidate_cuts(weight)
+    squares = [*cuts**2, np.inf]
+    candidates = {
+        "clipped_ips": [clipped_ips(reward, weight, clip=c, **users) for c in cuts],
+        "switch_doubly_robust": [switch_doubly_robust(*columns, threshold=c, **users) for c in cuts],
+        "doubly_robust_optimistic_shrinkage": [
+            doubly_robust_optimistic_shrinkage(*columns, shrinkage=c, **users) for c in squares
+        ],
+    }
+    found = off_policy_values(log, target, list(candidates))
+    for name, estimates in candidates.items():
+        chosen = believable_slope(estimates)
+        assert chosen < len(estimates) - 1  # something is cut, or this would test nothing
+        assert found[name].value == pytest.approx(estimates[chosen].value, rel=1e-9), name
+        assert found[name].warnings == estimates[chosen].warnings, name
 
 
 def test_probabilities_of_one_up_to_rounding() -> None:

@@ -123,6 +123,7 @@ def test_empty_slots_and_rewards_of_slots() -> None:
     found = values(short, target, slot_reward=2.0 * short.clicked)
     weight = prefix_weights(target, propensity, slate=slate)
     assert found["rips"].value == pytest.approx(rips(2.0 * short.clicked, weight).value)
+    assert found["sips"].value == pytest.approx(sips(2.0 * short.clicked, weight[:, -1]).value)
     assert found.logged.value == pytest.approx(2 * short.clicked.sum(axis=1).mean())
 
 

@@ -349,7 +349,7 @@ def test_the_worst_slot_speaks() -> None:
     assert all(warning.startswith("slot 2: ") for warning in estimate.warnings)
     assert not estimate.believable
     both = iips(np.ones((400, 3)), weight[:, [2, 2, 0]])
-    assert both.warnings[-1].startswith("slots 1: warnings as well")
+    assert both.warnings[-1].startswith("slot 1: warnings as well")
     assert rips(np.ones((400, 3)), weight[:, [0, 1, 1]]).believable
     few = pseudo_inverse(np.ones(400), np.where(np.arange(400) < 20, 20.0, 0.0))
     assert few.effective_sample_size == pytest.approx(20)

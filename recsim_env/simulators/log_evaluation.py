@@ -117,8 +117,8 @@ def off_policy_values(
     """
     if log.slate.shape[1] != 1:
         raise InputError(
-            f"log must show slates of one item, got {log.slate.shape[1]}: the estimators of slates are for "
-            "those, single-action ones would need the probability of the slate as a whole"
+            f"log must show slates of one item, got {log.slate.shape[1]}: slate_off_policy_values is for "
+            "longer ones"
         )
     if not len(log):
         raise InputError("log must hold a row or more, got none")

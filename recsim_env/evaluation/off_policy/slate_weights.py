@@ -98,7 +98,8 @@ def with_slot_diagnostics(estimate: Estimate, slot_weight: Floats, *, clipped: b
     warnings = [f"slot {worst}: {warning}" for warning in found[worst].warnings]
     others = [str(k) for k, slot in enumerate(found) if slot.warnings and k != worst]
     if others:
-        warnings.append(f"slots {', '.join(others)}: warnings as well, `slot_diagnostics` gives them")
+        named = f"slot{'s' * (len(others) > 1)} {', '.join(others)}"
+        warnings.append(f"{named}: warnings as well, `slot_diagnostics` gives them")
     return replace(
         estimate,
         effective_sample_size=found[worst].effective_sample_size,

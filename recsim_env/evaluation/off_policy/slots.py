@@ -4,8 +4,7 @@ import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError, as_numbers, refuse
-
-ROUNDING = 1e-6  # how far from 1 the probabilities of a slot may sum
+from recsim_env.evaluation.off_policy.rows import ROUNDING
 
 
 def check_slots(**columns: Array) -> list[Floats]:

@@ -42,8 +42,6 @@ def importance_weights(log_target: Array, log_logging: Array, *, clip: float | N
         raise InputError(
             f"log_target must have the shape of log_logging, {log_logging.shape}, got {log_target.shape}"
         )
-    if clip is not None and not clip > 0:
-        raise InputError(f"clip must be above 0, got {clip!r}")
     rounding = 1e-9  # how far above 0 the logarithm of a probability may come out of a computation
     zero = np.isneginf(log_logging)
     refuse("log_logging", zero, log_logging, "the log's policy cannot have done what it gives probability 0")
@@ -52,11 +50,7 @@ def importance_weights(log_target: Array, log_logging: Array, *, clip: float | N
     bad = ~(log_target <= rounding)
     refuse("log_target", bad, log_target, "it must be the logarithm of a probability in [0, 1]")
     with np.errstate(over="ignore"):
-        weight = np.exp(log_target - log_logging)
-    if clip is not None:
-        return np.minimum(weight, clip)
-    refuse("weight", np.isinf(weight), weight, "the propensity is too small for a number: clip the weights")
-    return weight
+        return _at_most(np.exp(log_target - log_logging), clip)
 
 
 def weights_from_probabilities(
@@ -83,11 +77,14 @@ def weights_from_probabilities(
             f"target_probability must have the shape of propensity, {logging.shape}, got {target.shape}: "
             "it is that of the action in the row, target[np.arange(R), action]"
         )
-    if clip is not None and not clip > 0:
-        raise InputError(f"clip must be above 0, got {clip!r}")
     with np.errstate(over="ignore"):
-        weight = target / logging
+        return _at_most(target / logging, clip)
+
+
+def _at_most(weight: Floats, clip: float | None) -> Floats:
     if clip is not None:
+        if not clip > 0:
+            raise InputError(f"clip must be above 0, got {clip!r}")
         return np.minimum(weight, clip)
     refuse("weight", np.isinf(weight), weight, "the propensity is too small for a number: clip the weights")
     return weight
