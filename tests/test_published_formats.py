@@ -255,7 +255,11 @@ def test_playlists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "whole", "read"),
     [
-        ("reviews_Beauty_5.json.gz", gzip.compress(_reviews(*[("A1", "B1", 5.0, 7)] * 400)), read_amazon),
+        (
+            "reviews_Beauty_5.json.gz",
+            gzip.compress(_reviews(*[("A1", "B1", 5.0, 7)] * 400), mtime=0),
+            read_amazon,
+        ),
         ("reviews_Beauty_5.json", _reviews(*[("A1", "B1", 5.0, 7)] * 4), read_amazon),
         (
             "log_random_x.csv",
