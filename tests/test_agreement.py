@@ -54,6 +54,67 @@ def test_a_side_that_takes_sides_is_found() -> None:
     assert found.tau.value < 0.2
 
 
+def test_an_interval_holds_the_orders_that_the_users_leave_open() -> None:
+    """0 beats 1 for every user; 1 and 2 are a coin toss; the second side knows 2 over 1 over 0."""
+    coin = np.arange(40) % 2
+    first = np.stack([np.full(40, 2.0), np.full(40, 0.5), coin], axis=1)
+    second = np.stack([np.full(40, k) for k in (1.0, 2.0, 3.0)], axis=1)
+    found = agreement(first, second, families={"own": np.array([False, True, False])})
+    # (0,1) and (0,2) are turned; (1,2), equal in the means, may be either
+    assert found.tau.value == pytest.approx(-2 / np.sqrt(2 * 3))
+    assert found.tau.interval == pytest.approx((-3 / 3, (-2 + 1) / 3))
+    # (1,0): - -> +; (1,2): + or - -> -
+    assert found.favour["own"].interval == (0.0, 0.5)
+    # one user of 40 is in no resample of three: nothing is known
+    lone = np.zeros((40, 2))
+    lone[0, 0] = 1
+    assert agreement(lone, lone).tau.interval == (-1.0, 1.0)
+    # two that are one are a tie, not an open question
+    same = first[:, [0, 0, 2]]
+    assert agreement(same, same).tau.interval == pytest.approx((1.0, 1.0))
+
+
+@pytest.mark.parametrize("step", [0.0002, 0.002, 0.01])
+def test_intervals_of_tau_cover_however_close_the_recommenders_are(step: float) -> None:
+    """Percentiles of tau over resamples hold the true 1 in 0, 0 and 14 of the 100 samples."""
+    rng = np.random.default_rng(7)
+    level = 0.2 + step * np.arange(9)
+    family = {"odd": np.arange(9) % 2 == 1}
+    covered = {"tau": 0, "favour": 0}
+    lengths = []
+    for seed in range(100):
+        first, second = (level + 0.1 * rng.standard_normal((200, 9)) for _ in range(2))
+        found = agreement(first, second, families=family, resamples=200, seed=seed)
+        low, high = found.tau.interval
+        covered["tau"] += low <= 1.0 <= high
+        assert low <= found.tau.value <= high
+        lengths.append(high - low)
+        low, high = found.favour["odd"].interval
+        covered["favour"] += low <= 0.0 <= high
+    # of tau 93 to 100: the true 1 is the end of the range, so that one pair in 36 taken wrongly is a miss
+    assert covered["tau"] >= 90
+    assert covered["favour"] >= 95
+    assert np.mean(lengths) < {0.0002: 2.0, 0.002: 1.96, 0.01: 0.9}[step]
+
+
+def test_the_users_of_the_two_sides_are_drawn_apart() -> None:
+    """With one stream for both, two equal collections would be resampled alike and always agree."""
+    scores = np.random.default_rng(4).random((300, 6))
+    assert agreement(scores, scores).tau.std_error > 0.1
+
+
+@pytest.mark.parametrize("resamples", [1, 0, 2.5, True])
+def test_two_resamples_at_least(resamples: object) -> None:
+    with pytest.raises(InputError, match="resamples must be an integer of 2 or more, got"):
+        agreement(np.ones((1, 2)), np.ones((1, 2)), resamples=resamples)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 95])
+def test_a_confidence_is_inside_0_and_1(confidence: float) -> None:
+    with pytest.raises(InputError, match=r"confidence must be inside \(0, 1\)"):
+        agreement(np.ones((1, 2)), np.ones((1, 2)), confidence=confidence)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "families", "message"),
     [

@@ -149,6 +149,16 @@ SECOND = {
         "preference_observed": True,
         "world_seed": 1,
     },
+    "ShortcutBench-v0": {
+        "num_items": 300,
+        "slate_size": 3,
+        "branching": 20,
+        "smooth": 0.0,
+        "lag": 2,
+        "noise": 0.6,
+        "horizon": 9,
+        "world_seed": 1,
+    },
 }
 BASE = {"RepeatListen-v0": {"num_items": 600, "num_users": 20, "remembered": 100}}  # for speed
 SMALL = {  # catalogues small enough for every slate to be looked at
@@ -167,6 +177,7 @@ SMALL = {  # catalogues small enough for every slate to be looked at
     "InterestDrift-v0": {"num_items": 5, "slate_size": 3, "num_categories": 2, "num_users": 30},
     "BoredUser-v0": {"num_items": 5, "slate_size": 3, "num_categories": 2, "num_users": 30, "threshold": 2},
     "GroupSlate-v0": {"num_items": 5, "slate_size": 3, "num_groups": 2},
+    "ShortcutBench-v0": {"num_items": 5, "slate_size": 3, "branching": 2},
 }
 
 
@@ -507,6 +518,7 @@ FULL = {  # the longest slate: the whole catalogue, or all but what listeners re
     "InterestDrift-v0": {"num_items": 30, "slate_size": 30},
     "BoredUser-v0": {"num_items": 30, "slate_size": 30},
     "GroupSlate-v0": {"num_items": 30, "slate_size": 30},
+    "ShortcutBench-v0": {"num_items": 30, "slate_size": 30},
 }
 
 

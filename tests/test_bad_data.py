@@ -113,7 +113,7 @@ def test_no_rows_and_bad_titles(tmp_path: Path) -> None:
             "ratings.csv, line 2: rating = nan is not a number",
         ),
         ("ratings.csv", "userId\n1\n", "ratings.csv has no column 'movieId': its columns are userId"),
-        ("u.data", "", "u.data is not a table of user, movie, rating"),
+        ("u.data", "", "u.data is empty: get it again"),
     ],
 )
 def test_bad_ratings(tmp_path: Path, name: str, text: str, message: str) -> None:

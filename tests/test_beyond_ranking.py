@@ -117,6 +117,10 @@ def test_diversity_is_the_mean_over_pairs(cells: int, monkeypatch: pytest.Monkey
         intra_list_diversity(ranked, features, 3), [0, 2 / 3, 2, 1 - math.sqrt(0.5), np.nan], atol=1e-12
     )
     rng = np.random.default_rng(4)
+    copies = np.repeat(rng.random((50, 1, 7)), 4, axis=1).reshape(200, 7)
+    same = intra_list_diversity(np.arange(200).reshape(50, 4), copies, 4)
+    assert (same >= 0).all()
+    assert_allclose(same, 0, atol=1e-15)
     features, ranked = rng.standard_normal((30, 6)), np.argsort(rng.random((20, 30)), axis=1)[:, :8]
     unit = features / np.linalg.norm(features, axis=1)[:, None]
     wanted = [np.mean([1 - unit[i] @ unit[j] for i in row[:5] for j in row[:5] if i != j]) for row in ranked]
@@ -138,6 +142,10 @@ def test_repeat_and_explore() -> None:
     assert_allclose(rated.recall_explored, [1, 1, np.nan])
     assert_allclose(rated.repeat_ratio, [1 / 3, 1 / 3, 2 / 3])
     assert_allclose(rated.relevant_repeat_ratio, [2 / 3, 0, np.nan])
+    # empty places are no part of the list
+    assert_allclose(
+        repeat_explore(np.array([[4, -1, 0]]), relevant[:1], history[:1], 3).repeat_ratio, [1 / 2]
+    )
     # a recommender that only repeats explores nothing, and the whole recall is the mixture of its parts
     assert_allclose(repeat_explore(history[:1, 2:], relevant[:1], history[:1], 2).ndcg_explored, [0])
     part = rated.relevant_repeat_ratio[0]

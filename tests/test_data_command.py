@@ -1,5 +1,6 @@
 """`recsim-env data list | info | check`."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +40,24 @@ def _slates() -> Log:
     )
 
 
-def test_the_list_names_every_set_with_its_terms(capsys: pytest.CaptureFixture[str]) -> None:
-    said = _said(capsys, "list")
+def test_the_list_has_a_line_for_every_set(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = _said(capsys, "list").splitlines()
+    assert max(map(len, lines)) <= 110
+    cells = [re.split(r"  +", line.strip()) for line in lines if line.startswith("  ")]
+    assert sorted(cells) == sorted([known.name, known.licence, known.what] for known in KNOWN_SETS)
+    own = lines.index("read from a copy of your own:")
+    assert lines[0] == "ships with this package:"
+    shipped = {line.split()[0] for line in lines[1:own]}
+    assert shipped == {known.name for known in KNOWN_SETS if known.ships} == {*SHIPPED, *SHIPPED_CAMPAIGNS}
+
+
+def test_info_says_what_is_known_of_a_set_that_is_not_here(capsys: pytest.CaptureFixture[str]) -> None:
     for known in KNOWN_SETS:
-        assert f"\n{known.name}" in f"\n{said}"
-        assert known.terms in said
-        assert known.source in said
-    assert {known.name for known in KNOWN_SETS if known.ships} == {*SHIPPED, *SHIPPED_CAMPAIGNS}
-    assert said.count("(ships with this package)") == 3
+        if not known.ships:
+            said = _said(capsys, "info", known.name)
+            assert said.startswith(f"{known.name}, not shipped\n")
+            for words in (known.what, known.counts, known.terms, known.source, known.layout):
+                assert words in said
 
 
 def test_info_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,10 +97,45 @@ def test_check_of_a_sound_file(tmp_path: Path, capsys: pytest.CaptureFixture[str
     arguments = (str(tmp_path / "t.csv"), "--user", "u", "--item", "i", "--time", "t", "--time-unit", "ms")
     said = _said(capsys, "check", *arguments)
     assert "sound, 2 rows" in said
-    assert "note: row 1 of the source repeats row 0" in said
+    assert "note: row 1 of the source, from 0, repeats row 0" in said
     assert "note: 100.0% of the rows share their time" in said
     said = _complaint(capsys, "check", *arguments, "--unique-times")
-    assert "time[0] = 5.0 stands twice for user 0, in rows 0 and 1" in said
+    assert (
+        "t.csv: row 0 (u = a, i = 1, t = 5) and row 1 (u = a, i = 1, t = 5) have one time, as 100.0%" in said
+    )
+    said = _said(capsys, "check", arguments[0], "--user", "u", "--item", "i", "--time", "none")
+    assert said.endswith("note: there is no clock, so nothing says what came first\n")
+    said = _complaint(
+        capsys, "check", arguments[0], "--user", "u", "--item", "i", "--time", "none", "--unique-times"
+    )
+    assert "t.csv has no clock, so no times are unique: name one by --time" in said
+
+
+def test_options_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("user_id,item_id,timestamp\n1,2,3\n")
+    for arguments, message in (
+        ((path, "--user", "user_id", "--policy", "bts"), "--policy must be left out where the columns of a"),
+        ((path, "--policy", "bts"), f"policy must be left out: {path} has none, got 'bts'"),
+        (
+            (str(tmp_path), "--item", "i"),
+            f"{tmp_path} is a directory: give the table whose columns are named",
+        ),
+        ((path, "--time-unit", "hours"), "there is no time_unit 'hours'"),
+        (
+            (path, "--user", "who"),
+            "t.csv has no column 'who': its columns are user_id, item_id, timestamp; say",
+        ),
+        (("complete-journey", "--user", "who"), "complete-journey must end in .csv, .tsv"),
+    ):
+        assert message in _complaint(capsys, "info", *arguments)
+        assert message in _complaint(capsys, "check", *arguments)
+
+
+def test_the_open_bandit_is_checked_policy_by_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    said = _said(capsys, "check", "open-bandit/men", "--policy", "bts")
+    assert said == "open-bandit/men: sound, 10,000 rows of open-bandit/men, policy bts\n"
+    assert _said(capsys, "info", "open-bandit/men").startswith("open-bandit/men, policy random\nrows: 10,000")
 
 
 def test_check_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,6 +146,13 @@ def test_check_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert f"{path}, of the piece from row 0 on: log_propensity[40] = " in _complaint(
         capsys, "check", str(path)
     )
+    tied = _slates().rows(np.array([0, 1, 2]))
+    tied.time[1:] = tied.time[0]
+    tied.user[:] = 7
+    write_log(tied, path)
+    assert "sound, 3 rows" in _said(capsys, "check", str(path))
+    said = _complaint(capsys, "check", str(path), "--unique-times")
+    assert f"{path}, of the piece from row 0 on: time[0] = {tied.time[0]} stands twice for user 7" in said
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
     assert "log.parquet is not a readable Parquet file" in _complaint(capsys, "check", str(path))

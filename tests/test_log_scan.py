@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -128,3 +130,28 @@ print(rows, peaks[4], peaks[-1])
     counted, early, late = map(int, done.stdout.split())
     assert counted == rows
     assert (late - early) / 1024 < 30  # MB; the log itself takes 160 in memory
+
+
+def test_users_that_are_no_ids_are_refused_at_the_call(parts: Path) -> None:
+    for users, message in (
+        (np.array(["a"]), "users must hold integers"),
+        (np.array([1.0]), "users must hold integers, got float64: convert it with astype"),
+    ):
+        with pytest.raises(InputError, match=message):
+            open_log(parts).pieces(users=users)
+    assert list(open_log(parts).pieces(users=np.array([], int))) == []
+
+
+def test_a_bad_cell_is_named_by_part_row_group_and_row(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    write_logs([_log(0), _log(1)], path)
+    table = pq.read_table(path)
+    reward = table["reward"].to_numpy().copy()
+    reward[1700] = np.nan  # row 700 of the second group
+    table = table.set_column(table.schema.get_field_index("reward"), "reward", pa.array(reward))
+    pq.write_table(table.cast(pq.read_schema(path)), path, row_group_size=1000)
+    with pytest.raises(
+        InputError, match=r"log.parquet, row group 1, rows from 600: reward\[100\] = nan is not"
+    ):
+        list(open_log(path).pieces(piece_rows=300))
+    assert len(list(open_log(path).pieces(columns=[]))) == 2  # what is not asked for is not read

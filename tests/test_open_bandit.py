@@ -1,6 +1,8 @@
 """The Open Bandit Dataset: the shipped rounds, the published layout, and rows that are refused."""
 
 import csv
+import hashlib
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -74,7 +76,7 @@ def test_names_and_options() -> None:
 
 def test_attribution_ships_with_the_files() -> None:
     notice = (SHIPPED / "open_bandit.LICENSE.txt").read_text()
-    for words in ("Apache License", "ZOZO, Inc.", "No value was changed", "open_bandit_men_items.parquet"):
+    for words in ("Apache License", "ZOZO, Inc.", "No value was\nchanged", "open_bandit_men_items.parquet"):
         assert words in notice
     assert sum(path.stat().st_size for path in SHIPPED.glob("open_bandit_*.parquet")) < 600_000
 
@@ -94,6 +96,8 @@ def test_the_shipped_rounds_are_those_of_another_copy(campaign: str, policy: str
     assert_array_equal(np.floor(shipped.log.time), other.log.time)  # the copy has whole seconds
 
 
+# of the LICENSE in the wheel of obp 0.4.1, white space folded
+OBP_LICENCE = "fb7763a291bd75e8456fdfa03cd06257a61835591a72083b82fcc0c560b6d6fa"
 FEATURES = [f"user_feature_{i}" for i in range(4)]
 
 
@@ -142,6 +146,17 @@ def test_the_published_layout(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.exp(data.log.require("log_propensity")), [0.25, 0.75, 0.5, 1.0])
 
 
+def test_items_may_stand_in_any_order_but_each_once(tmp_path: Path) -> None:
+    _published(tmp_path)
+    path = tmp_path / "random" / "all" / "item_context.csv"
+    head, first, second = path.read_text().splitlines()
+    path.write_text(f"{head}\n{second}\n{first}\n")
+    assert_array_equal(read_open_bandit(tmp_path).item_context, [[1, 0, 1, -0.5], [0, 0, 0, 0.25]])
+    path.write_text(f"{head}\n{second}\n{second}\n")
+    with pytest.raises(InputError, match=r"item_context.csv: item_id must be 0 to 1, each once"):
+        read_open_bandit(tmp_path)
+
+
 def test_the_script_keeps_every_value(tmp_path: Path) -> None:
     source = _published(tmp_path / "source")
     paths = write(source, tmp_path / "out")
@@ -188,3 +203,16 @@ def test_a_directory_without_the_policy(tmp_path: Path) -> None:
         read_open_bandit(_published(tmp_path), campaign="women")
     with pytest.raises(InputError, match="no campaign of the Open Bandit Dataset 'kids'"):
         read_open_bandit(tmp_path, campaign="kids")
+
+
+def test_the_licence_stands_in_what_is_built() -> None:
+    project = Path(__file__).resolve().parents[1]
+    stated = tomllib.loads((project / "pyproject.toml").read_text())
+    notice = (SHIPPED / "open_bandit.LICENSE.txt").relative_to(project).as_posix()
+    assert notice in stated["project"]["license-files"]
+    assert "Apache-2.0" in stated["project"]["license"]
+    assert "simulators/datasets/*.txt" in stated["tool"]["setuptools"]["package-data"]["recsim_env"]
+    licence = (SHIPPED / "open_bandit.LICENSE.txt").read_text().split("\n\n", 3)[3]
+    body = " ".join(licence.split()).encode()
+    assert hashlib.sha256(body).hexdigest() == OBP_LICENCE
+    assert "Open Bandit Dataset" in (project / "README.md").read_text()

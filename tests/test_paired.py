@@ -34,6 +34,16 @@ def test_sign_flips_of_few_users_are_enumerated() -> None:
         assert_allclose(paired_comparison(a, b, resamples=600).p_sign_flip, wanted, atol=1e-12)
 
 
+def test_sums_that_are_equal_but_for_rounding_are_as_far_from_0() -> None:
+    """Of .1, .2, .3, ... whole numbers of tenths: the exact answer is that of the whole numbers."""
+    rng = np.random.default_rng(8)
+    for _ in range(20):
+        tenths = rng.integers(-4, 5, 8)
+        flips = np.array([abs(np.dot(signs, tenths)) for signs in product((-1, 1), repeat=8)])
+        wanted = np.mean(flips >= abs(tenths.sum()))
+        assert paired_comparison(tenths / 10, np.zeros(8), resamples=256).p_sign_flip == wanted
+
+
 def test_random_sign_flips_agree_with_the_enumeration() -> None:
     d = np.random.default_rng(2).standard_normal(12) + 0.4
     exact = paired_comparison(d, np.zeros(12), resamples=4096).p_sign_flip
@@ -94,6 +104,8 @@ def test_users_without_a_value_are_left_out_and_counted() -> None:
 def test_equal_recommenders() -> None:
     found = paired_comparison(np.ones(5), np.ones(5))
     assert (found.difference, found.p_t_test, found.p_sign_flip, found.interval) == (0, 1, 1, (0, 0))
+    better = paired_comparison(np.ones(5), np.full(5, 0.5))  # by the same for everybody
+    assert (better.difference, better.p_t_test, better.p_sign_flip) == (0.5, 0, 2 / 2**5)
 
 
 def test_holm() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -20,6 +21,7 @@ from recsim_env.simulators.datasets import (
     read_lastfm_tags,
     read_movielens,
     read_playlists,
+    read_table,
     read_yoochoose,
 )
 
@@ -102,6 +104,9 @@ def test_amazon_ratings_of_both_years(tmp_path: Path) -> None:
         data = read_amazon(path)
         assert _users(data) == ["A2CX7LUOHB2NDG", "AKM1MP6P0OYPR"]
         assert _items(data) == ["B00TLEMSVK", "0132793040"]  # the leading zero is part of the code
+    new.write_text("A1,B00TLEMSVK,5.0,1\nA2,x,5.0,1\n" * 5 + "B00TLEMSVK,y,5.0,1\n")
+    with pytest.raises(InputError, match="does not tell which of its first two columns are the products"):
+        read_amazon(new)
     new.write_text("B00TLEMSVK,B00TLEMSVK,5.0,1\n")
     with pytest.raises(InputError, match="does not tell which of its first two columns are the products"):
         read_amazon(new)
@@ -239,7 +244,7 @@ def test_playlists(tmp_path: Path) -> None:
     text = path.read_text()
     for broken, message in (
         (text[: len(text) // 2], "0-999.json is no slice of playlists, or is cut off"),
-        (text.replace('"pos"', '"place"', 1), "0-999.json: playlist 0 lacks 'pos'"),
+        (text.replace('"pos"', '"place"', 1), "0-999.json: playlist 0, track 0 has no 'pos'"),
         ("{}", "0-999.json is no slice of playlists"),
     ):
         path.write_text(broken)
@@ -250,7 +255,11 @@ def test_playlists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "whole", "read"),
     [
-        ("reviews_Beauty_5.json.gz", gzip.compress(_reviews(*[("A1", "B1", 5.0, 7)] * 400)), read_amazon),
+        (
+            "reviews_Beauty_5.json.gz",
+            gzip.compress(_reviews(*[("A1", "B1", 5.0, 7)] * 400), mtime=0),
+            read_amazon,
+        ),
         ("reviews_Beauty_5.json", _reviews(*[("A1", "B1", 5.0, 7)] * 4), read_amazon),
         (
             "log_random_x.csv",
@@ -266,9 +275,10 @@ def test_a_file_cut_off_inside_a_line_gives_no_number(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(whole[:-8] if name.endswith(".gz") else whole[: int(len(whole) * 0.72)])
-    with pytest.raises(InputError, match=r"or is cut off \(.*\): get it again") as caught:
+    with pytest.raises(InputError, match=r"or is cut off: mend it, or get the file again") as caught:
         read(path if path.suffix in (".json", ".gz", ".dat") else tmp_path)
     assert name in str(caught.value)
+    assert name.endswith(".gz") or f", line {3 if name.endswith('.json') else 2}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -280,3 +290,73 @@ def test_a_column_more_is_no_harm_and_one_less_is_named(tmp_path: Path) -> None:
         InputError, match="has no column 'timestamp': its columns are userId, movieId, rating"
     ):
         read_movielens(tmp_path)
+
+
+def test_titles_are_utf_8_from_ml_10m_on(tmp_path: Path) -> None:
+    (tmp_path / "ratings.dat").write_text("1::73::4.5::838985046\n1::8::3::838985046\n")
+    for encoding in ("utf-8", "latin-1"):  # ml-10m, ml-1m
+        (tmp_path / "movies.dat").write_bytes(
+            "73::Misérables, Les (1995)::Drama\r\n8::Tom: and Huck (1995)::Adventure\n".encode(encoding)
+        )
+        data = read_movielens(tmp_path)
+        assert data.item_names == ("Tom: and Huck (1995)", "Misérables, Les (1995)")
+        assert_array_equal(data.columns["rating"], [4.5, 3])
+    (tmp_path / "ratings.dat").unlink()
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,73,4.5,838985046\n")
+    (tmp_path / "movies.csv").write_text(
+        'movieId,title,genres\n73,"Misérables, Les (""1995"")",Drama\n', encoding="utf-8"
+    )
+    assert read_movielens(tmp_path).item_names == ('Misérables, Les ("1995")',)
+
+
+def test_ratings_tables_are_told_from_other_tables(tmp_path: Path) -> None:
+    path = tmp_path / "All_Beauty.csv"  # 2018: no first line, products first
+    path.write_text("0143026860,A1V6B6TNIC10QE,1.0,1424304000\nB00I4VRBLQ,A2CX7LUOHB2NDG,5.0,1433289600\n")
+    data = read_dataset(path)
+    assert isinstance(data, Interactions)
+    assert _items(data) == ["0143026860", "B00I4VRBLQ"]
+    path.write_text("user_id,item_id,timestamp\nA1V6B6TNIC10QE,B00I4VRBLQ,3\n")
+    assert _items(read_dataset(path)) == ["B00I4VRBLQ"]  # type: ignore[arg-type]
+    path.write_text(
+        "user_id,parent_asin,rating,timestamp,history\nAG7,B00I4VRBLQ,5.0,1433289600000,B01 B02\n"
+    )
+    data = read_table(path, item="parent_asin", time_unit="ms", columns=["rating"])  # 2023
+    assert data.log.time.tolist() == [1433289600.0]
+
+
+def test_every_file_of_yoochoose(tmp_path: Path) -> None:
+    (tmp_path / "yoochoose-test.dat").write_text("5,2014-04-07T17:13:46.713Z,214530776,0\n")
+    (tmp_path / "yoochoose-buys.dat").write_text("420374,2014-04-06T18:44:58.314Z,214537888,0,0\n")
+    assert _items(read_dataset(tmp_path / "yoochoose-test.dat")) == [214530776]  # type: ignore[arg-type]
+    buys = read_dataset(tmp_path / "yoochoose-buys.dat")
+    assert isinstance(buys, Interactions)
+    assert_array_equal(buys.columns["quantity"], [0])
+
+
+def test_playlists_are_numbered_as_they_come_and_then_sorted(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    shown = [[(f"t{t}", f"a{t % 7}") for t in rng.integers(0, 40, 30)] for _ in range(9)]
+    (tmp_path / "mpd.slice.0-999.json").write_text(_slice(0, *shown))
+    data = read_playlists(tmp_path)
+    assert _items(data) == [f"spotify:track:{track}" for tracks in shown for track, _ in tracks]
+    assert [data.item_names[i] for i in data.log.slate[:, 0]] == [  # type: ignore[index]
+        f"{artist.upper()} - {track.upper()}" for tracks in shown for track, artist in tracks
+    ]
+    assert data.columns["artist_uri"].tolist() == [
+        f"spotify:artist:{a}" for tracks in shown for _, a in tracks
+    ]
+    assert (np.diff(data.item_ids.astype(str).argsort()) == 1).all()
+    (tmp_path / "mpd.slice.10000-10999.json").write_text(_slice(10000, [("t0", "a0")]))
+    (tmp_path / "mpd.slice.2000-2999.json").write_text(_slice(2000, [("t1", "a1")]))
+    many = read_playlists(tmp_path)
+    assert_array_equal(many.rows, np.arange(len(many.log)))  # slices are read in the order of their numbers
+    assert _users(many)[-2:] == [2000, 10000]
+    (tmp_path / "mpd.slice.10000-10999.json").unlink()
+    (tmp_path / "mpd.slice.2000-2999.json").unlink()
+    names = np.unique(data.columns["artist_uri"])
+    assert_array_equal(names[data.columns["artist"].astype(int)], data.columns["artist_uri"])
+    (tmp_path / "mpd.slice.0-999.json").write_text(_slice(0, *shown).replace('"pos": 2,', '"pos": "x",', 1))
+    with pytest.raises(
+        InputError, match=r"0-999.json: playlist 0, track 2 is not as published \(invalid lit"
+    ):
+        read_playlists(tmp_path)

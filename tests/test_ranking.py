@@ -3,7 +3,9 @@
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+import tracemalloc
+import weakref
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -228,6 +230,47 @@ def test_scores_may_be_streams_of_blocks_and_torch_tensors() -> None:
             assert_array_equal(ours, its)
 
 
+def test_bfloat16_keeps_its_range() -> None:
+    torch = pytest.importorskip("torch")
+    scores = torch.tensor([[1e30, 3e30, -2e30]], dtype=torch.bfloat16)  # beyond float16
+    assert_array_equal(top_k(scores, 3), [[1, 0, 2]])
+
+
+@pytest.mark.parametrize("consume", ["top_k", "rank_of", "ndcg_of_scores"])
+def test_a_stream_is_held_one_block_at_a_time(consume: str) -> None:
+    alive: list[weakref.ref] = []
+
+    def blocks() -> Iterator[np.ndarray]:
+        for _ in range(12):
+            assert sum(block() is not None for block in alive) <= 1  # the one that was yielded last
+            block = np.zeros((5, 40), np.float32)
+            alive.append(weakref.ref(block))
+            yield block
+            del block
+
+    relevant = np.zeros((60, 1), np.int64)
+    if consume == "top_k":
+        top_k(blocks(), 3)
+    elif consume == "rank_of":
+        rank_of(blocks(), relevant[:, 0])
+    else:
+        ndcg_of_scores(blocks(), relevant, 3)
+    assert len(alive) == 12
+
+
+def test_memory_does_not_grow_with_the_users() -> None:
+    peak = {}
+    for users in (500, 4000):  # of 2,000 items: 4 MB and 32 MB
+        scores = np.random.default_rng(0).standard_normal((users, 2000), np.float32)
+        exclude = np.zeros((users, 1), np.int64)
+        tracemalloc.start()
+        top_k(scores, 10, exclude)
+        ndcg_of_scores(scores, exclude + 1, 10)
+        peak[users] = tracemalloc.get_traced_memory()[1] / 2**20
+        tracemalloc.stop()
+    assert peak[4000] < peak[500] + 4  # a second block may be under way; a bool for every score takes 8 MB
+
+
 def test_torch_is_not_imported_without_a_tensor() -> None:
     code = "import sys, numpy as np; from recsim_env.evaluation.ranking import top_k; "
     code += "top_k(np.zeros((2, 3)), 1); assert 'torch' not in sys.modules"
@@ -345,6 +388,7 @@ ONE = np.array([[0, 1, 2]])
     [
         (lambda: ndcg(ONE, ONE, 0), "k must be an integer of 1 or more, got 0"),
         (lambda: ndcg(ONE, ONE, 2.0), "k must be an integer"),
+        (lambda: ndcg(ONE, ONE, True), "k must be an integer of 1 or more, got True"),
         (lambda: rank_of(ONE, np.array([0])).ndcg(0), "k must be"),
         (lambda: ndcg(ONE[0], ONE, 1), "ranked must hold integers of shape"),
         (lambda: recall(ONE, ONE.astype(float), 1), "relevant must hold integers of shape"),
@@ -403,6 +447,9 @@ ONE = np.array([[0, 1, 2]])
         ),
         (lambda: top_k(np.array([["a", "b"]]), 1), "scores must hold numbers"),
         (lambda: top_k(np.array([[2**53 + 1, 0]]), 1), "at most 2"),
+        (lambda: top_k(np.array([[-(2**53) - 1, 0]]), 1), "at most 2"),
+        (lambda: top_k(np.zeros((1, 2), np.longdouble), 1), "scores must hold numbers of at most 64 bits"),
+        (lambda: top_k(np.zeros((1, 2), complex), 1), "scores must hold numbers of at most 64 bits"),
         (lambda: rank_of(np.zeros((1, 3)), np.array([0.0])), "target must hold integers"),
         (lambda: rank_of(np.zeros((1, 3)), np.array([3])), r"target\[0\] = 3 is not an item"),
         (lambda: rank_of(np.zeros((1, 3)), np.array([-1])), r"target\[0\] = -1 is not an item"),

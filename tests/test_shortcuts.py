@@ -74,7 +74,7 @@ def test_report_by_hand() -> None:
     assert report.branching.mean == 0.6
     assert report.branching.median == 1
     assert_allclose(report.branching.seen_once, 1 / 3)
-    # 3 -> 4: nothing follows 3; 2 -> 0: no; 1 -> 1: an item is in none of its own rings unless it follows itself
+    # 3 -> 4: nothing follows 3; 2 -> 0: no; 1 -> 1: an item that does not follow itself is in no ring of its
     assert report.coverage.share == (0.0, 0.0, 0.0)
     assert_allclose(report.coverage.size, [3 / 5, 2 / 5, 1 / 5])
     assert_allclose(report.smoothness["x"].edge, (0.5**0.5 + 0.5**0.5 + 1) / 3, rtol=1e-6)
@@ -136,7 +136,9 @@ def _copy_targets_into_training(log: Log) -> Log:
 def _targets_at_the_beginning(log: Log) -> Log:
     held = ask_last(log.user).target
     time = np.append(log.time, np.full(len(held), -1.0))
-    return Log.from_interactions(np.append(log.user, log.user[held]), np.append(log.slate, log.slate[held]), time)
+    return Log.from_interactions(
+        np.append(log.user, log.user[held]), np.append(log.slate, log.slate[held]), time
+    )
 
 
 def _users_twice(log: Log) -> Log:
@@ -245,8 +247,24 @@ def _attributes(name: str) -> tuple[Log, sparse.csr_array]:
 @pytest.mark.parametrize(
     ("name", "edges", "degree", "once", "covered", "sizes", "cosines"),
     [
-        ("amazon-beauty-2014", 114_582, (9.5, 5), 0.934, (0.086, 0.162, 0.318), (9.5, 196, 2320), (0.127, 0.143, 0.028)),
-        ("amazon-toys-2014", 102_268, (8.6, 5), 0.954, (0.081, 0.121, 0.270), (8.6, 146, 1613), (0.155, 0.186, 0.027)),
+        (
+            "amazon-beauty-2014",
+            114_582,
+            (9.5, 5),
+            0.934,
+            (0.086, 0.162, 0.318),
+            (9.5, 196, 2320),
+            (0.127, 0.143, 0.028),
+        ),
+        (
+            "amazon-toys-2014",
+            102_268,
+            (8.6, 5),
+            0.954,
+            (0.081, 0.121, 0.270),
+            (8.6, 146, 1613),
+            (0.155, 0.186, 0.027),
+        ),
     ],
 )
 def test_diagnostics_on_real_sequences(
@@ -275,10 +293,22 @@ def test_diagnostics_on_real_sequences(
     ("call", "message"),
     [
         (lambda: shortcut_report(_slates()), "log must hold interactions, slates of one item"),
-        (lambda: shortcut_report(CLEAN, num_items=10), r"slate\[\d+, 0\] = \d+ is not an item: the catalogue has 10"),
-        (lambda: shortcut_report(CLEAN, features={"x": np.ones((3, 2))}), r"features must have shape \(400, D\)"),
-        (lambda: shortcut_report(CLEAN, features={"x": np.full((400, 2), np.nan)}), r"features\[0, 0\] = nan is not"),
-        (lambda: shortcut_report(CLEAN, columns={"c": np.ones(3)}), r"columns\['c'\] must hold 400 finite numbers"),
+        (
+            lambda: shortcut_report(CLEAN, num_items=10),
+            r"slate\[\d+, 0\] = \d+ is not an item: the catalogue has 10",
+        ),
+        (
+            lambda: shortcut_report(CLEAN, features={"x": np.ones((3, 2))}),
+            r"features must have shape \(400, D\)",
+        ),
+        (
+            lambda: shortcut_report(CLEAN, features={"x": np.full((400, 2), np.nan)}),
+            r"features\[0, 0\] = nan is not",
+        ),
+        (
+            lambda: shortcut_report(CLEAN, columns={"c": np.ones(3)}),
+            r"columns\['c'\] must hold 400 finite numbers",
+        ),
         (lambda: shortcut_report(_log([1], [2])), "log must have a user with two events, got none"),
     ],
 )

@@ -1,5 +1,6 @@
 """Leave-one-out, leave-last-basket-out, by a date, and by user."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -169,6 +170,8 @@ def test_users_go_whole_into_one_part() -> None:
     ):
         parts.held_out()
     assert len(leave_one_out(parts.test).user) == len(test)
+    for share, size in ((1e-9, 1), (1 - 1e-9, len(users) - 1)):  # neither part is empty
+        assert len(np.unique(split_by_user(log, test_share=share, seed=0).test.user)) == size
 
 
 def test_splits_that_leave_nothing() -> None:
@@ -193,3 +196,73 @@ def test_splits_that_leave_nothing() -> None:
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+def _rows(log: Log) -> list[tuple[int, float, int]]:
+    return list(zip(log.user.tolist(), log.time.tolist(), log.slate[:, 0].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_splits_of_random_logs_by_brute_force(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size, times = int(rng.integers(2, 400)), int(rng.integers(1, 30))  # few times: nearly all rows are tied
+    log = Log.from_interactions(
+        rng.integers(0, 25, size), rng.integers(0, 15, size), rng.integers(0, times, size).astype(float)
+    )
+    rows = _rows(log)
+    histories = {u: [row for row in rows if row[0] == u] for u in sorted({row[0] for row in rows})}
+
+    for rule in (leave_one_out, leave_last_basket_out):
+        held = {}
+        for u, mine in histories.items():
+            last = mine[-1:] if rule is leave_one_out else [row for row in mine if row[1] == mine[-1][1]]
+            if len(last) < len(mine):
+                held[u] = last
+        if not held:
+            with pytest.raises(InputError, match="log must have a user with two events"):
+                rule(log)
+            continue
+        split = rule(log)
+        assert split.user.tolist() == list(held)
+        train = [row for u, mine in histories.items() for row in mine[: len(mine) - len(held.get(u, []))]]
+        assert _rows(split.train) == train  # so no row is lost and none is in both
+        for u, past, relevant in zip(split.user.tolist(), split.history, split.relevant, strict=True):
+            mine = histories[u]
+            assert past[past >= 0].tolist() == [row[2] for row in mine[: len(mine) - len(held[u])]]
+            assert relevant[relevant >= 0].tolist() == sorted({row[2] for row in held[u]})
+        tied = [histories[u][-1][1] == histories[u][-2][1] for u in held]
+        assert split.tied_share == pytest.approx(np.mean(tied))
+
+    for quantile in rng.random(8):
+        ordered = sorted(row[1] for row in rows)
+        date = ordered[math.floor(quantile * size)]
+        if date == ordered[0]:
+            with pytest.raises(InputError, match="leaves train without rows"):
+                split_by_time(log, quantile=quantile)
+            continue
+        parts = split_by_time(log, quantile=quantile)
+        assert parts.boundary == date
+        assert len(parts.train) <= quantile * size
+        assert _rows(parts.train) == [row for row in rows if row[1] < date]  # ties are not torn
+        assert _rows(parts.test) == [row for row in rows if row[1] >= date]
+        assert parts.tied_share == pytest.approx(sum(row[1] == date for row in rows) / size)
+
+    if len(histories) > 1:
+        share = float(rng.uniform(0.05, 0.95))
+        parts, again = (split_by_user(log, test_share=share, seed=seed) for _ in range(2))
+        assert _rows(parts.test) == _rows(again.test)
+        test = {row[0] for row in _rows(parts.test)}
+        assert _rows(parts.test) == [row for row in rows if row[0] in test]
+        assert _rows(parts.train) == [row for row in rows if row[0] not in test]
+        assert abs(len(test) - share * len(histories)) <= max(0.5, 1 - share * len(histories)) + 1e-9
+        fewer = log.rows(np.unique(log.user, return_index=True)[1])  # one row of every user: the same users
+        assert {row[0] for row in _rows(split_by_user(fewer, test_share=share, seed=seed).test)} == test
+
+
+@pytest.mark.parametrize("size", [10, 100, 1000])
+def test_a_quantile_is_a_share_of_the_rows_and_not_one_more(size: int) -> None:
+    log = Log.from_interactions(np.zeros(size, int), np.zeros(size, int), np.arange(size))
+    for hundredths in range(100 // size or 1, 100):
+        whole, rest = divmod(hundredths * size, 100)
+        if whole:
+            assert len(split_by_time(log, quantile=hundredths / 100).train) == whole, (hundredths, rest)

@@ -16,6 +16,7 @@ from recsim_env.simulators.worlds.candidates import CandidateWorld, WorldOfItems
 from recsim_env.simulators.worlds.drifting import DriftWorld
 from recsim_env.simulators.worlds.grouped import GroupWorld
 from recsim_env.simulators.worlds.listening import ListeningState, ListeningWorld
+from recsim_env.simulators.worlds.shortcut_bench import SuccessionWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.song_memory import SONG
 
@@ -150,6 +151,33 @@ def _(world: ListeningWorld, scene: Scene, row: int) -> UserScene:
         user += f", just played {world.catalogue.item_name(int(state.recent[0, 0]))}"
     driver = Driver("songs in mind next", bars, ON_SLATE)
     return UserScene(int(state.step[0]), world.horizon, user, driver, shown, last_plays(world, state))
+
+
+@user_scene.register
+def _(world: SuccessionWorld, scene: Scene, row: int) -> UserScene:
+    state = one_row(scene.state, row)
+    shown, listed = None, set()
+    if scene.slates is not None and state.step[0] > 0:
+        before = one_row(scene.before, row)
+        items, best = scene.slates[row : row + 1], world.best_slate(before)
+        chances = (world.slate_attraction(before, slate)[0] for slate in (items, best))
+        shown = shown_slate(world, scene, row, items[0], next(chances), best[0], next(chances), _item_name)
+        listed = set(items.ravel().tolist())
+    source = state.history[0, -world.law.lag]
+    following = world.law.successors[source][:NUM_BARS]
+    chance = world.slate_attraction(state, following[None, :])[0]
+    bars = tuple(
+        Bar(_item_name(i), float(p / chance.max()), f"{p:.0%}", i in listed)
+        for i, p in zip(following.tolist(), chance.tolist(), strict=True)
+    )
+    back = "" if world.law.lag == 1 else f", item {source} {world.law.lag} steps back"
+    user = f"a user who took item {state.history[0, -1]}{back}"
+    driver = Driver("likely next", bars, ON_SLATE)
+    return UserScene(int(state.step[0]), world.horizon, user, driver, shown)
+
+
+def _item_name(item: int) -> str:
+    return f"item {item}"
 
 
 def last_plays(world: ListeningWorld, state: ListeningState) -> tuple[Play, ...]:

@@ -58,6 +58,7 @@ def find_leaks(
     *,
     features: Mapping[str, Array | sparse.csr_array] | None = None,
     columns: Mapping[str, Array] | None = None,
+    item_ids: Array | None = None,
     seed: int = 0,
 ) -> tuple[Leak, ...]:
     """All checks of a log that is sorted by user, then time.
@@ -69,6 +70,7 @@ def find_leaks(
         num_items: N.
         features: (N, D) each, by name.
         columns: (N,) numbers each, by name; where they are whole, they are also read as item ids.
+        item_ids: (N,) what the columns call the items; None = 0 to N - 1.
         seed: of the shuffles that stand for chance.
 
     Raises:
@@ -87,8 +89,9 @@ def find_leaks(
         ids_of_new_items(target, trained),
         *order_in_ties(user, item, time, num_items),
     ]
+    called = np.arange(num_items) if item_ids is None else np.asarray(item_ids)
     for name, column in (columns or {}).items():
-        found += column_tells(name, _numbers(name, column, num_items), last, target, trained, rng)
+        found += column_tells(name, _numbers(name, column, num_items), called, last, target, trained, rng)
     for name, table in (features or {}).items():
         found.append(features_tell(name, unit_rows(table, num_items), item, asked))
     return tuple(found)
@@ -109,7 +112,10 @@ def copied_events(user: Array, item: Array, time: Array, asked: Questions) -> Le
 
 
 def copied_users(user: Array, item: Array) -> Leak:
-    """Users whose whole sequence is that of another user, so that the target of one trains the other."""
+    """Users whose whole sequence is that of another user, so that the target of one trains the other.
+
+    Where an item has hardly more than one successor, short sequences coincide by themselves.
+    """
     _, start, size = np.unique(user, return_index=True, return_counts=True)
     long = np.flatnonzero(size >= SHORTEST_COPY)
     items = np.asarray(item, np.int64)
@@ -172,7 +178,9 @@ def ids_of_new_items(target: Ints, trained: Ints) -> Leak:
     if len(new) < ENOUGH_NEW:
         return Leak("ids of new items", False, np.nan, 0.5, f"{len(new)} targets are new items: too few")
     place = float(new.mean() / max(len(trained) - 1, 1))
-    says = f"the ids of the {len(new)} items first seen as a target stand at {place:.0%} of all ids, 50 % by chance"
+    says = (
+        f"the ids of the {len(new)} items first seen as a target stand at {place:.0%} of all (50 % by chance)"
+    )
     return Leak("ids of new items", abs(place - 0.5) > NEW_ITEMS, place, 0.5, says, RENUMBER)
 
 
@@ -207,7 +215,13 @@ def order_in_ties(user: Array, item: Array, time: Array, num_items: int) -> tupl
 
 
 def column_tells(
-    name: str, column: Floats, last: Ints, target: Ints, trained: Ints, rng: np.random.Generator
+    name: str,
+    column: Floats,
+    item_ids: Array,
+    last: Ints,
+    target: Ints,
+    trained: Ints,
+    rng: np.random.Generator,
 ) -> list[Leak]:
     """A column of the items that knows how often they are targets, or which target comes after them."""
     expected = trained * (len(target) / max(trained.sum(), 1))
@@ -218,8 +232,8 @@ def column_tells(
     remedy = "leave the column out of all features"
     found = [Leak(f"column {name}", bool(alarm), rho, 0.0, says, remedy)]
     if (column == np.floor(column)).all():
-        value = float((column[last] == target).mean())
-        chance = float((column[last] == rng.permutation(target)).mean())
+        value = float((column[last] == item_ids[target]).mean())
+        chance = float((column[last] == item_ids[rng.permutation(target)]).mean())
         says = (
             f"{value:.1%} of the targets are the id in this column of the last item, {chance:.1%} by chance"
         )
@@ -247,7 +261,7 @@ def features_tell(name: str, unit: Array | sparse.csr_array, item: Ints, asked: 
 
 
 def _place_in_group(group: Ints, key: Array) -> Floats:
-    """(R,) place of each row in its group by key, 0 lowest to 1 highest, ties in the middle; nan if all tie."""
+    """(R,) place in its group by key, 0 lowest to 1 highest, ties in the middle, nan if all tie."""
     order = np.lexsort((key, group))
     ordered_group, ordered_key = group[order], key[order]
     fresh = np.append(True, (np.diff(ordered_group) != 0) | (np.diff(ordered_key) != 0))

@@ -47,12 +47,12 @@ def cosine_of_pairs(unit: Array | sparse.csr_array, first: Array, second: Array)
         first: (P,) item ids.
         second: (P,) item ids.
     """
-    if sparse.issparse(unit):
-        return np.asarray(unit[first].multiply(unit[second]).sum(axis=1), np.float64).ravel()
-    return np.asarray((unit[first] * unit[second]).sum(axis=1), np.float64)
+    one, other = unit[first], unit[second]
+    product = other.multiply(one) if isinstance(other, sparse.csr_array) else one * other
+    return np.asarray(product.sum(axis=1), np.float64).ravel()
 
 
 def cosine_rows(unit: Array | sparse.csr_array, items: Array) -> Array:
     """(S, N) float32 cosine of each of some items with every item; `unit` as in `cosine_of_pairs`."""
     product = unit[items] @ unit.T
-    return np.asarray(product.toarray() if sparse.issparse(product) else product, np.float32)
+    return np.asarray(product.toarray() if isinstance(product, sparse.csr_array) else product, np.float32)

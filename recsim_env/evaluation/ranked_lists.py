@@ -89,6 +89,16 @@ def item_ids(name: str, ids: Any) -> Ints:
     return ids.astype(np.int64, copy=False)
 
 
+def target_ids(target: Any) -> Ints:
+    """(B,) ids of one item for each user; an InputError unless they are integers."""
+    target = as_array(target)
+    if target.ndim != 1 or not np.issubdtype(target.dtype, np.integer):
+        raise InputError(
+            f"target must hold integers of shape (B,), got {target.dtype} of shape {target.shape}"
+        )
+    return target
+
+
 def check_range(name: str, ids: Array, low: int, num_items: int | None) -> None:
     """An InputError unless low <= ids < num_items; None = no upper end."""
     bad = ids < low if num_items is None else (ids < low) | (ids >= num_items)

@@ -24,8 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
-from recsim_env.errors import InputError
-from recsim_env.evaluation.ranked_lists import as_array, check_distinct, hits, item_ids, list_length, share
+from recsim_env.evaluation.ranked_lists import check_distinct, hits, item_ids, list_length, share, target_ids
 from recsim_env.evaluation.score_blocks import Scores, candidate_blocks, highest
 
 
@@ -153,11 +152,7 @@ def rank_of(scores: Scores, target: Array, exclude: Array | None = None) -> Targ
         InputError: wrong shapes, ids outside the catalogue, a score that is nan or infinite (comparisons
             with nan are all false, so a nan target would come out on top).
     """
-    target = as_array(target)
-    if target.ndim != 1 or not np.issubdtype(target.dtype, np.integer):
-        raise InputError(
-            f"target must hold integers of shape (B,), got {target.dtype} of shape {target.shape}"
-        )
+    target = target_ids(target)
     masked = None if exclude is None else item_ids("exclude", exclude)
     better, tied = np.zeros(len(target), np.int64), np.zeros(len(target), np.int64)
     candidate = np.zeros(len(target), np.bool_)

@@ -18,7 +18,7 @@ import numpy as np
 
 from recsim_env.arrays import Array, Floats
 from recsim_env.errors import InputError
-from recsim_env.evaluation.ranked_lists import as_array, item_ids
+from recsim_env.evaluation.ranked_lists import as_array, item_ids, target_ids
 from recsim_env.evaluation.ranking import TargetRank
 from recsim_env.evaluation.score_blocks import Scores, candidate_blocks
 
@@ -72,9 +72,7 @@ def sampled_rank_of(
     if isinstance(num_negatives, bool) or not isinstance(num_negatives, int) or num_negatives < 1:
         raise InputError(f"num_negatives must be an integer of 1 or more, got {num_negatives!r}")
     rng = np.random.default_rng(seed)
-    target, masked = as_array(target), item_ids("exclude", exclude)
-    if target.ndim != 1 or not np.issubdtype(target.dtype, np.integer):
-        raise InputError(f"target must hold integers of shape (B,), got {target.dtype} of {target.shape}")
+    target, masked = target_ids(target), item_ids("exclude", exclude)
     better, tied = np.zeros(len(target), np.int64), np.zeros(len(target), np.int64)
     candidate = np.zeros(len(target), np.bool_)
     for rows, block in candidate_blocks(scores, masked, target=target):

@@ -25,7 +25,8 @@ from recsim_env.evaluation.leaks import Leak, find_leaks
 from recsim_env.evaluation.likeness import cosine_of_pairs, unit_rows
 from recsim_env.evaluation.log_statistics import repeat_ratio
 from recsim_env.evaluation.questions import Questions, ask_last, padded_history
-from recsim_env.evaluation.ranking import BLOCK_CELLS, rank_of
+from recsim_env.evaluation.ranked_lists import BLOCK_CELLS
+from recsim_env.evaluation.ranking import rank_of
 from recsim_env.evaluation.transition_graph import rings, transition_counts
 
 DEPTH = 3  # rings
@@ -126,6 +127,7 @@ def shortcut_report(
     num_items: int | None = None,
     features: Mapping[str, Array | sparse.csr_array] | None = None,
     columns: Mapping[str, Array] | None = None,
+    item_ids: Array | None = None,
     scores: Mapping[str, Scores] | None = None,
     mask_history: bool = False,
     seed: int = 0,
@@ -138,6 +140,7 @@ def shortcut_report(
         num_items: N; None = 1 + the largest id.
         features: (N, D) each, by name: what the items are.
         columns: (N,) numbers each, by name: other columns of the items, which are searched for leaks.
+        item_ids: (N,) what the columns call the items; None = 0 to N - 1.
         scores: of recommenders that were fitted to seq[:-2] of all users, by name, for the dependence on
             history.
         mask_history: whether items of the (whole) history are no candidates there.
@@ -173,7 +176,9 @@ def shortcut_report(
         repeat_share=float(repeat_ratio(user, item, time).value),
         repeated_targets=float((history == target[:, None]).any(axis=1).mean()),
         later_training=_later_training(time, asked),
-        leaks=find_leaks(user, item, time, N, features=features, columns=columns, seed=seed),
+        leaks=find_leaks(
+            user, item, time, N, features=features, columns=columns, item_ids=item_ids, seed=seed
+        ),
     )
 
 

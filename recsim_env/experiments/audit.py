@@ -3,14 +3,16 @@
 Baselines learn from all but the last two events of every user and rank the full catalogue for the last one,
 given all before it: the usual leave-one-out with the second-last event left to validation. Where 1 % of the
 rows or fewer repeat a (user, item) pair the history is masked, as nobody comes back; TGH masks nothing, as
-published. Rows with one time are put in random order first, and leaks are looked for in the order of the file.
+published. Rows with one time are put in random order first; leaks are looked for in the order of the file.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from recsim_env.agents.baselines.feature_similarity import FeatureSimilarityRecommender
 from recsim_env.agents.baselines.item_knn import ItemKNNRecommender
@@ -18,6 +20,7 @@ from recsim_env.agents.baselines.popularity_recommender import PopularityRecomme
 from recsim_env.agents.recommender import Recommender, target_ranks
 from recsim_env.agents.sequential.markov import MarkovRecommender
 from recsim_env.agents.sequential.transition_graph import TGH_1, TGH_2, TransitionGraphRecommender
+from recsim_env.arrays import Array
 from recsim_env.errors import InputError
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.evaluation.leaks import find_leaks
@@ -28,10 +31,10 @@ from recsim_env.evaluation.shortcuts import (
     history_dependence,
     shortcut_report,
 )
-from recsim_env.simulators.datasets import SHIPPED, read_interactions
-from recsim_env.simulators.item_terms import read_item_features, read_item_numbers
+from recsim_env.simulators.datasets import read_events
+from recsim_env.simulators.item_terms import read_item_features, read_item_numbers, title_features
 from recsim_env.simulators.log import Log
-from recsim_env.simulators.log_files import read_log
+from recsim_env.simulators.log_files import is_log, read_log
 from recsim_env.simulators.splits import shuffle_ties
 
 K = 10  # of NDCG@K and HR@K: TGH ranks ten items
@@ -74,8 +77,8 @@ def audit(source: str, *, seed: int = 0, progress: bool = False) -> Audit:
     """Audit a data set.
 
     Args:
-        source: the name of a shipped data set, a directory that `read_interactions` takes, or the Parquet
-            file of a log; of slates the clicks are taken.
+        source: the name of a shipped data set, a directory or file that `read_dataset` takes, or the
+            Parquet file of a log; of slates the clicks are taken.
         seed: of ties in time, of equal scores and of chances.
         progress: whether to show a bar on standard error.
 
@@ -84,7 +87,8 @@ def audit(source: str, *, seed: int = 0, progress: bool = False) -> Audit:
     """
     from tqdm import tqdm
 
-    raw, name, clock, features, columns, notes = _read(source)
+    data = _read(source)
+    raw, name, features = data.log, data.name, data.features
     N = int(raw.slate.max()) + 1
     pairs = np.unique(np.stack([raw.user, raw.slate[:, 0]]), axis=1).shape[1]
     mask = 1 - pairs / len(raw) <= REPEATS
@@ -94,17 +98,17 @@ def audit(source: str, *, seed: int = 0, progress: bool = False) -> Audit:
     history, target = padded_history(log.user, item, asked), item[asked.target]
 
     makers: dict[str, Callable[[], Recommender]] = {
-        "popularity": lambda: PopularityRecommender(num_items=N),
-        "Markov-1": lambda: MarkovRecommender(order=1, num_items=N),
-        "Markov-2": lambda: MarkovRecommender(order=2, num_items=N),
-        "item-kNN": lambda: ItemKNNRecommender(seed=seed, num_items=N),
+        "popularity": partial(PopularityRecommender, num_items=N),
+        "Markov-1": partial(MarkovRecommender, order=1, num_items=N),
+        "Markov-2": partial(MarkovRecommender, order=2, num_items=N),
+        "item-kNN": partial(ItemKNNRecommender, seed=seed, num_items=N),
     }
     for kind, table in features.items():
-        makers[f"features alone, {kind}"] = lambda table=table: FeatureSimilarityRecommender(table)
+        makers[f"features alone, {kind}"] = partial(FeatureSimilarityRecommender, table)
     for kind, given in (("co-occurrence", None), *features.items()):
         for number, budgets in enumerate((TGH_1, TGH_2), start=1):
-            makers[f"TGH-{number}, {kind}"] = lambda given=given, budgets=budgets: TransitionGraphRecommender(
-                budgets=budgets, features=given, seed=seed, num_items=N
+            makers[f"TGH-{number}, {kind}"] = partial(
+                TransitionGraphRecommender, budgets=budgets, features=given, seed=seed, num_items=N
             )
     baselines, dependence = [], {}
     with tqdm(total=len(makers) + 1, desc=name, unit="step", disable=not progress) as bar:
@@ -121,23 +125,52 @@ def audit(source: str, *, seed: int = 0, progress: bool = False) -> Audit:
             bar.update()
         bar.set_postfix_str("shortcuts and leaks")
         report = shortcut_report(log, num_items=N, features=features, seed=seed)
-        user, first = raw.user, raw.slate[:, 0]
-        leaks = find_leaks(user, first, raw.time, N, features=features, columns=columns, seed=seed)
+        leaks = find_leaks(
+            raw.user,
+            raw.slate[:, 0],
+            raw.time,
+            N,
+            features=features,
+            columns=data.columns,
+            item_ids=data.item_ids,
+            seed=seed,
+        )
         bar.update()
-    return Audit(name, clock, replace(report, leaks=leaks, history=dependence), tuple(baselines), notes)
+    report = replace(report, leaks=leaks, history=dependence)
+    return Audit(name, data.clock, report, tuple(baselines), data.notes)
 
 
-def _read(source: str) -> tuple:
+@dataclass(frozen=True)
+class _Source:
+    """A data set as the audit needs it."""
+
+    log: Log
+    name: str
+    clock: str
+    features: dict[str, sparse.csr_array] = field(default_factory=dict)
+    columns: dict[str, Array] = field(default_factory=dict)
+    item_ids: Array | None = None  # (N,) what the columns call the items
+    notes: tuple[str, ...] = ()
+
+
+def _read(source: str) -> _Source:
     path = Path(source)
-    if source not in SHIPPED and path.is_file():
+    if is_log(path):
         log = read_log(path)
-        if not log.clicked.any():
-            raise InputError(f"{path} holds no click: there is nothing to predict")
-        row, _ = np.nonzero(log.clicked)
-        events = Log.from_interactions(log.user[row], log.slate[log.clicked], log.time[row])
-        notes = (f"the {len(events):,} clicks of {len(log):,} slates, those of one slate at one time",)
-        return events, path.name, "time", {}, {}, notes if log.slate.shape[1] > 1 else ()
-    data = read_interactions(source)
+        events = _clicks(log, source)
+        notes = (f"Read: the {len(events):,} clicks of {len(log):,} slates, those of one slate at one time.",)
+        return _Source(events, path.name, "time", notes=notes)
+    data = read_events(source)
     features = read_item_features(source, data.item_ids)
+    if "titles" not in features and data.item_names is not None:
+        features["titles"] = title_features(data.item_names)
     columns = read_item_numbers(source, data.item_ids)
-    return data.log, data.name, data.clock, features, columns, ()
+    return _Source(_clicks(data.log, source), data.name, data.clock, features, columns, data.item_ids)
+
+
+def _clicks(log: Log, source: str) -> Log:
+    """What was clicked, an event a row."""
+    if not log.clicked.any():
+        raise InputError(f"{source} holds no click: there is nothing to predict")
+    row, _ = np.nonzero(log.clicked)
+    return Log.from_interactions(log.user[row], log.slate[log.clicked], log.time[row])

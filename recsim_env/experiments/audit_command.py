@@ -1,6 +1,6 @@
 """The command `recsim-env audit`: which shortcuts and leaks a log has, and which claims it can carry.
 
-Scores baselines that train nothing (popularity, Markov-1 and -2, item-kNN, the transition-graph heuristic with
+Scores baselines that only count (popularity, Markov-1 and -2, item-kNN, the transition-graph heuristic with
 every kind of item features there is), measures how much of the log they already solve, looks for leaks, and
 says what a better number on this log would, and would not, be evidence of.
 """
@@ -16,10 +16,10 @@ from recsim_env.errors import InputError
 EPILOG = """examples:
   recsim-env audit complete-journey
   recsim-env audit path/of/a/directory --out audits/mine      (report.json, report.md, figure.png)
-  recsim-env log ShortcutBench-v0 --agent random --steps 9 --out log.parquet && recsim-env audit log.parquet
+  recsim-env log SlateRec-v0 --agent random --steps 20 --out log.parquet && recsim-env audit log.parquet
 
-a directory holds interactions.parquet with user_id, item_id and order or timestamp, and may hold items.parquet
-with item_id and title, attribute_ids, brand, category or categories, from which the item features are made."""
+a directory holds interactions.parquet with user_id, item_id and order or timestamp, and may hold
+items.parquet with item_id and title, attribute_ids, brand, category or categories: the item features."""
 
 
 def add_audit_command(verbs: Any) -> None:

@@ -19,7 +19,7 @@ RED = "#D55E00"
 
 def text(audit: Audit, width: int = 110) -> str:
     """Tables in aligned columns, findings, alarms, the verdict."""
-    lines = [_head(audit), ""]
+    lines = [*textwrap.wrap(_head(audit), width), ""]
     for title, cells in _tables(audit):
         wide = [max(len(row[c]) for row in cells) for c in range(len(cells[0]))]
         for r, row in enumerate(cells):

@@ -1,4 +1,8 @@
-"""Several runs in one picture: one panel for each problem, runs of the same problem in the same panel."""
+"""Several runs in one picture: one panel for each problem, runs of the same problem in the same panel.
+
+Curves can share a panel, bars would hide each other: an experiment that draws bars says `BARS = True`, and
+each of its runs has a panel of its own.
+"""
 
 import sys
 from pathlib import Path
@@ -22,7 +26,7 @@ def compare(directories: list[Path], experiments: dict[str, ModuleType], out: Pa
     Raises:
         InputError: a directory that holds no finished run.
     """
-    panels: dict[str, list[tuple[Path, ModuleType, object, Results]]] = {}
+    panels: dict[tuple[str, Path | None], list[tuple[Path, ModuleType, object, Results]]] = {}
     for directory in directories:
         document = read_run(directory)
         if document["experiment"] not in experiments:
@@ -32,11 +36,15 @@ def compare(directories: list[Path], experiments: dict[str, ModuleType], out: Pa
         experiment = experiments[document["experiment"]]
         settings = from_run(experiment.Settings, document["settings"])
         results = Results.read(directory / "results.csv")
-        panels.setdefault(experiment.title(settings), []).append((directory, experiment, settings, results))
+        panel = experiment.title(settings), directory if getattr(experiment, "BARS", False) else None
+        panels.setdefault(panel, []).append((directory, experiment, settings, results))
     picture, axes = figure.new_figure(len(panels))
+    titles = [title for title, _ in panels]
     for place, runs in zip(axes, panels.values(), strict=True):
         for style, (directory, experiment, settings, results) in enumerate(runs):
             experiment.draw(place, results, settings, f" ({directory.name})" if len(runs) > 1 else "", style)
+        if titles.count(place.get_title()) > 1:
+            place.set_title(f"{place.get_title()} ({runs[0][0].name})")
     if out.suffix != ".png":
         out = out / "figure.png"
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """The command `recsim-env data`: which data sets there are, what one is like, and whether a file is sound.
 
-`list` names every set with its terms, whether it ships with this package, and where to get it. `info` counts
-one: users, items, rows, density, repeats, time and ties. `check` reads a log or a table of interactions whole
-and says what is wrong with it: file, row and column.
+`list` names every set with its licence in a word, those that ship with this package first. `info` counts one
+(users, items, rows, density, repeats, time and ties) and says its terms and where to get it. `check` reads a
+log or a table of interactions whole and says what is wrong with it: file, row and column.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def add_data_command(verbs: Any) -> None:
     )
     tasks = verb.add_subparsers(title="what to do", required=True, metavar="TASK", dest="task")
 
-    task = tasks.add_parser("list", help="every data set that is known, with terms, layout and source")
+    task = tasks.add_parser("list", help="every data set that is known, one a line")
     task.set_defaults(do=_list)
 
     task = tasks.add_parser("info", help="counts and terms of a data set")
@@ -59,12 +59,17 @@ def _add_reading(task: argparse.ArgumentParser) -> None:
     )
     task.add_argument("--campaign", metavar="NAME", help="of the Open Bandit Dataset: all, men or women")
     task.add_argument("--policy", metavar="NAME", help="of the Open Bandit Dataset or KuaiRand")
-    for name in ("user", "item", "time", "clicked", "reward", "propensity"):
-        hint = ", or none for a table without a clock" if name == "time" else ""
-        task.add_argument(
-            f"--{name}", metavar="COLUMN", help=f"the column of a table that is the {name}{hint}"
-        )
-    task.add_argument(
+    table = task.add_argument_group("the columns of a table (defaults: user_id, item_id, timestamp)")
+    for name, what in (
+        ("user", "user ids"),
+        ("item", "item ids"),
+        ("time", "times; none for a table without a clock"),
+        ("clicked", "clicks, 0 or 1"),
+        ("reward", "rewards"),
+        ("propensity", "probabilities of the item under the policy that made the log"),
+    ):
+        table.add_argument(f"--{name}", metavar="COLUMN", help=what)
+    table.add_argument(
         "--time-unit", default="s", metavar="UNIT", help="of times that are numbers: s, ms, us, ns"
     )
 
@@ -72,82 +77,98 @@ def _add_reading(task: argparse.ArgumentParser) -> None:
 def _list(_: argparse.Namespace) -> None:
     from recsim_env.simulators.datasets.known_sets import KNOWN_SETS
 
-    for known in KNOWN_SETS:
-        sys.stdout.write(
-            f"{known.name}{' (ships with this package)' * known.ships}\n"
-            f"  {known.what}; {known.counts}\n"
-            f"  terms: {known.terms}\n"
-            f"  from: {known.source}\n"
-            f"  read by: {known.layout}\n"
-        )
+    for ships, title in ((True, "ships with this package:"), (False, "read from a copy of your own:")):
+        sys.stdout.write(f"{title}\n")
+        for known in KNOWN_SETS:
+            if known.ships == ships:
+                sys.stdout.write(f"  {known.name:31}{known.licence:18}{known.what}\n")
     sys.stdout.write(
-        "any other table (.csv, .tsv, .parquet, .jsonl): read_table, or recsim-env data info FILE --user C "
-        "...\n"
+        "counts, terms in full, source and files of one: recsim-env data info NAME\n"
+        "any other .csv, .tsv, .parquet or .jsonl: recsim-env data info FILE --user C --item C --time C\n"
     )
 
 
 def _info(options: argparse.Namespace) -> None:
     from recsim_env.simulators.datasets.known_sets import KNOWN_SETS
-
-    name = Path(options.source).name if Path(options.source).exists() else options.source
-    known = next((known for known in KNOWN_SETS if known.name in (options.source, name)), None)
-    if known is not None and not known.ships and not Path(options.source).exists():
-        sys.stdout.write(
-            f"{known.name}: {known.what}; {known.counts}\nterms: {known.terms}\n"
-            f"not shipped, from: {known.source}\nread by: {known.layout}\n"
-        )
-        return
     from recsim_env.simulators.log_files import is_log
 
     path = Path(options.source)
-    if is_log(path):
-        from recsim_env.simulators.log_files import read_log
+    name = path.name if path.exists() else options.source
+    known = next((known for known in KNOWN_SETS if known.name in (options.source, name)), None)
+    if known is None or known.ships or path.exists():
+        if is_log(path):
+            from recsim_env.simulators.log_files import read_log
 
-        sys.stdout.write(f"{path}: a log of recsim-env\n{_counts(read_log(path), 'time')}")
-        return
-    data = _read(options)
-    sys.stdout.write(f"{data.name}\n{_counts(data.log, getattr(data, 'clock', 'timestamp'))}")
-    if known is not None:
-        sys.stdout.write(f"terms: {known.terms}\nfrom: {known.source}\n")
+            sys.stdout.write(f"{path}: a log of recsim-env\n{_counts(read_log(path), 'time')}")
+            return
+        data = _read(options)
+        sys.stdout.write(f"{_named(data)}\n{_counts(data.log, getattr(data, 'clock', 'timestamp'))}")
     else:
+        sys.stdout.write(f"{known.name}, not shipped\n")
+    if known is None:
         sys.stdout.write("terms: not known to this package; see where you have it from\n")
+        return
+    sys.stdout.write(
+        f"what: {known.what}\nas published: {known.counts}\nterms: {known.terms}\nfrom: {known.source}\n"
+        f"read from: {known.layout}\n"
+    )
+
+
+def _named(data: Any) -> str:
+    """The name of a data set, with the policy that made it."""
+    policy = data.log.metadata.get("policy")
+    return f"{data.name}, policy {policy}" if policy else str(data.name)
 
 
 def _check(options: argparse.Namespace) -> None:
     from recsim_env.simulators.log_files import is_log
-    from recsim_env.simulators.log_scan import open_log
 
     path = Path(options.source)
     if is_log(path) or (path.is_dir() and any(is_log(part) for part in path.glob("*.parquet"))):
-        parts = open_log(path)
-        rows = 0
-        for piece in parts.pieces():
-            try:
-                piece.validate(unique_times=options.unique_times)
-            except InputError as error:
-                raise InputError(f"{path}, of the piece from row {rows} on: {error}") from None
-            rows += len(piece)
-        if rows != parts.num_rows:
-            raise InputError(f"{path} has {rows} rows, but its parts state {parts.num_rows}: make it again")
-        columns = ", ".join(parts.columns)
-        sys.stdout.write(f"{path}: sound, {rows:,} rows in {len(parts.paths)} file(s), columns {columns}\n")
+        _check_log(path, options.unique_times)
         return
     data = _read(options)
-    log = data.log
-    log.validate(unique_times=options.unique_times)
-    sys.stdout.write(f"{options.source}: sound, {len(log):,} rows\n")
+    log, clock = data.log, getattr(data, "clock", "timestamp")
+    tied = log.tied_rows()
+    if options.unique_times and tied.any():
+        if clock == "none":
+            raise InputError(f"{options.source} has no clock, so no times are unique: name one by --time")
+        row = int(tied.argmax())
+        raise InputError(
+            f"{options.source}: {data.name_row(row)} and {data.name_row(row + 1)} have one time, as "
+            f"{tied.mean():.1%} of all rows have: give a finer clock, or leave out --unique-times"
+        )
+    policy = f" of {_named(data)}" if log.metadata else ""
+    sys.stdout.write(f"{options.source}: sound, {len(log):,} rows{policy}\n")
     if (repeated := log.repeated_row()) is not None:
         again, before = (int(data.rows[row]) for row in repeated)
         sys.stdout.write(
-            f"note: row {again} of the source repeats row {before}: drop it, unless a visit may hold a thing "
-            "twice\n"
+            f"note: row {again} of the source, from 0, repeats row {before}: drop it, unless a thing may "
+            "come twice in a visit\n"
         )
-    tied = log.tied_rows().mean()
-    if tied > 0:
+    if clock == "none":
+        sys.stdout.write("note: there is no clock, so nothing says what came first\n")
+    elif tied.any():
         sys.stdout.write(
-            f"note: {tied:.1%} of the rows share their time with another of their user: their order is the "
-            "file's\n"
+            f"note: {tied.mean():.1%} of the rows share their time with another of their user: the order of "
+            "these is the file's\n"
         )
+
+
+def _check_log(path: Path, unique_times: bool) -> None:
+    """Read a log piece by piece."""
+    from recsim_env.simulators.log_scan import open_log
+
+    parts = open_log(path)
+    rows = 0
+    for piece in parts.pieces():
+        try:
+            piece.validate(unique_times=unique_times)
+        except InputError as error:
+            raise InputError(f"{path}, of the piece from row {rows} on: {error}") from None
+        rows += len(piece)
+    columns = ", ".join(parts.columns)
+    sys.stdout.write(f"{path}: sound, {rows:,} rows in {len(parts.paths)} file(s), columns {columns}\n")
 
 
 def _read(options: argparse.Namespace) -> Any:
@@ -162,6 +183,11 @@ def _read(options: argparse.Namespace) -> Any:
     if named.get("time") == "none":
         named["time"] = None
     if named or options.time_unit != "s":
+        for name in ("campaign", "policy"):
+            if getattr(options, name) is not None:
+                raise InputError(f"--{name} must be left out where the columns of a table are named")
+        if Path(options.source).is_dir():
+            raise InputError(f"{options.source} is a directory: give the table whose columns are named")
         return read_table(options.source, time_unit=options.time_unit, **named)
     return read_dataset(
         options.source, prefer=options.prefer, campaign=options.campaign, policy=options.policy
@@ -174,9 +200,9 @@ def _counts(log: Any, clock: str) -> str:
     if len(log) == 0:
         return "no rows\n"
     c = count_log(log)
+    slates = f", slates of {c.slate_size} with {c.cells:,} items" if c.slate_size > 1 else ""
     lines = [
-        f"rows: {c.rows:,}"
-        + (f", slates of {c.slate_size} with {c.cells:,} items" if c.slate_size > 1 else ""),
+        f"rows: {c.rows:,}{slates}",
         f"users: {c.users:,}, rows of a user: {c.rows_per_user:g} (median), {c.most_rows_of_a_user:,} (most)",
         f"items: {c.items:,}, density: {c.density:.4%} of the pairs",
         f"repeats: {c.repeat_share:.2%} of the items were shown to their user before",

@@ -30,6 +30,7 @@ COLOURS = {
     "optimal": "#000000",
 }
 SPARE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+HATCHES = ("", "////", "....")  # of bars whose colours come round again
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -68,19 +69,35 @@ def draw_curves(axes: Any, results: Results, metric: str, label: str = "", style
 
 def draw_bars(axes: Any, results: Results, metrics: list[str]) -> None:
     """Metrics of several recommenders side by side, with 95 % intervals from `<metric>_std_error`."""
-    width = 0.8 / len(results.curves)
+    width = 0.86 / len(results.curves)
     for i, (agent, curves) in enumerate(results.curves.items()):
         values = [float(curves[metric].values[-1].mean()) for metric in metrics]
         errors = [1.96 * float(curves[f"{metric}_std_error"].values[-1].mean()) for metric in metrics]
         places = np.arange(len(metrics)) + (i - (len(results.curves) - 1) / 2) * width
         axes.bar(
-            places, values, 0.92 * width, yerr=errors, capsize=2, label=agent, color=SPARE[i % len(SPARE)]
+            places,
+            values,
+            0.92 * width,
+            yerr=errors,
+            error_kw={"lw": 1},
+            label=agent,
+            color=SPARE[i % len(SPARE)],
+            hatch=HATCHES[i // len(SPARE) % len(HATCHES)],
+            edgecolor="white",
+            lw=0,
         )
     axes.set_xticks(range(len(metrics)), metrics)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25, lw=0.6)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=9)
+    legend_below(axes)
+
+
+def legend_below(axes: Any) -> None:
+    """The legend under the panel, where it hides nothing."""
+    handles, names = axes.get_legend_handles_labels()
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": min(5, len(names))}
+    axes.legend(handles, names, frameon=False, fontsize=9, **place)
 
 
 def save(figure: "Figure", path: Path) -> None:

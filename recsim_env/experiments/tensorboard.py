@@ -9,7 +9,7 @@ from recsim_env.experiments.results import Curve
 
 
 def write_events(directory: Path, agent: str, curves: dict[str, Curve]) -> None:
-    """Write the mean and standard error over replicates of every curve to `directory/agent`.
+    """Write the mean over replicates of every curve to `directory/agent`, and its error if they are several.
 
     The folder of the agent is made beside its place and then put there, in place of an older one.
     """
@@ -23,7 +23,10 @@ def write_events(directory: Path, agent: str, curves: dict[str, Curve]) -> None:
         writer = Writer(str(fresh))
         for metric, curve in curves.items():
             estimate = mean_estimate(curve.values)
-            for name, series in ((metric, estimate.value), (f"{metric}_std_error", estimate.std_error)):
+            series_of = {metric: estimate.value}
+            if curve.values.shape[1] > 1:  # one has none, and may come with a curve of that name
+                series_of[f"{metric}_std_error"] = estimate.std_error
+            for name, series in series_of.items():
                 for step, value in zip(curve.steps, series, strict=True):  # type: ignore[arg-type]
                     writer.add_scalar(name, float(value), int(step))
         writer.close()

@@ -11,6 +11,7 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import as_file, files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,12 @@ def title_features(titles: Sequence[str]) -> sparse.csr_array:
     terms = []
     for title in titles:
         words = re.findall(r"\w+", title.lower())
-        terms.append({*words, *(f"{one} {two}" for one, two in zip(words, words[1:], strict=False))})
+        terms.append({*words, *(f"{one} {two}" for one, two in pairwise(words))})
     return _weighted(terms, FEWEST, MOST)
 
 
 def read_item_features(source: str | Path, item_ids: Array) -> dict[str, sparse.csr_array]:
-    """`attributes` and `titles` of items, those of the two that the data set has; none without a file of items.
+    """`attributes` and `titles` of items, as far as the data set has them; none without a file of items.
 
     Args:
         source: the name of a shipped data set, or a directory that may hold `items.parquet` with the column
@@ -97,7 +98,9 @@ def read_item_numbers(source: str | Path, item_ids: Array) -> dict[str, Array]:
             return {}
         found = {}
         for field in pq.read_schema(path):
-            if field.name == item or not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+            if field.name == item or not (
+                pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+            ):
                 continue
             column = read_parquet_columns(path, [field.name])[field.name]
             if column.null_count == 0:

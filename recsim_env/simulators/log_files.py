@@ -123,7 +123,11 @@ def read_log_batches(path: str | Path) -> Iterator[Log]:
 
 
 def is_log(path: Path) -> bool:
-    """Whether a file is Parquet that says it holds a log; False of all that cannot be opened."""
+    """Whether a file is Parquet that says it holds a log; False of all that cannot be opened.
+
+    Raises:
+        InputError: the file may not be read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -131,6 +135,8 @@ def is_log(path: Path) -> bool:
         return False
     try:
         return KEY in (pq.read_schema(path).metadata or {})
+    except PermissionError as error:
+        raise damaged(path, error) from error
     except (pa.ArrowException, OSError, ValueError):
         return False
 
@@ -291,7 +297,13 @@ def _metadata(path: Path, schema: Any) -> dict[str, Any]:
 
 
 def damaged(path: Path, error: Exception) -> InputError:
-    """What to say of a file that cannot be read."""
-    return InputError(
-        f"{path} is not a readable Parquet file, or is damaged ({str(error).splitlines()[0]}): make it again"
-    )
+    """What to say of a Parquet file that cannot be read."""
+    if isinstance(error, PermissionError):
+        return InputError(f"{path} may not be read (permission denied): permit it, such as by chmod +r")
+    reason = one_line(error)
+    return InputError(f"{path} is not a readable Parquet file, or is damaged ({reason}): make it again")
+
+
+def one_line(error: Exception) -> str:
+    """What a library says, which may quote bytes of a damaged file, as one line that can be printed."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in str(error)).split())

@@ -2,7 +2,8 @@
 
 A log can be written as parts, `log/part-0.parquet`, `log/part-1.parquet`, ..., each by `write_logs`, such as
 one by every worker. `open_log` looks at the end of every part before anything is read, so that one that is
-cut off, or differs from the others, is named before the first number is computed.
+cut off, or differs from the others, is named before the first number is computed. A part that is missing
+altogether leaves no trace: compare `num_rows` with what was written.
 
     total, rows = 0.0, 0
     for piece in open_log("log").pieces(columns=["reward"]):
@@ -23,6 +24,7 @@ import numpy as np
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError
 from recsim_env.simulators.log import Log
+from recsim_env.simulators.log_columns import kept_column
 from recsim_env.simulators.log_files import COLUMNS, REQUIRED, damaged, numpy_column, open_log_file
 
 PIECE_ROWS = 1 << 16
@@ -65,7 +67,8 @@ class LogParts:
             if name not in self.columns:
                 raise InputError(f"log has no column {name!r}: it has {', '.join(self.columns)}")
         wanted = [name for name in self.columns if columns is None or name in (*REQUIRED, *columns)]
-        return self._pieces(wanted, None if users is None else np.unique(users), piece_rows)
+        ids = None if users is None else np.unique(kept_column("users", users, np.dtype(np.int64)))
+        return self._pieces(wanted, ids, piece_rows)
 
     def _pieces(self, columns: list[str], users: Array | None, piece_rows: int) -> Iterator[Log]:
         import pyarrow as pa
@@ -74,6 +77,7 @@ class LogParts:
         scan = ds.ParquetFragmentScanOptions(page_checksum_verification=True, pre_buffer=False)
         parquet = ds.ParquetFileFormat(default_fragment_scan_options=scan)
         kept = None if users is None else ds.field("user").isin(pa.array(users))
+        chosen = "" if users is None else " of the chosen users"
         for fragment in ds.dataset([str(path) for path in self.paths], format=parquet).get_fragments():
             path = Path(fragment.path)
             for number, group in enumerate(fragment.split_by_row_group()):
@@ -98,7 +102,7 @@ class LogParts:
                     raise damaged(path, error) from error
                 except InputError as error:
                     place = f"{path}, row group {number}"
-                    raise InputError(f"{place}, {f'rows from {start}: ' * (start > 0)}{error}") from None
+                    raise InputError(f"{place}, rows{chosen} from {start}: {error}") from None
 
 
 def open_log(path: str | Path) -> LogParts:

@@ -5,8 +5,8 @@ each equally likely, or, with the probability `noise`, any item of the catalogue
 
     P(next = i | history) = (1 - noise) 1[i in successors(history[-lag])] / b + noise / N.
 
-- **branching** b: with few successors a table of transitions holds nearly the whole law; with many, no list of
-  ten can hold the next item, whoever makes it.
+- **branching** b: with few successors a table of transitions holds nearly the whole law; with many, no list
+  of ten can hold the next item, whoever makes it.
 - **smooth**: this share of the successors are the items with the nearest features, the others random ones.
   At 0 the features say nothing.
 - **lag**: from 2 on the last item says nothing, and a model has to look further back. The law is as simple as
@@ -45,7 +45,7 @@ class SuccessionLaw:
 
     @property
     def branching(self) -> int:
-        """b."""
+        """Successors of an item, b."""
         return self.successors.shape[1]
 
     def next_item(self, source: Ints, u: Floats) -> Ints:

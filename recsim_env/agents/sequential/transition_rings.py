@@ -110,7 +110,7 @@ def fill_places(filled: Ints, taken: Ints, rows: Ints, which: Ints, best: Ints, 
 @njit(cache=True)
 def _among(item: int, taken: Ints) -> bool:
     """Whether an earlier source has the item."""
-    for other in taken:
+    for other in taken:  # noqa: SIM110 (compiled: no generators)
         if other == item:
             return True
     return False

@@ -9,13 +9,17 @@ masks nothing; another log holds out the last item and masks the history.
 The order of events with equal times says nothing, and files tend to sort it by item: ties are shuffled
 by `seed`, and their share is reported.
 
-Beside the metrics stand what the lists are like (the share of the catalogue that is recommended to anyone,
-and the mean number of training events of what is, the ARP), and, user by user, the NDCG of every recommender
-less that of the first one named, with a bootstrap interval and Holm's correction of the p-values.
+Beside the metrics stand what the lists are like (coverage of the catalogue, Gini coefficient of how often
+items are listed, mean training events of what is listed, the ARP), and, user by user, the NDCG of every
+recommender less that of the first one named, with a bootstrap interval and Holm's correction of the p-values.
+Where nothing is masked, the NDCG of what users had before and of what is new to them stand apart, and
+`buckets` adds the NDCG of users with short and long histories.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +27,19 @@ import numpy as np
 from tqdm import tqdm
 
 from recsim_env.agents.recommender import recommend
-from recsim_env.arrays import Floats
+from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
-from recsim_env.evaluation.beyond_accuracy import average_recommendation_popularity, catalogue_coverage
-from recsim_env.evaluation.intervals import Estimate, mean_estimate
+from recsim_env.evaluation.beyond_accuracy import (
+    average_recommendation_popularity,
+    catalogue_coverage,
+    exposure,
+    gini,
+)
+from recsim_env.evaluation.buckets import bucket_means, quantile_edges
+from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.paired import against_baseline
 from recsim_env.evaluation.ranking import average_precision, hit_rate, mrr, ndcg, precision, recall
+from recsim_env.evaluation.repeat_explore import repeat_explore
 from recsim_env.experiments import figure
 from recsim_env.experiments.recommenders import RECOMMENDERS, recommender_names
 from recsim_env.experiments.results import Curve, Results
@@ -40,9 +51,9 @@ from recsim_env.simulators.log import Log
 from recsim_env.simulators.splits import leave_last_basket_out, leave_one_out, shuffle_ties
 
 NAME = "offline_ranking"
-REPEATS = (
-    0.01  # share of rows that repeat a (user, item) pair, above which a log is one of repeat consumption
-)
+BARS = True  # so that `compare` gives every run a panel
+REPEATS = 0.01
+"""Share of rows that repeat a (user, item) pair, above which a log is one of repeat consumption."""
 METRICS = {
     "ndcg": ndcg,
     "hit_rate": hit_rate,
@@ -67,6 +78,7 @@ class Settings:
     k: int = option(10, "length of the list that is scored")
     hold_out: str = option("auto", "last_item, last_basket, or auto: by whether users repeat themselves")
     mask_history: str = option("auto", "yes, no, or auto: whether items had before are left out of the list")
+    buckets: int = option(0, "NDCG of as many groups of users by the length of their history; 0 = none")
     seed: int = option(0, "of the order of events at equal times")
 
 
@@ -74,6 +86,8 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     """Run the experiment in the directory `out`; it is short, and a run that was killed begins anew."""
     names = recommender_names(settings.recommenders)
     positive(k=settings.k)
+    if settings.buckets < 0:
+        raise InputError(f"buckets must be 0 or more, got {settings.buckets}")
     for name, value, choices in (
         ("hold_out", settings.hold_out, ("auto", "last_item", "last_basket")),
         ("mask_history", settings.mask_history, ("auto", "yes", "no")),
@@ -94,22 +108,29 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         f"({held_out.tied_share:.0%} tied in time with the one before), full ranking, "
         f"history {'masked' if mask else 'not masked'}\n"
     )
-    results, ndcg_of_users = Results(), {}
+    results, ndcg_of_users, lists = Results(), {}, {}
     popularity = np.bincount(held_out.train.slate[:, 0], minlength=data.num_items)
+    length = np.count_nonzero(held_out.history >= 0, axis=1)
     for name in tqdm(names, unit="recommender"):
         recommender = RECOMMENDERS[name](data.num_items).fit(held_out.train)
         ranked = recommend(recommender, held_out.history, settings.k, mask_history=mask)
+        lists[name], ndcg_of_users[name] = ranked, ndcg(ranked, held_out.relevant, settings.k)
         results.curves[name] = {
             **scores(ranked, held_out.relevant, settings.k),
             **likeness(ranked, popularity, settings.k),
         }
-        ndcg_of_users[name] = ndcg(ranked, held_out.relevant, settings.k)
+        if not mask:
+            results.curves[name] |= of_repeats(ranked, held_out.relevant, held_out.history, settings.k)
+        if settings.buckets:
+            results.curves[name] |= by_history(ndcg_of_users[name], length, settings.k, settings.buckets)
         write_events(directory.path / "tensorboard", name, results.curves[name])
     results.write(directory.results)
     picture, (axes,) = figure.new_figure(1)
     draw(axes, results, settings)
     figure.save(picture, directory.path / "figure.png")
-    print_table(results, settings.k)
+    print_tables(results, settings.k)
+    for name, others in same_lists(lists).items():
+        sys.stdout.write(f"{', '.join(others)}: the same lists as {name}\n")
     print_differences(ndcg_of_users, settings.k, settings.seed)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
     return results
@@ -130,42 +151,113 @@ def scores(ranked: Any, relevant: Any, k: int) -> dict[str, Curve]:
     return curves
 
 
-def likeness(ranked: Any, popularity: Any, k: int) -> dict[str, Curve]:
+def likeness(ranked: Ints, popularity: Ints, k: int) -> dict[str, Curve]:
     """What the lists are like, whether or not they hit: coverage of the catalogue, popularity of items."""
-    covered = catalogue_coverage(ranked, len(popularity), k)
     return {
-        f"coverage@{k}": Curve(np.array([k]), np.array([[covered]])),
+        f"coverage@{k}": _curve(k, catalogue_coverage(ranked, len(popularity), k)),
+        f"gini@{k}": _curve(k, gini(exposure(ranked, len(popularity), k))),
         **_with_error(f"arp@{k}", average_recommendation_popularity(ranked, popularity, k), k),
     }
+
+
+def of_repeats(ranked: Ints, relevant: Ints, history: Ints, k: int) -> dict[str, Curve]:
+    """NDCG of what users had before and of what is new to them; the share of repeats listed and held out."""
+    found = repeat_explore(ranked, relevant, history, k)
+    return {
+        **_with_error(f"ndcg_repeated@{k}", found.ndcg_repeated, k),
+        **_with_error(f"ndcg_explored@{k}", found.ndcg_explored, k),
+        **_with_error(f"repeat_ratio@{k}", found.repeat_ratio, k),
+        **_with_error("repeat_ratio_held_out", found.relevant_repeat_ratio, k),
+    }
+
+
+def by_history(ndcg_of_user: Floats, length: Ints, k: int, buckets: int) -> dict[str, Curve]:
+    """Mean NDCG against the least length of history in each group of users."""
+    found = bucket_means(ndcg_of_user, length, quantile_edges(length, buckets))
+    least = found.edges[:-1].astype(np.int64)
+    return {
+        f"ndcg@{k}_by_history{suffix}": Curve(least, np.array(values, np.float64)[:, None])
+        for suffix, values in (
+            ("", [one.value for one in found.means]),
+            ("_std_error", [one.std_error for one in found.means]),
+        )
+    }
+
+
+def same_lists(lists: dict[str, Ints]) -> dict[str, list[str]]:
+    """Recommenders whose lists are those of an earlier one for every user, by the earlier one."""
+    found: dict[str, list[str]] = {}
+    for name in lists:
+        first = next(one for one in lists if np.array_equal(lists[one], lists[name]))
+        if first != name:
+            found.setdefault(first, []).append(name)
+    return found
+
+
+def _curve(k: int, value: float) -> Curve:
+    return Curve(np.array([k]), np.array([[value]]))
 
 
 def _with_error(name: str, per_user: Floats, k: int) -> dict[str, Curve]:
     """Mean and standard error over the users that have a value."""
     estimate = mean_estimate(per_user[~np.isnan(per_user)])
-    return {
-        f"{name}{suffix}": Curve(np.array([k]), np.array([[float(value)]]))
-        for suffix, value in (("", estimate.value), ("_std_error", estimate.std_error))
-    }
+    return {name: _curve(k, float(estimate.value)), f"{name}_std_error": _curve(k, float(estimate.std_error))}
 
 
-def print_table(results: Results, k: int) -> None:
-    """A row for every recommender, with standard errors over users."""
-    names = [f"{name}@{k}" for name in METRICS]
+def print_tables(results: Results, k: int) -> None:
+    """A row for every recommender: metrics with standard errors over users, and what the lists are like."""
     width = max(len(name) for name in results.curves)
-    sys.stdout.write("\n" + " " * width + "".join(f"{name:>20}" for name in names) + "\n")
-    for recommender, curves in results.curves.items():
-        cells = []
-        for name in names:
-            value, error = (float(curves[n].values[0, 0]) for n in (name, f"{name}_std_error"))
-            cells.append(f"{value:.4f} +- {Estimate(value, error).std_error:.4f}")
-        sys.stdout.write(f"{recommender:{width}}" + "".join(f"{cell:>20}" for cell in cells) + "\n")
+    any_curves = next(iter(results.curves.values()))
+
+    def table(heads: list[str], cells: Callable[[dict[str, Curve]], list[str]]) -> None:
+        sys.stdout.write("\n" + " " * width + "".join(f"{head:>20}" for head in heads) + "\n")
+        for recommender, curves in results.curves.items():
+            row = "".join(f"{cell:>20}" for cell in cells(curves))
+            sys.stdout.write(f"{recommender:{width}}{row}\n")
+
+    def number(curves: dict[str, Curve], name: str, row: int = 0) -> float:
+        return float(curves[name].values[row, 0])
+
+    def sure(curves: dict[str, Curve], name: str, row: int = 0) -> str:
+        return f"{number(curves, name, row):.4f} +- {number(curves, f'{name}_std_error', row):.4f}"
+
+    metrics = [f"{name}@{k}" for name in METRICS]
+    table(metrics, lambda curves: [sure(curves, name) for name in metrics])
     sys.stdout.write("a perfect ranking scores 1; mean +- standard error over users\n")
-    for recommender, curves in results.curves.items():
-        coverage, popularity = (float(curves[f"{name}@{k}"].values[0, 0]) for name in ("coverage", "arp"))
+
+    repeats = f"ndcg_repeated@{k}" in any_curves
+    parts = [f"ndcg_repeated@{k}", f"ndcg_explored@{k}"] if repeats else []
+    table(
+        [f"coverage@{k}", f"gini@{k}", f"arp@{k}", *([f"repeat_ratio@{k}"] if repeats else []), *parts],
+        lambda curves: [
+            f"{number(curves, f'coverage@{k}'):.1%}",
+            f"{number(curves, f'gini@{k}'):.3f}",
+            f"{number(curves, f'arp@{k}'):,.0f}",
+            *([f"{number(curves, f'repeat_ratio@{k}'):.1%}"] if repeats else []),
+            *[sure(curves, name) for name in parts],
+        ],
+    )
+    sys.stdout.write(
+        "what is listed: share of the catalogue that anyone is shown, Gini coefficient of how often (0 = all "
+        "items alike),\nmean training events of an item of a list"
+    )
+    if repeats:
+        held_out = number(any_curves, "repeat_ratio_held_out")
         sys.stdout.write(
-            f"{recommender:{width}} lists {coverage:.1%} of the catalogue; an item on its lists has "
-            f"{popularity:,.0f} training events on average\n"
+            f"; share that the user had before (of what was held out: {held_out:.1%}), NDCG of finding "
+            "these\nand of finding what is new to the user"
         )
+    sys.stdout.write("\n")
+
+    history = f"ndcg@{k}_by_history"
+    if history in any_curves:
+        least = any_curves[history].steps
+        heads = [f"{low} - {high - 1}" for low, high in pairwise(least)]
+        table(
+            [*heads, f"{least[-1]} -"],
+            lambda curves: [sure(curves, history, row) for row in range(len(least))],
+        )
+        sys.stdout.write(f"ndcg@{k} of users with as many events before what is held out\n")
 
 
 def print_differences(ndcg_of_users: dict[str, Floats], k: int, seed: int) -> None:
@@ -186,7 +278,7 @@ def print_differences(ndcg_of_users: dict[str, Floats], k: int, seed: int) -> No
 
 def title(settings: Settings) -> str:
     """What the run is about, for a picture."""
-    return f"next purchases of {Path(settings.data).name}, full ranking"
+    return f"what users of {Path(settings.data).name} took next, full ranking"
 
 
 def draw(axes: Any, results: Results, settings: Settings, label: str = "", style: int = 0) -> None:

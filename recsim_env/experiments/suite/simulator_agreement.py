@@ -3,9 +3,10 @@
 `RepeatListen-v0` is fitted to the log, and lets as many simulated users do as many things. Every recommender
 is scored three times: on the real log (NDCG of the last basket of every user, learned from all before), on
 the simulated log in the same way, and live in the world, where it recommends to simulated users who go on
-living and is paid its exact expected reward. Kendall's tau between the orders has an interval by resampling
-users; the orders of two random halves of the real users say how much agreement can be hoped for, and 0.8487
-is what the TREC Deep Learning Track 2023 found between human and synthetic queries.
+living and is paid its exact expected reward, the probability that the next event is on the slate. The
+interval of Kendall's tau between two orders holds every order that the users leave open; the orders of two
+random halves of the real users say how much agreement can be hoped for, and 0.8487 is what the TREC Deep
+Learning Track 2023 found between human and synthetic queries.
 
 The simulator remembers as ACT-R does. If it favours its own kind, recommenders by the user's own memory stand
 higher in the simulation than in reality: `favour` is the share of pairs of one of them and another that turn
@@ -21,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from recsim_env.agents.recommender import Recommender, recommend
-from recsim_env.arrays import Floats
+from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.evaluation.agreement import TREC_2023, Agreement, agreement
 from recsim_env.evaluation.intervals import mean_estimate
@@ -37,12 +38,14 @@ from recsim_env.simulators.datasets import read_events
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.splits import leave_last_basket_out, shuffle_ties
+from recsim_env.simulators.worlds.listening import ListeningWorld
 
 NAME = "simulator_agreement"
+BARS = True  # so that `compare` gives every run a panel
 MEMORY = ("p_top", "base_level", "latest")
 """Recommenders that think as the simulator does: by the user's own history."""
 REMEMBERED = 2000  # plays of a simulated user, as in the fidelity report
-HISTORY = 500  # latest plays that a recommender sees live
+HISTORY = 500  # plays behind a user at the most, live
 SCORES = ("real", "simulated", "live")
 
 
@@ -56,7 +59,10 @@ class Settings:
     recommenders: str = option(",".join(RECOMMENDERS), "eight or more say something about an order")
     k: int = option(10, "length of the lists")
     live_users: int = option(300, "simulated users who are recommended to live")
-    live_steps: int = option(20, "recommendations to each of them")
+    live_steps: int = option(20, "recommendations to each of them; 1 = only at the start of a visit")
+    beta: float = option(
+        3.0, "how much easier a recommended item comes to mind live, in logits; 0 = no easier"
+    )
     resamples: int = option(1000, "of users, for the intervals")
     seconds: float = option(1.0, "in a unit of the log's clock, such as 86400 for days")
     seed: int = option(0, "of ties, halves, simulated users and resamples")
@@ -66,7 +72,11 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     """Run the experiment in the directory `out`; it takes minutes, and a run that was killed begins anew."""
     names = recommender_names(settings.recommenders)
     positive(k=settings.k, live_users=settings.live_users, live_steps=settings.live_steps)
-    positive(resamples=settings.resamples, seconds=settings.seconds)
+    positive(seconds=settings.seconds)
+    if settings.resamples < 2:
+        raise InputError(f"resamples must be 2 or more, got {settings.resamples}")
+    if not 0.0 <= settings.beta <= 50.0:
+        raise InputError(f"beta must be from 0 to 50, got {settings.beta}")
     family = np.array([name in MEMORY for name in names])
     if family.all() or not family.any():
         raise InputError(
@@ -93,7 +103,8 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         done("recommenders on the halves of the real log")
         halves = [offline(names, half, N, settings)[0] for half in split_users(data.log, settings.seed)]
         done("recommenders live in the world")
-        live = np.stack([live_rewards(calibration, one, settings) for one in fitted], axis=1)
+        world = live_world(calibration, settings)
+        live = np.stack([live_rewards(world, calibration.item_ids, one, settings) for one in fitted], axis=1)
         done("done")
     scores = dict(zip(SCORES, (real, of_simulation, live), strict=True))
     families = {"memory": family}
@@ -151,28 +162,40 @@ def split_users(log: Log, seed: int) -> tuple[Log, Log]:
     return log.rows(first), log.rows(~first)
 
 
-def live_rewards(calibration: ListeningCalibration, recommender: Recommender, settings: Settings) -> Floats:
-    """(U,) the mean exact reward of a user's step when the recommender chooses their slates.
-
-    All recommenders meet the same users under the same luck.
-    """
-    N, K = len(calibration.popularity), min(settings.k, len(calibration.popularity) - 2)
-    world = calibration.world(
+def live_world(calibration: ListeningCalibration, settings: Settings) -> ListeningWorld:
+    """Users who begin with as many events behind them as those of the log have, on average."""
+    N = len(calibration.popularity)
+    K = min(settings.k, N - 2)
+    average = round(calibration.about["events"] / calibration.about["users"])
+    behind = max(1, min(average, HISTORY, N - K))
+    return calibration.world(
         num_users=settings.live_users,
         force=True,
         slate_size=K,
         horizon=settings.live_steps,
-        history_length=min(HISTORY, N - K),
+        beta=settings.beta,
+        remembered=behind,
+        history_length=behind,
     )
+
+
+def live_rewards(
+    world: ListeningWorld, item_ids: Ints, recommender: Recommender, settings: Settings
+) -> Floats:
+    """(U,) the mean exact reward of a user's step when the recommender chooses their slates.
+
+    All recommenders meet the same users under the same luck. `item_ids` (N,) are the log's ids of the items.
+    """
+    N = world.num_items
     world_id = np.full(recommender.num_items_, -1)  # of the log's ids
-    world_id[calibration.item_ids] = np.arange(N)
+    world_id[item_ids] = np.arange(N)
     luck = Luck.from_seeds(np.arange(settings.live_users) + settings.seed)
     state = world.begin(luck)
     total = np.zeros(settings.live_users)
     for step in range(settings.live_steps):
         recent = world.observe(state)["recent"][:, ::-1]  # (U, H) the latest last, N = none
-        history = np.where(recent < N, calibration.item_ids[np.minimum(recent, N - 1)], -1)
-        slates = world_id[recommend(recommender, history, K, mask_history=False)]
+        history = np.where(recent < N, item_ids[np.minimum(recent, N - 1)], -1)
+        slates = world_id[recommend(recommender, history, world.slate_size, mask_history=False)]
         total += world.expected_reward(state, slates)
         state, _ = world.respond(state, slates, luck.at(step))
     return np.asarray(total / settings.live_steps)
@@ -218,7 +241,10 @@ def print_table(results: Results, settings: Settings) -> None:
         if name.startswith("agreement: "):
             tau, favour = (_interval(results, name, metric) for metric in ("tau", "favour of memory"))
             sys.stdout.write(f"{name[11:]:24}tau {tau}   favour of memory {favour}\n")
-    sys.stdout.write(f"95 % intervals over users; TREC 2023: tau {TREC_2023}\n")
+    sys.stdout.write(
+        "an interval holds every order that the users leave open (95 % for each pair); "
+        f"TREC 2023: tau {TREC_2023}\n"
+    )
 
 
 def title(settings: Settings) -> str:
@@ -242,7 +268,7 @@ def draw(axes: Any, results: Results, settings: Settings, label: str = "", style
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25, lw=0.6)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=9)
+    figure.legend_below(axes)
 
 
 def draw_agreement(axes: Any, results: Results) -> None:
@@ -260,7 +286,7 @@ def draw_agreement(axes: Any, results: Results) -> None:
     axes.set(title="Do the orders agree? Whom does the simulator favour?", xlim=(-1.05, 1.05))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", alpha=0.25, lw=0.6)
-    axes.legend(frameon=False, fontsize=9, loc="lower left")
+    figure.legend_below(axes)
 
 
 def _recommenders(results: Results) -> list[str]:

@@ -4,7 +4,7 @@ Source: J. McAuley (UCSD): http://jmcauley.ucsd.edu/data/amazon/ (2014), https:/
     (2018).
 Terms: for research, with citation (He and McAuley 2016; Ni, Li and McAuley 2019), no licence stated: never
 shipped. 5-core Beauty of 2014 has 198,502 reviews of 22,363 users and 12,101 products. Written from the
-published description and run on small files of that layout only.
+published description, checked against LensKit's reader, and run on small files of that layout only.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from recsim_env.errors import InputError
 from recsim_env.simulators.datasets.clocks import times
 from recsim_env.simulators.datasets.columns import floats, identities, open_text
 from recsim_env.simulators.datasets.interactions import Interactions, numbered
-from recsim_env.simulators.datasets.text_tables import read_delimited, read_json_lines
+from recsim_env.simulators.datasets.text_tables import opened, read_delimited, read_json_lines
 
 REVIEWS = ("reviews_*.json.gz", "reviews_*.json", "*_5.json.gz", "*_5.json")
 RATINGS = ("ratings_*.csv",)
@@ -32,7 +32,8 @@ def read_amazon(source: str | Path) -> Interactions:
             object a line with reviewerID, asin, overall and unixReviewTime; a ratings-only table, without a
             first line of names, `user,item,rating,timestamp` in 2014 (`ratings_<Category>.csv`) and
             `item,user,rating,timestamp` in 2018 (`<Category>.csv`): the order is told from the ids; or a
-            directory that holds one such file of reviews, or of 2014's ratings.
+            directory that holds one such file of reviews, or of 2014's ratings. The tables of 2023 have a
+            first line: `read_table(path, item="parent_asin", time_unit="ms", columns=["rating"])`.
 
     Raises:
         InputError: no such file, or several; not the layout above; a cell that is missing or not a number:
@@ -81,18 +82,31 @@ def _order(path: Path) -> tuple[str, ...]:
     """The columns of a ratings-only table: products have codes of 10 signs, reviewers mostly longer ones."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: give a ratings-only table of Amazon reviews")
-    with open_text(path) as file:
+    order = _told_order(path)
+    if order is None:
+        raise InputError(
+            f"{path} does not tell which of its first two columns are the products: add a first line of "
+            "names and read it with read_table"
+        )
+    return order
+
+
+def is_ratings_table(path: Path) -> bool:
+    """Whether a file is a ratings-only table of Amazon, by the ids in its first lines."""
+    return path.name.endswith((".csv", ".csv.gz")) and _told_order(path) is not None
+
+
+def _told_order(path: Path) -> tuple[str, ...] | None:
+    with opened(path), open_text(path) as file:
         lines = [line.split(",") for line, _ in zip(file, range(1000), strict=False)]
+    lines = [cells for cells in lines if len(cells) == 4]
     first = np.array([_is_asin(cells[0]) for cells in lines])
-    second = np.array([len(cells) > 1 and _is_asin(cells[1]) for cells in lines])
-    if first.mean() > 0.99 and second.mean() < 0.5:
+    second = np.array([_is_asin(cells[1]) for cells in lines])
+    if len(lines) and first.mean() > 0.99 and second.mean() < 0.5:
         return ("item", "user", "rating", "timestamp")
-    if second.mean() > 0.99 and first.mean() < 0.5:
+    if len(lines) and second.mean() > 0.99 and first.mean() < 0.5:
         return ("user", "item", "rating", "timestamp")
-    raise InputError(
-        f"{path} does not tell which of its first two columns are the products: add a first line of names "
-        "and read it with read_table"
-    )
+    return None
 
 
 def _is_asin(text: str) -> bool:

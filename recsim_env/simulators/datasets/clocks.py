@@ -30,9 +30,10 @@ def times(column: Any, path: Source, name: str, unit: str = "s") -> Floats:
     """
     import pyarrow as pa
 
-    if pa.types.is_temporal(column.type):
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         refuse_missing(column, path, name)
-        return np.asarray(column.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy() / 1e6, np.float64)
+        column = column.cast(pa.timestamp("us"), safe=False)  # nanoseconds are beyond float64 anyway
+        return np.asarray(column.cast(pa.int64()).to_numpy() / 1e6, np.float64)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         refuse_missing(column, path, name)
         column = _numbers(column)
@@ -78,11 +79,11 @@ def _dates(column: Any) -> Floats | None:
     """(R,) Unix seconds of ISO 8601 texts, with a zone or without one; None if some are none."""
     import pyarrow as pa
 
-    for kind in (pa.timestamp("us"), pa.timestamp("us", tz="UTC")):
-        try:
-            return np.asarray(column.cast(kind).cast(pa.int64()).to_numpy() / 1e6, np.float64)
-        except pa.ArrowInvalid:
-            continue
+    for unit, per_second in (("us", 1e6), ("ns", 1e9)):  # ns: nine digits behind the second
+        for zone in (None, "UTC"):
+            with suppress(pa.ArrowInvalid):
+                dates = column.cast(pa.timestamp(unit, tz=zone)).cast(pa.int64())
+                return np.asarray(dates.to_numpy() / per_second, np.float64)
     return None
 
 

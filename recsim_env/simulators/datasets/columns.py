@@ -4,8 +4,10 @@ Rows are counted from 0 in Parquet files (as pandas shows them) and lines from 1
 editors show them); `text_tables` reads those.
 """
 
+import csv
 import gzip
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,7 +16,10 @@ import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
+from recsim_env.simulators.log_files import damaged
 
+NO_IDS = ("nan", "null", "none", "na", "n/a", "<na>", "nil", "")  # what programs write for a missing cell
+WHOLE = r"^(0|-?[1-9][0-9]*)(\.0+)?$"
 MEND = "mend or drop the row"
 
 
@@ -24,16 +29,26 @@ class TextFile:
 
     path: Path
     header: bool  # whether the first line names the columns
+    separator: str | None = None  # where cells may be quoted, and so go over several lines
 
     def __str__(self) -> str:
         return str(self.path)
 
     def place(self, row: int) -> str:
-        """The line of a row; empty lines are no rows."""
+        """The line that a row begins in; empty lines are no rows."""
         with open_text(self.path) as file:
-            filled = (number for number, line in enumerate(file, 1) if line.strip("\r\n"))
-            line = next((n for i, n in enumerate(filled) if i == row + self.header), row + 1 + self.header)
-        return f"{self.path}, line {line}"
+            line = next((n for i, n in enumerate(self._begins(file)) if i == row + self.header), None)
+        return f"{self.path}, line {row + 1 + self.header if line is None else line}"
+
+    def _begins(self, file: TextIO) -> Iterator[int]:
+        if self.separator is None:
+            yield from (number for number, line in enumerate(file, 1) if line.strip("\r\n"))
+            return
+        reader, before = csv.reader(file, delimiter=self.separator), 0
+        for cells in reader:
+            if cells:
+                yield before + 1
+            before = reader.line_num
 
 
 def open_text(path: Path, encoding: str = "utf-8") -> TextIO:
@@ -60,14 +75,14 @@ def read_parquet_columns(path: Path, required: Sequence[str], optional: Sequence
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
-            missing = [name for name in required if name not in names]
-            if missing:
-                raise InputError(f"{path} has no column {missing[0]!r}: its columns are {', '.join(names)}")
+            check_names(path, required, names)
             wanted = [name for name in (*required, *optional) if name in names]
             table = file.read(columns=wanted)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} is not a readable Parquet file ({reason}): make it again") from error
+            table.validate(full=True)  # texts that are no UTF-8 would fail only where they are looked at
+    except InputError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no text
+        raise damaged(path, error) from error
     return {name: table.column(name) for name in wanted}
 
 
@@ -82,9 +97,21 @@ def parquet_names(path: Path) -> list[str]:
 
     try:
         return list(pq.read_schema(path).names)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} is not a readable Parquet file ({reason}): make it again") from error
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise damaged(path, error) from error
+
+
+def check_names(path: Path, wanted: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse a table that lacks one of the columns that are wanted, or has it twice."""
+    shown = ", ".join(name if name.isprintable() and name == name.strip() else repr(name) for name in names)
+    for name in wanted:
+        if name not in names:
+            raise InputError(
+                f"{path} has no column {name!r}: its columns are {shown}; say which one it is, by read_table "
+                "or by --user, --item and --time of `recsim-env data`"
+            )
+        if list(names).count(name) > 1:
+            raise InputError(f"{path} has the column {name!r} twice: rename one of {shown}")
 
 
 def integers(column: Any, path: Source, name: str) -> Ints:
@@ -146,7 +173,7 @@ def floats(column: Any, path: Source, name: str, remedy: str = "") -> Floats:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return float("nan" if "_" in text else text)  # Python takes 1_000 for a number, nobody else does
     except ValueError:
         return float("nan")
 
@@ -155,11 +182,11 @@ def identities(column: Any, path: Source, name: str) -> tuple[Array, Ints]:
     """The distinct ids of a column, sorted, and each row's place among them: (distinct,), (R,).
 
     Whole numbers are ids in their order, and so are texts that all are whole numbers as one writes them
-    (`7`, not `007`); all other texts are ids in the order of the alphabet.
+    (`7`, not `007`; ` 7` and `7.0` are the same id); all other texts are ids in the order of the alphabet.
 
     Raises:
-        InputError: an id is missing or neither a whole number nor a text; the message has file, row and
-            column.
+        InputError: an id is missing, which a text such as `NaN` among whole numbers says too, or neither a
+            whole number nor a text; the message has file, row and column.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -173,30 +200,37 @@ def identities(column: Any, path: Source, name: str) -> tuple[Array, Ints]:
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
     texts, place = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
+    trimmed = pc.utf8_trim_whitespace(texts)
+    whole = pc.match_substring_regex(trimmed, WHOLE).to_numpy(zero_copy_only=False)
+    absent = pc.is_in(pc.utf8_lower(trimmed), pa.array(NO_IDS, texts.type)).to_numpy(zero_copy_only=False)
+    if not (whole | absent).all():  # names: somebody may be called Null, but nobody has no name
+        absent = pc.equal(trimmed, "").to_numpy(zero_copy_only=False)
+    refuse(absent[place], column, path, name, "is no id")
     distinct: Array = np.array(texts.to_pylist(), dtype=object)
-    try:
-        numbers = texts.cast(pa.int64())
-        if pc.all(pc.equal(numbers.cast(texts.type), texts)).as_py():
-            distinct = numbers.to_numpy()
-    except pa.ArrowInvalid:
-        pass
-    order = np.argsort(distinct, kind="stable")
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    return distinct[order], rank[place]
+    if whole.all():
+        with suppress(pa.ArrowInvalid):  # beyond 2^63 - 1: ids all the same, as texts
+            distinct = pc.replace_substring_regex(trimmed, r"\.0+$", "").cast(pa.int64()).to_numpy()
+    sorted_ids, rank = np.unique(distinct, return_inverse=True)
+    return sorted_ids, rank.reshape(-1)[place].astype(np.int64)
 
 
 def further_column(column: Any, path: Source, name: str) -> Array:
     """(R,) a column beside the log: numbers as float64, nan where missing; all else as texts, None there.
 
     Raises:
-        InputError: a number that is not finite; the message has file, row and column.
+        InputError: a number that is not finite, or cells that are neither numbers nor texts; the message
+            has file, row and column.
     """
     import pyarrow as pa
 
     kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        return np.array(column.cast(pa.string()).to_pylist(), dtype=object)
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if not (numeric or pa.types.is_boolean(kind)):
+        try:
+            return np.array(column.cast(pa.string()).to_pylist(), dtype=object)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            message = f"{path}: column {name!r} holds {kind}, neither numbers nor texts: leave it out"
+            raise InputError(message) from None
     values = np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
     bad = ~np.isfinite(values) & ~column.is_null().to_numpy()
     refuse(bad, column, path, name, "is not a finite number")

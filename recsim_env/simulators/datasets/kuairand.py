@@ -3,7 +3,7 @@
 Source: Gao et al., "KuaiRand: An Unbiased Sequential Recommendation Dataset with Randomly Exposed Videos"
 (CIKM 2022), https://kuairand.com. KuaiRand-Pure: 27,285 users; 1,436,609 rows of the 15 standard policies,
 1,186,059 of the random one, over 7,583 videos. Terms: CC BY-SA 4.0, share-alike: not shipped. Written from
-the published description and run on small files of that layout only.
+the published description of every column, and run on small files of that layout only.
 """
 
 from pathlib import Path

@@ -6,6 +6,7 @@ unzip it.
 
 import csv
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from recsim_env.errors import InputError
 from recsim_env.simulators.datasets.clocks import times
 from recsim_env.simulators.datasets.columns import dense, floats, integers, read_parquet_columns
 from recsim_env.simulators.datasets.interactions import Interactions, numbered, read_titles
-from recsim_env.simulators.datasets.text_tables import read_delimited
+from recsim_env.simulators.datasets.text_tables import opened, read_delimited
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def read_ratings(directory: str | Path) -> Ratings:
     Args:
         directory: holds `interactions.parquet` (columns `user_id`, `item_id`, `rating`; titles from
             `items.parquet`), or a MovieLens data set as published: `u.data` (ml-100k), `ratings.dat`
-            (ml-1m) or `ratings.csv` (ml-latest, ml-25m, ml-32m).
+            (ml-1m, ml-10m) or `ratings.csv` (ml-20m and later, ml-latest).
 
     Raises:
         InputError: no such directory or none of these files in it, a missing column, or a cell that is
@@ -97,8 +98,9 @@ def read_movielens(directory: str | Path) -> Interactions:
     Source: GroupLens, https://grouplens.org/datasets/movielens/ (ml-100k: 100,000 ratings of 943 users and
     1,682 movies; ml-1m: 1,000,209, 6,040 and 3,706; ml-20m: 20,000,263, 138,493 and 26,744). Terms: research
     use with citation, no redistribution without permission (ml-100k to ml-10m), no commercial use: never
-    shipped. Run on the whole published files of ml-100k and ml-latest-small (2016); ml-1m, ml-20m and later
-    were written from the published description and run on small files of that layout only.
+    shipped. Run on the whole published files of ml-100k and ml-latest-small (2016); ml-1m, ml-10m, ml-20m and
+    later were written from their read-me files, checked against LensKit's reader, and run on small files of
+    that layout only.
 
     Args:
         directory: holds `u.data`, `ratings.dat` or `ratings.csv`, and for titles `u.item`, `movies.dat` or
@@ -159,11 +161,16 @@ def _text_titles(directory: Path, layout: _TextLayout, item_ids: Ints) -> tuple[
     path = directory / layout.titles
     if not path.is_file():
         return None
-    # the CSV files are UTF-8 with quoted titles; the older ones are Latin-1 without quotes
+    # ml-10m and all later sets are UTF-8, ml-100k and ml-1m Latin-1; only the CSV files have quotes
+    with opened(path):
+        data = path.read_bytes()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
     if layout.titles_separator == ",":
-        with path.open(encoding="utf-8", newline="") as file:
-            cells = list(csv.reader(file))
+        cells = list(csv.reader(StringIO(text, newline="")))
     else:
-        cells = [line.split(layout.titles_separator) for line in path.read_text("latin-1").splitlines()]
+        cells = [line.rstrip("\r").split(layout.titles_separator) for line in text.split("\n")]
     title_of = {row[0]: row[1] for row in cells if len(row) > 1}
     return tuple(title_of.get(str(i), f"movie {i}") for i in item_ids.tolist())

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from recsim_env.errors import InputError, unknown_name
-from recsim_env.simulators.datasets.amazon import amazon_files, read_amazon
+from recsim_env.simulators.datasets.amazon import amazon_files, is_ratings_table, read_amazon
 from recsim_env.simulators.datasets.columns import parquet_names
 from recsim_env.simulators.datasets.impressions import read_search_sessions
 from recsim_env.simulators.datasets.interactions import SHIPPED, Interactions, read_interactions
@@ -24,7 +24,6 @@ from recsim_env.simulators.datasets.open_bandit import (
     read_open_bandit,
 )
 from recsim_env.simulators.datasets.recsys_challenge import (
-    BUYS,
     CLICKS,
     playlist_files,
     read_playlists,
@@ -130,7 +129,7 @@ def _read_directory(path: Path, prefer: str) -> Interactions:
 
 
 def _read_file(path: Path) -> Interactions:
-    if path.name in (CLICKS, BUYS):
+    if path.name.startswith("yoochoose-") and path.suffix == ".dat":
         return read_yoochoose(path)
     if path.name == PLAYS_1K:
         return read_lastfm_plays(path)
@@ -138,7 +137,7 @@ def _read_file(path: Path) -> Interactions:
         return read_lastfm_tags(path.parent)
     if path.name.startswith("mpd.slice."):
         return read_playlists(path)
-    if path in amazon_files(path.parent):
+    if path in amazon_files(path.parent) or is_ratings_table(path):
         return read_amazon(path)
     if table_format(path) is None:
         raise InputError(

@@ -1,19 +1,24 @@
 """Two RecSys Challenges: the sessions of 2015 (YooChoose) and the playlists of 2018 (Spotify).
 
 2015: https://www.kaggle.com/datasets/chadgostopp/recsys-challenge-2015; 33,003,944 clicks of 9,249,729
-    sessions.
-Terms: CC BY-NC-ND 4.0 as commonly stated: never shipped. 2018: the Million Playlist Dataset, 1,000,000
-playlists, https://www.aicrowd.com/challenges/spotify-million-playlist-dataset-challenge. Terms: research and
-the challenge only, no redistribution: never shipped. Both were written from the published description and run
-on small files of that layout only.
+    sessions, 1,150,753 buys. Terms: CC BY-NC-ND 4.0 as commonly stated: never shipped.
+2018: the Million Playlist Dataset, 1,000,000 playlists, 66 million tracks in them;
+    https://www.aicrowd.com/challenges/spotify-million-playlist-dataset-challenge says that it is no longer
+    offered there and to ask Spotify Research. Terms: research and the challenge only, no redistribution:
+    never shipped.
+
+Both were written from the published descriptions, checked against readers that others published, and run on
+small files of that layout only.
 """
 
 import json
+from array import array
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.datasets.clocks import times
 from recsim_env.simulators.datasets.columns import dense, floats, integers
@@ -21,17 +26,18 @@ from recsim_env.simulators.datasets.interactions import Interactions, numbered
 from recsim_env.simulators.datasets.text_tables import read_delimited
 
 CLICKS = "yoochoose-clicks.dat"
-BUYS = "yoochoose-buys.dat"
 SLICES = "mpd.slice.*.json"
 
 
 def read_yoochoose(source: str | Path) -> Interactions:
     """Read clicks, or buys, of sessions: a session is a user, times are Unix seconds.
 
+    More than half of the buys have neither price nor quantity: 0 stands for unknown there.
+
     Args:
-        source: the file `yoochoose-clicks.dat` (session, time, item, category) or `yoochoose-buys.dat`
-            (session, time, item, price, quantity; the last two in `columns`), or a directory, of which the
-            clicks are read.
+        source: the file `yoochoose-clicks.dat` or `yoochoose-test.dat` (session, time, item, category), or
+            `yoochoose-buys.dat` (session, time, item, price, quantity; the last two in `columns`), or a
+            directory, of which the clicks are read.
 
     Raises:
         InputError: no such file, or a cell that is missing or not what it must be: file, line and column.
@@ -70,39 +76,51 @@ def read_playlists(source: str | Path) -> Interactions:
     paths = playlist_files(Path(source)) if Path(source).is_dir() else [Path(source)]
     if not paths:
         raise InputError(f"{source} holds no {SLICES}: give the directory of the Million Playlist Dataset")
-    playlist: list[int] = []
-    place: list[int] = []
-    track: list[str] = []
-    artist: list[str] = []
-    names: dict[str, str] = {}
+    playlist, place, track, artist = (array("q") for _ in range(4))  # 32 bytes a row: there are 66 million
+    track_number: dict[str, int] = {}
+    artist_number: dict[str, int] = {}
+    names: list[str] = []
     for path in paths:
         for number, entry in enumerate(_playlists(path)):
+            at = f"{path}: playlist {number}"
             try:
                 pid = int(entry["pid"])
-                for song in entry["tracks"]:
+                for row, song in enumerate(entry["tracks"]):
+                    at = f"{path}: playlist {number}, track {row}"
+                    uri, by = str(song["track_uri"]), str(song["artist_uri"])
                     playlist.append(pid)
                     place.append(int(song["pos"]))
-                    track.append(str(song["track_uri"]))
-                    artist.append(str(song["artist_uri"]))
-                    names.setdefault(track[-1], f"{song['artist_name']} - {song['track_name']}")
-            except (KeyError, TypeError, ValueError) as error:
-                raise InputError(
-                    f"{path}: playlist {number} lacks {error}, or it is no number: get the slice again"
-                ) from error
+                    track.append(track_number.setdefault(uri, len(names)))
+                    artist.append(artist_number.setdefault(by, len(artist_number)))
+                    if len(track_number) > len(names):
+                        names.append(f"{song['artist_name']} - {song['track_name']}")
+            except KeyError as error:
+                raise InputError(f"{at} has no {error}: get the slice again") from error
+            except (TypeError, ValueError, OverflowError) as error:
+                raise InputError(f"{at} is not as published ({error}): get the slice again") from error
     if not playlist:
         raise InputError(f"{source} holds playlists without a track: give other slices")
-    artists, artist_number = np.unique(np.array(artist, object), return_inverse=True)
-    items = np.unique(np.array(track, object), return_inverse=True)
+    uris, items, order = _sorted(track_number, np.frombuffer(track, np.int64))
+    artists, artist_of_row, _ = _sorted(artist_number, np.frombuffer(artist, np.int64))
     return numbered(
         Path(source).resolve().stem,
         dense(np.array(playlist, np.int64)),
-        items,
+        (uris, items),
         np.array(place, np.float64),
         clock="pos",
         id_columns=("pid", "track_uri"),
-        item_names=tuple(names[uri] for uri in items[0]),
-        columns={"artist": artist_number, "artist_uri": artists[artist_number]},
+        item_names=tuple(names[i] for i in order),
+        columns={"artist": artist_of_row, "artist_uri": artists[artist_of_row]},
     )
+
+
+def _sorted(number: dict[str, int], rows: Ints) -> tuple[Array, Ints, Ints]:
+    """Texts that were numbered as they came: sorted, each row's place among them, and their old numbers."""
+    texts = np.array(list(number), object)
+    order = np.argsort(texts)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return texts[order], rank[rows], order
 
 
 def playlist_files(directory: Path) -> list[Path]:

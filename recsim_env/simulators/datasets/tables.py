@@ -92,7 +92,7 @@ def read_table(
 
 def table_format(path: Path) -> str | None:
     """The ending that says how a table is written, without `.gz`; None if it is none that is read."""
-    ending = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    ending = (path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix).lower()
     return ending if ending in FORMATS and not (ending == ".parquet" and path.suffix == ".gz") else None
 
 
