@@ -29,6 +29,7 @@ from recsim_env.evaluation.off_policy import (
     model_values,
     self_normalised_doubly_robust,
     snips,
+    switch,
     switch_doubly_robust,
 )
 from recsim_env.experiments.env_args import world_of
@@ -43,9 +44,10 @@ def action_problem(size: int, seed: int) -> Problem:
     action, reward = log.slate[:, 0], log.clicked[:, 0].astype(np.float64)
     probability = {name: softmax(s * np.log(attraction), axis=1) for name, s in POLICIES.items()}  # (U, N)
     target = probability["target"][user]  # (R, N)
-    weights = importance_weights(
-        np.log(target[np.arange(size), action]), log.require("slot_log_propensity")[:, 0]
-    )
+    every = np.log(probability["logging"])[user]  # the log's own propensities differ from these by rounding
+    every[np.arange(size), action] = log.require("slot_log_propensity")[:, 0]
+    of_all = importance_weights(np.log(target), every)  # (R, N)
+    weights = of_all[np.arange(size), action]
     category = world.catalogue.category
     table = np.eye(category.max() + 1)[category]  # (N, E)
 
@@ -53,7 +55,8 @@ def action_problem(size: int, seed: int) -> Problem:
         r, w, a = reward[rows], weights[rows], action[rows]
         fold = draw_folds(len(rows), seed=0)
         # the model knows no users: who reads DM in the figure sees what that costs
-        model = model_values(cross_fit(r, a, fold, NUM_ITEMS), a, target[rows])
+        model_of_all = cross_fit(r, a, fold, NUM_ITEMS)  # (r, N)
+        model = model_values(model_of_all, a, target[rows])
         q = model.logged, model.target
         cuts = candidate_cuts(w)
         return {
@@ -64,6 +67,16 @@ def action_problem(size: int, seed: int) -> Problem:
             "clipped IPS": chosen(cuts, lambda cut: clipped_ips(r, w, clip=cut)),
             "DR": doubly_robust(r, w, *q),
             "SNDR": self_normalised_doubly_robust(r, w, *q),
+            "Switch": chosen(
+                cuts,
+                lambda cut: switch(
+                    r,
+                    w,
+                    model.logged,
+                    (np.where(of_all[rows] > cut, target[rows], 0) * model_of_all).sum(axis=1),
+                    threshold=cut,
+                ),
+            ),
             "Switch-DR": chosen(cuts, lambda cut: switch_doubly_robust(r, w, *q, threshold=cut)),
             "DRos": chosen(
                 np.append(cuts**2, np.inf),

@@ -31,6 +31,8 @@ from recsim_env.evaluation.off_policy import (
     rips,
     sips,
     slate_weights,
+    sn_pseudo_inverse,
+    snaips,
     sniips,
     snrips,
     snsips,
@@ -101,7 +103,9 @@ def slate_problem(clicks: str, slate_size: int, size: int, seed: int) -> Problem
             "SNRIPS": snrips(reward, of_prefix[rows]),
             "Cascade-DR": cascade_dr(reward, of_prefix[rows], q_logged, q_expected),
             "AIPS": aips(reward, chosen),
+            "SNAIPS": snaips(reward, chosen),
             "PI": pseudo_inverse(reward, of_inverse[rows]),
+            "SNPI": sn_pseudo_inverse(reward, of_inverse[rows]),
         }
 
     values = {name: exact_value(world, theta) for name, theta in logits.items()}
