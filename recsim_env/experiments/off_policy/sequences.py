@@ -6,8 +6,8 @@ items all lists A can be enumerated, and the value of a policy is exact by backw
     Q_h(s, A) = sum_c P(c | s, A) ( r(s, c) + sum_s' p(s' | s, c) V_{h+1}(s') ),
     V_h(s) = sum_A pi_h(A | s) Q_h(s, A),
 
-with c the clicked item, or none. Fitted Q evaluation is the tabular one: the linear one with one column for each
-state and action is equal to it, and the torch one takes minutes for a log.
+with c the clicked item, or none. Fitted Q evaluation is the tabular one: the linear one with one column for
+each state and action is equal to it, and the torch one takes minutes for a log.
 """
 
 from contextlib import suppress
