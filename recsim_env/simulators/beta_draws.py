@@ -5,8 +5,8 @@ A Beta(a, b) variable is X / (X + Y) of X ~ Gamma(a) and Y ~ Gamma(b). For a >= 
     d v,      d = a - 1/3,      v = (1 + z / sqrt(9 d))^3,      z ~ N(0, 1),
 
 kept if log u < z^2 / 2 + d - d v + d log v, which it mostly is. The ziggurat covers the normal density by
-256 layers of equal area, of which one draw of 64 bits picks a layer, a sign and a place: 99 of 100 times that is
-all.
+256 layers of equal area, of which one draw of 64 bits picks a layer, a sign and a place: 99 of 100 times that
+is all.
 
 Sources: Marsaglia, Tsang, "A simple method for generating gamma variables", ACM TOMS 26, 2000, and "The
 ziggurat method for generating random variables", Journal of Statistical Software 5, 2000; Steele, Lea, Flood,
@@ -14,6 +14,7 @@ ziggurat method for generating random variables", Journal of Statistical Softwar
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import int64, njit, uint64
@@ -67,7 +68,7 @@ def fill_beta(
 
 
 @njit(inline="always")
-def _bits(state: int) -> tuple[int, int]:
+def _bits(state: Any) -> tuple[Any, Any]:
     """SplitMix64: 64 random bits, and the next state."""
     state = uint64(state + uint64(0x9E3779B97F4A7C15))
     z = state
@@ -77,14 +78,14 @@ def _bits(state: int) -> tuple[int, int]:
 
 
 @njit(inline="always")
-def _uniform(state: int) -> tuple[float, int]:
+def _uniform(state: Any) -> tuple[float, Any]:
     """A uniform in (0, 1), and the next state."""
     bits, state = _bits(state)
     return (float(int64(bits >> uint64(11))) + 0.5) * 2.0**-53, state
 
 
 @njit(inline="always")
-def _normal(state: int) -> tuple[float, int]:
+def _normal(state: Any) -> tuple[float, Any]:
     """A standard normal, and the next state."""
     while True:
         bits, state = _bits(state)
@@ -98,7 +99,7 @@ def _normal(state: int) -> tuple[float, int]:
 
 
 @njit(cache=True)
-def _at_the_edge(layer: int, x: float, state: int) -> tuple[bool, float, int]:
+def _at_the_edge(layer: Any, x: float, state: Any) -> tuple[bool, float, Any]:
     """Whether a place beyond the inner edge counts, the place, and the next state: one draw of a hundred."""
     if layer == 0:  # the tail, by Marsaglia's exponentials
         while True:
@@ -113,7 +114,7 @@ def _at_the_edge(layer: int, x: float, state: int) -> tuple[bool, float, int]:
 
 
 @njit(inline="always")
-def _gamma(shape: float, state: int) -> tuple[float, int]:
+def _gamma(shape: float, state: Any) -> tuple[float, Any]:
     """Gamma(shape, 1) for shape >= 1, and the next state."""
     d = shape - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
