@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recsim_env.errors import InputError
-from recsim_env.experiments.lessons import first_slate
+from recsim_env.experiments.lessons import first_slate, planning_ahead
 from recsim_env.experiments.lessons.predictions import predict
 
 
@@ -27,6 +27,21 @@ EXERCISES = {
     first_slate.check_expected_reward: (
         lambda q, w: np.sum(w * q * np.cumprod(np.append(1, 1 - q[:-1]))),
         {"weigh each worth": lambda q, w: np.sum(q), "needs that none above": lambda q, w: q @ w},
+    ),
+    planning_ahead.check_value_of_list: (
+        lambda q, w, none: np.sum(w * q * np.cumprod(np.append(1, 1 - q[:-1]))) + none * np.prod(1 - q),
+        {
+            "is worth something too": lambda q, w, none: np.sum(w * q),
+            "none above it": lambda q, w, none: np.sum(w * q) + none * np.prod(1 - q),
+        },
+    ),
+    planning_ahead.check_backup: (
+        lambda q, r, p, V: q * (r + p @ V) + (1 - q) * V,
+        {
+            "q r": lambda q, r, p, V: r + p @ V,
+            "a row of p": lambda q, r, p, V: q * (r + V @ p) + (1 - q) * V,
+            "the user stays": lambda q, r, p, V: q * (r + p @ V),
+        },
     ),
 }
 NAMES = {check: f"{check.__module__.rsplit('.', 1)[-1]}.{check.__name__}" for check in EXERCISES}
