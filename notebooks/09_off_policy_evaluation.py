@@ -139,7 +139,8 @@ kept.reveal(far)
 # %% [markdown]
 # In 300 rows item 9 was shown seven times, and in four logs of ten never clicked: then the estimate is 0, and so are
 # both ends of its interval. The interval assumes that a mean is normal, which that of so few is not: it is too short
-# when it is needed most. The package prints a warning when a few rows decide; take it seriously.
+# when it is needed most, and a little too short even for the near policy, which also lives on its heavier weights.
+# The package prints a warning when a few rows decide; take it seriously.
 #
 # ## A real log
 #
@@ -191,5 +192,5 @@ assert abs(far_value.value - 0.11) < 4 * far_value.std_error
 assert far_value.std_error > 3 * near_value.std_error
 assert 400 < (item == 9).sum() < 600
 assert np.isclose(effective, (item == 9).sum())
-assert near >= 350
-assert far < 300
+assert near >= 320
+assert far < 260
