@@ -84,7 +84,7 @@ class BubbleRank:
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The list kept, with undecided neighbours exchanged by chance, (B, K)."""
         N, K = self.order.shape[1], self.slate_size
-        if (self.order[:, -1] < 0).any():
+        if self.order[0, -1] < 0:  # nothing is drawn yet, for no replicate
             complete(self.order, luck.uniform("bubble_rank/first", (N,)))
         slates: Ints = exchange(
             self.order,
