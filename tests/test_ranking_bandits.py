@@ -544,7 +544,7 @@ def test_bubble_rank_is_its_plain_twin():
     for t in range(1500):
         slates = agent.act({}, luck.at(t))
         clicked = rng.random((B, K)) < strength[slates]
-        h = t % 2
+        h = (t + 1) % 2  # t begins at 1 in the paper
         for b in range(B):
             shown, free = slates[b].tolist(), base[b].copy()
             for k in range(h, K - 1, 2):
@@ -573,11 +573,14 @@ def test_bubble_rank_is_its_plain_twin():
 
 
 def test_bubble_rank_exchanges_half_of_the_time():
-    agent = BubbleRank(1, 4, 4, 100, initial=np.arange(4))
+    """Before anything is known; both pairs of a list of five, each on its own, the first slot in no pair."""
+    agent = BubbleRank(1, 5, 5, 100, initial=np.arange(5))
     luck = Luck.from_seeds([3])
     shown = np.array([agent.act({}, luck.at(t))[0] for t in range(2000)])
-    assert np.abs((shown[:, 0] == 1).sum() - 1000) < 5 * math.sqrt(500)
-    assert np.abs(((shown[:, 0] == 1) & (shown[:, 2] == 3)).sum() - 500) < 5 * math.sqrt(375)
+    assert (shown[:, 0] == 0).all()
+    one, other = shown[:, 1] == 2, shown[:, 3] == 4
+    assert np.abs(one.sum() - 1000) < 5 * math.sqrt(500)
+    assert np.abs((one & other).sum() - 500) < 5 * math.sqrt(375)
 
 
 def test_bubble_rank_finds_items_off_its_list():

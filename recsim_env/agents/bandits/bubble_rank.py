@@ -23,8 +23,10 @@ Bound: N = K: E R(T) <= 180 K (theta_max / theta_min) (K - 1 + 2 V(first)) / Del
     sqrt(delta) K^3 T^2, with theta the examination of the slots and Delta_min the smallest gap of
     attraction.
 Source: Li, Kveton, Lattimore, Markov, de Rijke, Szepesvari, Zoghi, "BubbleRank: safe online learning to
-    re-rank via implicit click feedback", UAI 2019, Algorithm 1, Theorem 1 and Lemma 1. From memory: only
-    the abstract was found, and no published code; the queue below the list is ours.
+    re-rank via implicit click feedback", UAI 2019, Algorithm 1, Theorem 1 and Lemma 1. Pairs, thresholds and
+    delta were read in code of Gauthier and Gaudel's package `bandits_to_rank`; the theorem and the lemma
+    are from memory. That code too lets items in from below, but drops for good one that is known to be
+    worse than the last of the list, though others of the list may be worse than it; here it only waits.
 """
 
 import math
@@ -160,7 +162,7 @@ def exchange(
     for b in range(B):
         for k in range(K):
             slates[b, k] = order[b, k]
-        h = rounds[b] % 2
+        h = (rounds[b] + 1) % 2  # the paper's t begins at 1
         for k in range(h, min(K, N - 1), 2):
             i, j = order[b, k], order[b, k + 1]
             if u[b, (k - h) // 2] < 0.5 and not _known(lead[b], clicks_apart[b], log_certainty, i, j):
@@ -184,8 +186,8 @@ def compare(
     B, K = slates.shape
     N = order.shape[1]
     for b in range(B):
-        h = rounds[b] % 2
         rounds[b] += 1
+        h = rounds[b] % 2
         for k in range(h, min(K, N - 1), 2):
             i = slates[b, k]
             j = order[b, k + 1] if i == order[b, k] else order[b, k]
