@@ -327,7 +327,7 @@ def test_top_rank_bound(kind):
         PositionBandit(a, np.array([1.0, 0.8]), 100) if kind == "position" else with_attraction(CASCADE, a)
     )
     _, curve = drive(world, TopRank(100, 4, 2, T), 100, T // 100)
-    bound = top_rank.regret_bound(np.array([T]), attraction=a, slate_size=2)[0]
+    bound = top_rank.regret_bound(np.array([T]), attraction=a, slate_size=2, num_rounds=T)[0]
     assert curve[-1].mean() < bound < T * random_regret(world)
 
 
@@ -338,25 +338,49 @@ def test_bounds_by_hand():
     a = np.array([0.2, 0.8, 0.5])
     by_gaps = K * N**2 + 3 + 6 * log * (1.3 / 0.3 + 1.0 / 0.6 + 0.7 / 0.3)
     assert by_gaps < free
-    np.testing.assert_allclose(top_rank.regret_bound(T, attraction=a, slate_size=K), [by_gaps])
+    np.testing.assert_allclose(
+        top_rank.regret_bound(T, attraction=a, slate_size=K, num_rounds=1000), [by_gaps]
+    )
     near = np.array([0.2, 0.8, 0.79])
-    np.testing.assert_allclose(top_rank.regret_bound(T, attraction=near, slate_size=K), [free])
+    np.testing.assert_allclose(
+        top_rank.regret_bound(T, attraction=near, slate_size=K, num_rounds=1000), [free]
+    )
     below = np.array([0.2, 0.2, 0.8, 0.5])  # a tie of items that are not among the best K costs nothing
     by_gaps = K * 16 + 5 + 6 * log * (1.3 / 0.3 + 2 * 1.0 / 0.6 + 2 * 0.7 / 0.3)
-    np.testing.assert_allclose(top_rank.regret_bound(T, attraction=below, slate_size=K), [by_gaps])
-    batch = batch_rank.regret_bound(T, attraction=a, slate_size=K)
+    np.testing.assert_allclose(
+        top_rank.regret_bound(T, attraction=below, slate_size=K, num_rounds=1000), [by_gaps]
+    )
+    batch = batch_rank.regret_bound(T, attraction=a, slate_size=K, num_rounds=1000)
     np.testing.assert_allclose(batch, [192 * 8 * 3 / (0.2 * 0.3) * math.log(1000) + 24 * (3 * math.e + 2)])
-    bubble = bubble_rank.regret_bound(T, attraction=a, examination=np.array([1.0, 0.5, 0.25]), wrong_pairs=2)
+    bubble = bubble_rank.regret_bound(
+        T, attraction=a, examination=np.array([1.0, 0.5, 0.25]), wrong_pairs=2, num_rounds=1000
+    )
     np.testing.assert_allclose(bubble, [180 * 3 * 4 * (2 + 4) / 0.3 * 4 * math.log(1000) + 27])
+
+
+def test_bounds_before_the_last_round():
+    """They never fall, and depend on T through delta."""
+    t, a = np.array([1, 10, 500, 1000]), np.array([0.2, 0.8, 0.5])
+    top = top_rank.regret_bound(t, attraction=a, slate_size=2, num_rounds=1000)
+    assert (np.diff(top) > 0).all()
+    log = math.log(top_rank.C * math.sqrt(10) * 1000)
+    np.testing.assert_allclose(top[1], 18 * 0.01 + 6 + math.sqrt(4 * 8 * 3 * 10 * log))
+    batch = batch_rank.regret_bound(t, attraction=a, slate_size=2, num_rounds=1000)
+    assert batch.shape == (4,)
+    assert (batch == batch[-1]).all()
+    bubble = bubble_rank.regret_bound(t, attraction=a, examination=np.ones(3), wrong_pairs=0, num_rounds=1000)
+    np.testing.assert_allclose(bubble[-1] - bubble[2], 27 * 0.75)
 
 
 def test_bounds_refuse_gaps_of_zero():
     a, T = np.array([0.5, 0.5, 0.1]), np.array([100])
     with pytest.raises(InputError, match=r"the best 2 items and the next apart, got a gap of 0\.0"):
-        batch_rank.regret_bound(T, attraction=a, slate_size=2)
+        batch_rank.regret_bound(T, attraction=a, slate_size=2, num_rounds=100)
     with pytest.raises(InputError, match=r"attraction must tell all items apart, got a gap of 0\.0"):
-        bubble_rank.regret_bound(T, attraction=a, examination=np.ones(3), wrong_pairs=1)
-    assert np.isfinite(top_rank.regret_bound(T, attraction=a, slate_size=2)).all()  # by the other bound
+        bubble_rank.regret_bound(T, attraction=a, examination=np.ones(3), wrong_pairs=1, num_rounds=100)
+    assert np.isfinite(
+        top_rank.regret_bound(T, attraction=a, slate_size=2, num_rounds=100)
+    ).all()  # by the other bound
 
 
 # BatchRank
@@ -405,7 +429,7 @@ def test_batch_rank_shows_the_least_shown():
             before["eliminated"] = (agent.batch_of_item < 0).any()
             agent.update(t)
 
-    drive(world, Watching(), 6, 25)
+    drive(world, Watching(), 6, 12)
     assert before["eliminated"]
 
 
@@ -481,14 +505,16 @@ def test_top_rank_loses_less_than_batch_rank(world):
 
 def test_stated_bounds_hold():
     """BatchRank's and BubbleRank's, which are far above: 100 replicates where gaps are distinct."""
-    T = 10_000
+    T = 2000
     a, theta = POSITION.attraction, POSITION.examination
     _, curve = drive(POSITION, AGENTS["batch_rank"](POSITION, 100, T), 100, T // 100)
-    assert curve[-1].mean() < batch_rank.regret_bound(np.array([T]), attraction=a, slate_size=3)[0]
+    assert (
+        curve[-1].mean() < batch_rank.regret_bound(np.array([T]), attraction=a, slate_size=3, num_rounds=T)[0]
+    )
     world = PositionBandit(np.sort(a)[1:], theta, 100)
     _, curve = drive(world, BubbleRank(100, 3, 3, T, initial=np.arange(3)), 100, T // 100)
     bound = bubble_rank.regret_bound(
-        np.array([T]), attraction=world.attraction, examination=theta, wrong_pairs=3
+        np.array([T]), attraction=world.attraction, examination=theta, wrong_pairs=3, num_rounds=T
     )
     assert curve[-1].mean() < bound[0]
 
@@ -503,7 +529,7 @@ def test_bubble_rank_is_safe(kind, first):
 
     And the list kept only gets better. The guarantee is 1 - K^2 / T for each replicate.
     """
-    K, T = 6, 4000
+    K, T = 6, 3000
     a = np.array([0.02, 0.04, 0.06, 0.7, 0.75, 0.8])
     if kind == "cascade":
         world = with_attraction(cascade_bandit(num_items=K, slate_size=K, horizon=100), a / 2)

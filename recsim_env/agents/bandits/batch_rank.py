@@ -261,13 +261,16 @@ def _limit(mean: float, far: float, budget: float) -> float:
     return near
 
 
-def regret_bound(rounds: Ints | Floats, *, attraction: Floats, slate_size: int) -> Floats:
-    """(P,) the bound on expected regret after T = `rounds` rounds. From memory of Theorem 1, not verified.
+def regret_bound(rounds: Ints | Floats, *, attraction: Floats, slate_size: int, num_rounds: int) -> Floats:
+    """(P,) the bound on expected regret after T rounds, at each of `rounds`: before T it holds all the more.
+
+    From memory of Theorem 1, not verified in a source.
 
     Args:
-        rounds: (P,) T, each the number of rounds that its learner was made for.
+        rounds: (P,) from 1 to T.
         attraction: (N,) a.
         slate_size: K.
+        num_rounds: T, that the learner was made for.
 
     Raises:
         InputError: a gap of zero among the best K items and the next, or an item that surely attracts.
@@ -279,5 +282,5 @@ def regret_bound(rounds: Ints | Floats, *, attraction: Floats, slate_size: int) 
         raise InputError(f"attraction must tell the best {K} items and the next apart, got a gap of {gap}")
     if a[0] >= 1.0:
         raise InputError(f"attraction must be below 1 for this bound, got {a[0]}")
-    T = np.asarray(rounds, np.float64)
-    return np.asarray(192.0 * K**3 * N * np.log(T) / ((1.0 - a[0]) * gap) + 4.0 * K * N * (3.0 * math.e + K))
+    stages = 192.0 * K**3 * N * math.log(num_rounds) / ((1.0 - a[0]) * gap)
+    return np.full(np.shape(rounds), stages + 4.0 * K * N * (3.0 * math.e + K))

@@ -213,20 +213,21 @@ def compare(
 
 
 def regret_bound(
-    rounds: Ints | Floats, *, attraction: Floats, examination: Floats, wrong_pairs: int
+    rounds: Ints | Floats, *, attraction: Floats, examination: Floats, wrong_pairs: int, num_rounds: int
 ) -> Floats:
-    """(P,) the bound on expected regret with N = K. From memory of Theorem 1, not verified.
+    """(P,) the bound on expected regret with N = K. From memory of Theorem 1, not verified in a source.
 
     Args:
-        rounds: (P,) T, each the number of rounds that its learner was made for.
+        rounds: (P,) from 1 to T.
         attraction: (K,) a.
         examination: (K,) theta of the slots, above 0.
         wrong_pairs: V(first), pairs in the wrong order in the first list.
+        num_rounds: T, that the learner was made for.
 
     Raises:
         InputError: two items of equal attraction (a gap of zero), or a slot that nobody examines.
     """
-    T = np.asarray(rounds, np.float64)
+    t = np.asarray(rounds, np.float64)
     a, theta = np.sort(np.asarray(attraction, np.float64)), np.asarray(examination, np.float64)
     K = len(a)
     gap = float(np.diff(a).min(initial=np.inf))
@@ -235,4 +236,5 @@ def regret_bound(
     if not theta.min() > 0.0:
         raise InputError(f"examination must be above 0 for this bound, got {theta.min()}")
     spread = theta.max() / theta.min()
-    return np.asarray(180.0 * K * spread * (K - 1 + 2 * wrong_pairs) / gap * 4.0 * np.log(T) + float(K**3))
+    learning = 180.0 * K * spread * (K - 1 + 2 * wrong_pairs) / gap * 4.0 * math.log(num_rounds)
+    return np.asarray(learning + K**3 * (t / num_rounds) ** 2)

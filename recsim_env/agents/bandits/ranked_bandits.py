@@ -10,10 +10,10 @@ k is paid for the item that it CHOSE, 1 if that item was shown in slot k and cli
 learner whose choice was replaced is paid 0 whatever the replacement earned, which is how it learns to
 differ from the slots above. Only `clicked` is used.
 
-UCB1 rather than Exp3 in the slots: here users stay what they are, and the paper reports that UCB1 then
-earns more. The paper's guarantee, (1 - 1/e) of the best list less O(K sqrt(T N log N)), is for Exp3 (its
-payoffs may be adversarial, and those of slot k do change as the slots above learn); with UCB1 there is
-none.
+UCB1 rather than Exp3 in the slots: here users stay what they are, so there is no adversary to hedge against,
+and it need not know how many rounds there will be. The paper's guarantee, (1 - 1/e) of the best list less
+O(K sqrt(T N log N)), is for Exp3 (its payoffs may be adversarial, and those of slot k do change as the slots
+above learn); with UCB1 there is none.
 
 Feedback: the clicked slots of the list.
 Bound: none for UCB1 in the slots, whose payoffs are not independent draws.

@@ -176,24 +176,25 @@ def _divide(better: Bools, block: Ints) -> None:
         d += 1
 
 
-def regret_bound(rounds: Ints | Floats, *, attraction: Floats, slate_size: int) -> Floats:
-    """(P,) the smaller of the two bounds on expected regret after T = `rounds` rounds, with delta = 1/T.
+def regret_bound(rounds: Ints | Floats, *, attraction: Floats, slate_size: int, num_rounds: int) -> Floats:
+    """(P,) the smaller of the two bounds on expected regret after `rounds` rounds, with delta = 1/T.
 
-    Both bounds and their constants were read in section 32.3 of "Bandit algorithms" (see Source above). A
-    gap of zero makes the first infinite; the second holds for any attractions.
+    Both and their constants were read in section 32.3 of "Bandit algorithms" (see Source above). A gap of
+    zero makes the first infinite; the second holds for any attractions.
 
     Args:
-        rounds: (P,) T, each the number of rounds that its learner was made for.
+        rounds: (P,) from 1 to T.
         attraction: (N,) a.
         slate_size: K.
+        num_rounds: T, that the learner was made for.
     """
-    T = np.asarray(rounds, np.float64)
+    t = np.asarray(rounds, np.float64)
     a = -np.sort(-np.asarray(attraction, np.float64))
     N, K = len(a), slate_size
-    log_term = np.log(C * np.sqrt(T) * T)
+    log_term = np.log(C * np.sqrt(t) * num_rounds)
     i, j = np.nonzero(np.arange(N)[:, None] < np.arange(N))
     i, j = i[i < K], j[i < K]
     with np.errstate(divide="ignore"):
         by_gaps = len(i) + 6.0 * log_term * ((a[i] + a[j]) / (a[i] - a[j])).sum()
-    free = K * N + np.sqrt(4.0 * K**3 * N * T * log_term)
-    return np.asarray(K * N**2 + np.minimum(by_gaps, free))
+    free = K * N + np.sqrt(4.0 * K**3 * N * t * log_term)
+    return np.asarray(K * N**2 * t / num_rounds + np.minimum(by_gaps, free))
