@@ -28,6 +28,7 @@ def _environment(id: str, world: str) -> None:
 
 _environment("CascadeRec-v0", "engagement_ladder:engagement_ladder")
 _environment("CascadeBandit-v0", "cascade_bandit:cascade_bandit")
+_environment("PositionBandit-v0", "position_bandit:position_bandit")
 _environment("CascadeRec-Grocery-v0", "grocery:grocery")
 _environment("CascadeRec-MovieLens-v0", "movielens:movielens")
 _environment("SlateRec-v0", "slate_rec:slate_rec")

@@ -43,6 +43,15 @@ SECOND = {
         "horizon": 9,
         "world_seed": 1,
     },
+    "PositionBandit-v0": {
+        "num_items": 12,
+        "slate_size": 3,
+        "highest": 0.9,
+        "lowest": 0.3,
+        "decay": 0.2,
+        "horizon": 9,
+        "world_seed": 1,
+    },
     "CascadeRec-Grocery-v0": {
         "num_items": 20,
         "num_states": 10,
@@ -181,6 +190,7 @@ BASE = {"RepeatListen-v0": {"num_items": 600, "num_users": 20, "remembered": 100
 SMALL = {  # catalogues small enough for every slate to be looked at
     "CascadeRec-v0": {"num_items": 5, "slate_size": 3},
     "CascadeBandit-v0": {"num_items": 5, "slate_size": 3},
+    "PositionBandit-v0": {"num_items": 5, "slate_size": 3},
     "CascadeRec-Grocery-v0": {"num_items": 5, "num_states": 4, "slate_size": 3},
     "CascadeRec-MovieLens-v0": {"num_items": 5, "num_states": 4, "slate_size": 3},
     "SlateRec-v0": {"num_items": 5, "slate_size": 3, "num_categories": 2, "num_users": 30},
@@ -530,6 +540,7 @@ def test_reclab_the_true_value_is_the_mean_of_samples_under_satiation():
 FULL = {  # the longest slate: the whole catalogue, or all but what listeners remember
     "CascadeRec-v0": {"slate_size": 12},
     "CascadeBandit-v0": {"slate_size": 16, "gap": 0.15},
+    "PositionBandit-v0": {"slate_size": 10},
     "CascadeRec-Grocery-v0": {"slate_size": 25},
     "CascadeRec-MovieLens-v0": {"slate_size": 10},
     "SlateRec-v0": {"num_items": 30, "slate_size": 30},

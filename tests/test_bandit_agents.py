@@ -12,11 +12,20 @@ from recsim_env.experiments import checkpoint
 from recsim_env.experiments.bandit_agents import BANDITS, BanditTask, bandits_of, check_bandit
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.bernoulli_bandit import bernoulli_bandit
+from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.cascade_bandit import cascade_bandit
 from recsim_env.simulators.worlds.gaussian_bandit import gaussian_bandit
+from recsim_env.simulators.worlds.position_bandit import PositionBandit, position_bandit
 
 ROUNDS = 1000
 # A small world of every kind, in which an algorithm that learns has far less regret than chance.
-SMALL = {ArmsWorld: lambda: bernoulli_bandit(num_items=2, low=0.2, high=0.8, horizon=ROUNDS)}
+SMALL = {
+    ArmsWorld: lambda: bernoulli_bandit(num_items=2, low=0.2, high=0.8, horizon=ROUNDS),
+    CascadeWorld: lambda: cascade_bandit(4, slate_size=2, attraction=0.6, gap=0.6, horizon=10 * ROUNDS),
+    PositionBandit: lambda: position_bandit(
+        4, slate_size=3, lowest=0.0, highest=0.9, decay=0.5, horizon=10 * ROUNDS
+    ),
+}
 CASES = [
     pytest.param(name, kind, id=f"{name}-{kind.__name__}")
     for name, agent in BANDITS.items()
@@ -24,8 +33,8 @@ CASES = [
 ]
 
 
-def make(name, world, B, rounds=ROUNDS):
-    return BANDITS[name].make(BanditTask(world, B, rounds))
+def make(name, world, B, rounds=None):
+    return BANDITS[name].make(BanditTask(world, B, rounds or world.horizon))
 
 
 def test_every_kind_of_world_has_a_small_one():
@@ -130,8 +139,8 @@ def test_regret_is_within_the_stated_bound(name, kind):
     """The mean of 100 replicates, at every round from the tenth on."""
     world = SMALL[kind]()
     _, curve = play_rounds(world, make(name, world, 100), 100)
-    rounds = np.arange(10, ROUNDS + 1)
-    bound = BANDITS[name].bound(BanditTask(world, 100, ROUNDS), rounds)
+    rounds = np.arange(10, world.horizon + 1)
+    bound = BANDITS[name].bound(BanditTask(world, 100, world.horizon), rounds)
     assert bound.shape == rounds.shape
     assert (np.diff(bound) >= 0).all()
     assert (curve[9:].mean(axis=1) <= bound).all()

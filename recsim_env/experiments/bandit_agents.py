@@ -4,14 +4,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from recsim_env.agents.agent import Agent
-from recsim_env.agents.bandits import ucb1
+from recsim_env.agents.bandits import top_rank, ucb1
+from recsim_env.agents.bandits.batch_rank import BatchRank
 from recsim_env.agents.bandits.beta_ts import BetaTS
+from recsim_env.agents.bandits.bubble_rank import BubbleRank
+from recsim_env.agents.bandits.pbm_ucb import PBMUCB
+from recsim_env.agents.bandits.ranked_bandits import RankedBandits
+from recsim_env.agents.bandits.top_rank import TopRank
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.arms import ArmsWorld
+from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.position_bandit import PositionBandit
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,11 @@ class BanditTask:
     def arms(self) -> tuple[int, int]:
         """B, N."""
         return self.num_replicates, self.world.num_items
+
+    @property
+    def slates(self) -> tuple[int, int, int]:
+        """B, N, K."""
+        return self.num_replicates, self.world.num_items, self.world.slate_size
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,15 @@ def _deviation(task: BanditTask) -> float | None:
     return getattr(task.world, "deviation", None)
 
 
+def _ranking_facts(task: BanditTask) -> dict[str, Any]:
+    """What the bounds of ranking bandits are about."""
+    attraction = np.ravel(task.world.attraction)
+    return {"attraction": attraction, "slate_size": task.world.slate_size, "num_rounds": task.rounds}
+
+
+RANKINGS = (CascadeWorld, PositionBandit)
+ANY = (ArmsWorld, *RANKINGS)
+
 BANDITS: dict[str, BanditAgent] = {
     "random": BanditAgent(
         lambda task: RandomSlates(task.world.num_items, task.world.slate_size),
@@ -58,6 +81,24 @@ BANDITS: dict[str, BanditAgent] = {
         unit_rewards=False,
     ),
     "beta_ts": BanditAgent(lambda task: BetaTS(*task.arms), (ArmsWorld,)),
+    "ranked_bandits": BanditAgent(lambda task: RankedBandits(*task.slates), RANKINGS, unit_rewards=False),
+    "batch_rank": BanditAgent(
+        lambda task: BatchRank(*task.slates, task.rounds),
+        RANKINGS,
+        unit_rewards=False,
+    ),
+    "top_rank": BanditAgent(
+        lambda task: TopRank(*task.slates, task.rounds),
+        RANKINGS,
+        lambda task, rounds: top_rank.regret_bound(rounds, **_ranking_facts(task)),
+        unit_rewards=False,
+    ),
+    "bubble_rank": BanditAgent(
+        lambda task: BubbleRank(*task.slates, task.rounds), RANKINGS, unit_rewards=False
+    ),
+    "pbm_ucb": BanditAgent(
+        lambda task: PBMUCB(*task.slates, task.world.examination), (PositionBandit,), unit_rewards=False
+    ),
 }
 
 
