@@ -77,8 +77,8 @@ class UcbBwK:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """An arm drawn from the mix, (B, 1)."""
-        if not self.ties.any():
-            self.ties = 1e-9 * luck.uniform("ucb_bwk/ties", self.ties.shape[1:])
+        if self.ties[0, 0] == 0.0:  # not drawn yet
+            self.ties = 1e-9 * luck.uniform("ucb_bwk/ties", self.ties.shape[1:]).copy()
             self.upper[:, :-1] += self.ties[:, :-1]
         slates = np.empty((len(self.upper), 1), np.int64)
         draw_from_mix(self.upper, self.lower, self.per_round, luck.uniform("ucb_bwk"), slates)
