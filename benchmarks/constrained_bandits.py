@@ -2,8 +2,8 @@
 
 60 s: python benchmarks/constrained_bandits.py
 
-A round is acting, the world's step and the update. For 1,000 replicates at once, and for one alone, where it is the
-calls that count. Limit: the world's step alone, in the same run.
+A round is acting, the world's step and the update. For 1,000 replicates at once, and for one alone, where it
+is the calls that count. Limit: the world's step alone, in the same run.
 """
 
 import time

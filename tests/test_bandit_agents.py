@@ -13,10 +13,18 @@ from recsim_env.experiments.bandit_agents import BANDITS, BanditTask, bandits_of
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.bernoulli_bandit import bernoulli_bandit
 from recsim_env.simulators.worlds.gaussian_bandit import gaussian_bandit
+from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
+from recsim_env.simulators.worlds.knapsack import KnapsackWorld
+from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld, lipschitz_bandit
 
 ROUNDS = 1000
 # A small world of every kind, in which an algorithm that learns has far less regret than chance.
-SMALL = {ArmsWorld: lambda: bernoulli_bandit(num_items=2, low=0.2, high=0.8, horizon=ROUNDS)}
+SMALL = {
+    ArmsWorld: lambda: bernoulli_bandit(num_items=2, low=0.2, high=0.8, horizon=ROUNDS),
+    LipschitzWorld: lambda: lipschitz_bandit(num_items=101, top=1.0, floor=0.0, slope=2.0, horizon=ROUNDS),
+    KnapsackWorld: lambda: KnapsackWorld([0.9, 0.2], [1.0, 1.0], [0.5, 0.9], ROUNDS // 2, ROUNDS),
+    IncentivisedWorld: lambda: IncentivisedWorld([1.1, 1.0], [1.0, 1.1], "recommendation", 20, 0.03, ROUNDS),
+}
 CASES = [
     pytest.param(name, kind, id=f"{name}-{kind.__name__}")
     for name, agent in BANDITS.items()

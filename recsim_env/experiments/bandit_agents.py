@@ -7,11 +7,19 @@ from typing import Any
 from recsim_env.agents.agent import Agent
 from recsim_env.agents.bandits import ucb1
 from recsim_env.agents.bandits.beta_ts import BetaTS
+from recsim_env.agents.bandits.lagrange_bwk import LagrangeBwK
+from recsim_env.agents.bandits.repeated_he import RepeatedHE
 from recsim_env.agents.bandits.ucb1 import UCB1
+from recsim_env.agents.bandits.ucb_bwk import UcbBwK
+from recsim_env.agents.bandits.uniform_grid import UniformGrid
+from recsim_env.agents.bandits.zooming import Zooming
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.arms import ArmsWorld
+from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
+from recsim_env.simulators.worlds.knapsack import KnapsackWorld
+from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ def _deviation(task: BanditTask) -> float | None:
 BANDITS: dict[str, BanditAgent] = {
     "random": BanditAgent(
         lambda task: RandomSlates(task.world.num_items, task.world.slate_size),
-        (ArmsWorld,),
+        (ArmsWorld, LipschitzWorld, KnapsackWorld, IncentivisedWorld),
         unit_rewards=False,
     ),
     "ucb1": BanditAgent(
@@ -58,6 +66,29 @@ BANDITS: dict[str, BanditAgent] = {
         unit_rewards=False,
     ),
     "beta_ts": BanditAgent(lambda task: BetaTS(*task.arms), (ArmsWorld,)),
+    "uniform_grid": BanditAgent(
+        lambda task: UniformGrid(*task.arms, task.world.slope, task.rounds), (LipschitzWorld,)
+    ),
+    "zooming": BanditAgent(
+        lambda task: Zooming(*task.arms, task.world.slope, task.rounds), (LipschitzWorld,)
+    ),
+    "ucb_bwk": BanditAgent(
+        lambda task: UcbBwK(*task.arms, task.world.budget, task.world.horizon), (KnapsackWorld,)
+    ),
+    "lagrange_bwk": BanditAgent(
+        lambda task: LagrangeBwK(*task.arms, task.world.budget, task.world.horizon), (KnapsackWorld,)
+    ),
+    "repeated_he": BanditAgent(
+        lambda task: RepeatedHE(
+            *task.arms,
+            task.world.alpha,
+            task.world.beta,
+            task.world.warm_up,
+            task.world.horizon,
+            exploration=task.world.exploration,
+        ),
+        (IncentivisedWorld,),
+    ),
 }
 
 

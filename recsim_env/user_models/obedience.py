@@ -2,18 +2,18 @@
 
 Arm a pays 1 with probability theta_a ~ Beta(alpha_a, beta_a), independently. A platform holds n samples of
 every arm, which its users do not see. With probability 1 - epsilon it recommends the arm of largest posterior
-mean m_a(S), where S are the samples, and with probability epsilon an arm to explore. The outcomes of n samples are
-enumerated, (n+1)^N of them: theta_a won S_a times with the probability of a Beta-binomial variable, and
-m_a(S) = (alpha_a + S_a) / (alpha_a + beta_a + n).
+mean m_a(S), where S are the samples, and with probability epsilon an arm to explore. The outcomes of n
+samples are enumerated, (n+1)^N of them: theta_a won S_a times with the probability of a Beta-binomial
+variable, and m_a(S) = (alpha_a + S_a) / (alpha_a + beta_a + n).
 
 The posterior gap of an arm is G_a(S) = m_a(S) - max_{b != a} m_b(S), what it promises beyond the others.
 Exploring is safe, whatever arm is explored, at a rate of at most
 
     epsilon <= 1/3 min_a E[ G_a 1{G_a > 0} ].
 
-A user who is told a has reason to think of it as the best one, or as the one to be explored, which says nothing
-about S. The least that a recommendation can say is when a would have been explored for certain, so the user
-compares, for every arm b,
+A user who is told a has reason to think of it as the best one, or as the one to be explored, which says
+nothing about S. The least that a recommendation can say is when a would have been explored for certain, so
+the user compares, for every arm b,
 
     E[theta_b; a is recommended] = (1 - epsilon) E[ m_b(S) 1{a = argmax m(S)} ] + epsilon E[theta_b]
 
@@ -43,7 +43,8 @@ def check_prior(alpha: Floats, beta: Floats) -> tuple[Floats, Floats]:
     alpha, beta = as_numbers("alpha", alpha), as_numbers("beta", beta)
     if alpha.ndim != 1 or len(alpha) < 2 or alpha.shape != beta.shape:
         raise InputError(
-            f"alpha and beta must have one shape (N,) with two arms or more, got {alpha.shape} and {beta.shape}"
+            "alpha and beta must have one shape (N,) with two arms or more, "
+            f"got {alpha.shape} and {beta.shape}"
         )
     for name, table in (("alpha", alpha), ("beta", beta)):
         refuse(name, ~((table >= 1.0) & (table < np.inf)), table, "must be 1 or more and finite")
@@ -54,7 +55,8 @@ def sample_outcomes(alpha: Floats, beta: Floats, samples: int) -> tuple[Floats, 
     """Every outcome of n samples of each arm: its probability (M,) and the posterior means (M, N).
 
     Args:
-        alpha, beta: (N,) of the prior, 1 or more.
+        alpha: (N,) of the prior, 1 or more.
+        beta: (N,) the same.
         samples: n, 0 or more.
 
     Raises:
@@ -96,7 +98,9 @@ def best_responses(alpha: Floats, beta: Floats, samples: int, exploration: float
     Ties between posterior means are recommended as the lowest arm.
 
     Args:
-        alpha, beta, samples: as in `sample_outcomes`.
+        alpha: (N,) of the prior, as `sample_outcomes` takes it.
+        beta: (N,) the same.
+        samples: n, the same.
         exploration: epsilon, 0 to 1.
     """
     if not 0.0 <= exploration <= 1.0:

@@ -18,11 +18,11 @@ most 1. Not implemented: the adversarial version, which guesses the optimum.
 
 Feedback: reward and cost of the arm played.
 Bound: O((T/B) sqrt(T N log(N T))) below T LP, with high probability.
-Source: Immorlica, Sankararaman, Schapire, Slivkins, "Adversarial bandits with knapsacks", FOCS 2019, algorithm
-    1; Slivkins, "Introduction to multi-armed bandits", 2019, chapter 10 (both from memory). They play arms by
-    Exp3.P, another high-probability algorithm; Exp3-IX and its constants: Neu, "Explore no more", NeurIPS
-    2015, corollary 1. Hedge's constant: Cesa-Bianchi, Lugosi, "Prediction, learning, and games", 2006,
-    theorem 2.2.
+Source: Immorlica, Sankararaman, Schapire, Slivkins, "Adversarial bandits with knapsacks", FOCS 2019,
+    algorithm 1; Slivkins, "Introduction to multi-armed bandits", 2019, chapter 10 (both from memory). They
+    play arms by Exp3.P, another high-probability algorithm; Exp3-IX and its constants: Neu, "Explore no
+    more", NeurIPS 2015, corollary 1. Hedge's constant: Cesa-Bianchi, Lugosi, "Prediction, learning, and
+    games", 2006, theorem 2.2.
 """
 
 from math import log, sqrt
@@ -32,6 +32,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
+from recsim_env.agents.bandits.arm_counts import check_sizes, out_of_range
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -61,10 +62,7 @@ class LagrangeBwK:
     """
 
     def __init__(self, num_replicates: int, num_items: int, budget: int, horizon: int) -> None:
-        if num_replicates < 1:
-            raise InputError(f"num_replicates must be at least 1, got {num_replicates}")
-        if num_items < 2:
-            raise InputError(f"num_items must be at least 2, waiting included, got {num_items}")
+        check_sizes(num_replicates, num_items)
         if not 1 <= budget <= horizon:
             raise InputError(f"budget must be from 1 to the horizon, {horizon}, got {budget}")
         self.scarcity = horizon / budget  # T/B
@@ -83,8 +81,12 @@ class LagrangeBwK:
         return slates
 
     def update(self, transition: Transition) -> None:
-        """Both players learn, unless the budget was gone."""
-        _learn(
+        """Both players learn, unless the budget was gone.
+
+        Raises:
+            InputError: a reward outside 0 to 1.
+        """
+        row = _learn(
             self.loss,
             self.price_loss,
             self.resource,
@@ -96,6 +98,8 @@ class LagrangeBwK:
             transition.reward,
             transition.next_observation["cost"],
         )
+        if row >= 0:
+            raise out_of_range(row, transition.reward, (0.0, 1.0))
 
 
 @njit(cache=True)
@@ -138,7 +142,11 @@ def _learn(
     slates: Ints,
     reward: Floats,
     cost: Ints,
-) -> None:
+) -> int:
+    """Returns the first row whose reward is out of range (nothing changes), or -1."""
+    for b in range(len(slates)):
+        if not 0.0 <= reward[b] <= 1.0:
+            return b
     width = 1.0 + scarcity
     for b in range(len(slates)):
         if budget[b] == 0:
@@ -147,3 +155,4 @@ def _learn(
         payoff = reward[b] + (margin if resource[b] == BUDGET else 0.0)
         loss[b, a] += (2.0 - payoff) / width / (chance[b] + 0.5 * eta)
         price_loss[b] += margin / width
+    return -1

@@ -1,24 +1,24 @@
-"""RepeatedHE, repeated hidden exploration: a bandit algorithm for users who follow only what is best for them.
+"""RepeatedHE, repeated hidden exploration: for users who follow only what is best for them.
 
-The prior is theta_a ~ Beta(alpha_a, beta_a). The first N n users are paid: they give n samples of every arm. Then,
-for every user,
+The prior is theta_a ~ Beta(alpha_a, beta_a). The first N n users are paid: they give n samples of every arm.
+Then, for every user,
 
     with probability epsilon:   explore, an arm of the base algorithm, which learns from it;
     else                        exploit, argmax_a (alpha_a + W_a) / (alpha_a + beta_a + n_a),
 
-where pulls n_a and wins W_a are those of the warm-up and the exploring rounds. What exploiting rounds bring is not
-used, as in the theorem. The base algorithm is UCB1, W_a / n_a + sqrt(2 log T / n_a). Users follow if
+where pulls n_a and wins W_a are those of the warm-up and the exploring rounds. What exploiting rounds bring
+is not used, as in the theorem. The base algorithm is UCB1, W_a / n_a + sqrt(2 log T / n_a). Users follow if
 
     epsilon <= 1/3 min_a E[ G_a 1{G_a > 0} ],        G_a the posterior gap after n samples of every arm,
 
-which is the default, computed exactly (`user_models/obedience.py`). Counts are of the arm that a user did take. A
-new episode, `step` 0, has new arms, and the learner begins anew.
+which is the default, computed exactly (`user_models/obedience.py`). Counts are of the arm that a user did
+take. A new episode, `step` 0, has new arms, and the learner begins anew.
 
 Feedback: the reward of the arm taken, and which one that was.
 Bound: N n + R(epsilon T) / epsilon in expectation over the prior, R(.) the regret of the base algorithm.
 Source: Mansour, Slivkins, Syrgkanis, "Bayesian incentive-compatible bandit exploration", EC 2015, section 5;
-    Slivkins, "Introduction to multi-armed bandits", 2019, chapter 11, RepeatedHE (both from memory). The choice of
-    UCB1 is ours.
+    Slivkins, "Introduction to multi-armed bandits", 2019, chapter 11, RepeatedHE (both from memory). The
+    choice of UCB1 is ours.
 """
 
 from math import log
@@ -28,6 +28,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
+from recsim_env.agents.bandits.arm_counts import check_sizes, out_of_range
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.user_models.obedience import check_prior, safe_exploration
@@ -66,8 +67,7 @@ class RepeatedHE:
         *,
         exploration: float | None = None,
     ) -> None:
-        if num_replicates < 1:
-            raise InputError(f"num_replicates must be at least 1, got {num_replicates}")
+        check_sizes(num_replicates, num_items)
         self.alpha, self.beta = check_prior(alpha, beta)
         if len(self.alpha) != num_items:
             raise InputError(f"alpha must have shape ({num_items},), got {self.alpha.shape}")
@@ -83,7 +83,9 @@ class RepeatedHE:
         self.width = 2.0 * log(max(horizon, 2))
         self.pulls, self.wins = np.zeros((2, num_replicates, num_items))
         self.counted = np.zeros(num_replicates, np.bool_)
-        self.ties = np.zeros((num_replicates, num_items))  # as in CascadeUCB: the base algorithm favours no id
+        self.ties = np.zeros(
+            (num_replicates, num_items)
+        )  # as in CascadeUCB: the base algorithm favours no id
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The arm to recommend, (B, 1)."""
@@ -107,10 +109,15 @@ class RepeatedHE:
         return slates
 
     def update(self, transition: Transition) -> None:
-        """Count what the user took, if the round was of the warm-up or exploring."""
-        _learn(
-            self.pulls, self.wins, self.counted, transition.next_observation["chosen"], transition.reward
-        )
+        """Count what the user took, if the round was of the warm-up or exploring.
+
+        Raises:
+            InputError: a reward outside 0 to 1.
+        """
+        chosen = transition.next_observation["chosen"]
+        row = _learn(self.pulls, self.wins, self.counted, chosen, transition.reward)
+        if row >= 0:
+            raise out_of_range(row, transition.reward, (0.0, 1.0))
 
 
 @njit(cache=True)
@@ -150,8 +157,13 @@ def _recommend(
 
 
 @njit(cache=True)
-def _learn(pulls: Floats, wins: Floats, counted: Bools, chosen: Ints, reward: Floats) -> None:
+def _learn(pulls: Floats, wins: Floats, counted: Bools, chosen: Ints, reward: Floats) -> int:
+    """Returns the first row whose reward is out of range (nothing changes), or -1."""
+    for b in range(len(chosen)):
+        if not 0.0 <= reward[b] <= 1.0:
+            return b
     for b in range(len(chosen)):
         if counted[b]:
             pulls[b, chosen[b]] += 1.0
             wins[b, chosen[b]] += reward[b]
+    return -1

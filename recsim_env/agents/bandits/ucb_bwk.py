@@ -31,6 +31,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
+from recsim_env.agents.bandits.arm_counts import check_sizes, out_of_range
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -59,10 +60,7 @@ class UcbBwK:
     def __init__(
         self, num_replicates: int, num_items: int, budget: int, horizon: int, *, gamma: float | None = None
     ) -> None:
-        if num_replicates < 1:
-            raise InputError(f"num_replicates must be at least 1, got {num_replicates}")
-        if num_items < 2:
-            raise InputError(f"num_items must be at least 2, waiting included, got {num_items}")
+        check_sizes(num_replicates, num_items)
         if not 1 <= budget <= horizon:
             raise InputError(f"budget must be from 1 to the horizon, {horizon}, got {budget}")
         if gamma is not None and not 0.0 < gamma < np.inf:
@@ -85,8 +83,12 @@ class UcbBwK:
         return slates
 
     def update(self, transition: Transition) -> None:
-        """Count, unless the budget was gone."""
-        _learn(
+        """Count, unless the budget was gone.
+
+        Raises:
+            InputError: a reward outside 0 to 1.
+        """
+        row = _learn(
             self.pulls,
             self.reward,
             self.cost,
@@ -99,6 +101,8 @@ class UcbBwK:
             transition.reward,
             transition.next_observation["cost"],
         )
+        if row >= 0:
+            raise out_of_range(row, transition.reward, (0.0, 1.0))
 
 
 @njit(cache=True)
@@ -147,7 +151,11 @@ def _learn(
     slates: Ints,
     reward: Floats,
     cost: Ints,
-) -> None:
+) -> int:
+    """Returns the first row whose reward is out of range (nothing changes), or -1."""
+    for b in range(len(slates)):
+        if not 0.0 <= reward[b] <= 1.0:
+            return b
     wait = pulls.shape[1] - 1
     for b in range(len(slates)):
         a = slates[b, 0]
@@ -160,3 +168,4 @@ def _learn(
         m, k = total[b, a] / n, spent[b, a] / n
         upper[b, a] = min(1.0, m + np.sqrt(gamma * m / (n + 1.0)) + gamma / (n + 1.0)) + ties[b, a]
         lower[b, a] = max(0.0, k - np.sqrt(gamma * k / (n + 1.0)) - gamma / (n + 1.0))
+    return -1

@@ -1,7 +1,7 @@
 """Zooming: a grid that grows finer where rewards are high, for Lipschitz bandits.
 
-N arms at the points x = a / (N-1) of [0, 1], with |mu(x) - mu(y)| <= L |x - y|. Some are active. An active arm that
-was pulled n times with mean m has the confidence radius
+N arms at the points x = a / (N-1) of [0, 1], with |mu(x) - mu(y)| <= L |x - y|. Some are active. An active
+arm that was pulled n times with mean m has the confidence radius
 
     r = sqrt(2 log T / (n + 1)),
 
@@ -10,15 +10,15 @@ and covers the arms at L |x - y| <= r. Every round:
     activate:  while some arm is covered by no active one, activate any such arm (one drawn at random);
     select:    pull the active arm of largest index m + 2 r  (m = 0 while n = 0).
 
-A radius that shrinks uncovers arms, so active arms pile up where one goes on pulling: near the peak. Radii are kept
-as the number of steps of the grid that they reach, whole numbers, and only the arm last pulled can have uncovered
-anything, so a round costs one look at the active arms. Equal indices go to the arm activated earlier; the order of
-activation is drawn.
+A radius that shrinks uncovers arms, so active arms pile up where one goes on pulling: near the peak. Radii
+are kept as the number of steps of the grid that they reach, whole numbers, and only the arm last pulled can
+have uncovered anything, so a round costs one look at the active arms. Equal indices go to the arm activated
+earlier; the order of activation is drawn.
 
 Feedback: the reward of the arm played.
 Bound: O(T^((d+1)/(d+2)) (c log T)^(1/(d+2))), d the zooming dimension with multiplier c; d = 0 for a tent.
-Source: Kleinberg, Slivkins, Upfal, "Multi-armed bandits in metric spaces", STOC 2008; radius and index: Slivkins,
-    "Introduction to multi-armed bandits", 2019, section 4.3 (from memory).
+Source: Kleinberg, Slivkins, Upfal, "Multi-armed bandits in metric spaces", STOC 2008; radius and index:
+    Slivkins, "Introduction to multi-armed bandits", 2019, section 4.3 (from memory).
 """
 
 from math import log
@@ -28,6 +28,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
+from recsim_env.agents.bandits.arm_counts import check_sizes, out_of_range
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -45,7 +46,8 @@ class Zooming:
         horizon: T, rounds that will be played.
 
     Attributes:
-        num_active: (B,) A_b. Of the next five the first A_b columns of row b count, in the order of activation.
+        num_active: (B,) A_b. Of the next five the first A_b columns of row b count, in the order of
+            activation.
         arm: (B, N) the active arms.
         reach: (B, N) how many steps of the grid their radius covers on either side.
         pulls, reward, index: (B, N).
@@ -57,10 +59,7 @@ class Zooming:
     """
 
     def __init__(self, num_replicates: int, num_items: int, slope: float, horizon: int) -> None:
-        if num_replicates < 1:
-            raise InputError(f"num_replicates must be at least 1, got {num_replicates}")
-        if num_items < 2:
-            raise InputError(f"num_items must be at least 2, got {num_items}")
+        check_sizes(num_replicates, num_items)
         if not 0.0 < slope < np.inf:
             raise InputError(f"slope must be above 0 and finite, got {slope}")
         if horizon < 2:
@@ -91,8 +90,12 @@ class Zooming:
         return slates
 
     def update(self, transition: Transition) -> None:
-        """One more pull: its radius shrinks."""
-        _learn(
+        """One more pull: its radius shrinks.
+
+        Raises:
+            InputError: a reward outside 0 to 1.
+        """
+        row = _learn(
             self.num_active,
             self.arm,
             self.reach,
@@ -104,17 +107,19 @@ class Zooming:
             transition.slates,
             transition.reward,
         )
+        if row >= 0:
+            raise out_of_range(row, transition.reward, (0.0, 1.0))
 
 
 @njit(inline="always")
 def _reach(n: float, width: float, steps: float) -> int:
-    """Steps of the grid in sqrt(2 log T / (n+1)); a little more, so that a whole number is not lost to rounding."""
+    """Steps of the grid in sqrt(2 log T / (n+1)), safe against rounding just below a whole number."""
     return int(np.floor(np.sqrt(width / (n + 1.0)) * steps + 1e-9))
 
 
 @njit(cache=True)
 def uncovered(arm: Ints, reach: Ints, active: int, low: int, high: int, found: Ints, count: int) -> int:
-    """Append to `found` the arms low to high that none of the active ones covers; returns how many it holds."""
+    """Append to `found` the arms low to high that no active one covers; returns how many it holds."""
     x = low
     while x <= high:
         beyond = x
@@ -188,7 +193,11 @@ def _learn(
     steps: float,
     slates: Ints,
     reward: Floats,
-) -> None:
+) -> int:
+    """Returns the first row whose reward is out of range (nothing changes), or -1."""
+    for b in range(len(slates)):
+        if not 0.0 <= reward[b] <= 1.0:
+            return b
     for b in range(len(slates)):
         for i in range(num_active[b]):
             if arm[b, i] == slates[b, 0]:
@@ -198,3 +207,4 @@ def _learn(
                 reach[b, i] = _reach(n, width, steps)
                 index[b, i] = total[b, i] / n + 2.0 * np.sqrt(width / (n + 1.0))
                 break
+    return -1

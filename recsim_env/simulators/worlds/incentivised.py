@@ -1,14 +1,15 @@
-"""Users who choose for themselves: a platform recommends an arm, and a user takes it if it is the best they know.
+"""Users who choose for themselves: a recommended arm is taken if it is the best that the user knows of.
 
-Arm a pays 1 with probability theta_a, drawn from Beta(alpha_a, beta_a) when an episode begins; platform and users
-know this prior. A user is there for one round. What they choose when told a:
+Arm a pays 1 with probability theta_a, drawn from Beta(alpha_a, beta_a) when an episode begins; platform and
+users know this prior. A user is there for one round. What they choose when told a:
 
     warm-up, the first N n rounds:   a; these users are paid for it
     `recommendation`:  they see nothing but a, and know n and epsilon: the best response of
                        `user_models/obedience.py`, a table of the world
     `history`:         they see all pulls and wins so far: an arm of largest posterior mean, a if it is one
 
-Source: Slivkins, "Introduction to multi-armed bandits", 2019, chapter 11; Kremer, Mansour, Perry, "Implementing the
+Source: Slivkins, "Introduction to multi-armed bandits", 2019, chapter 11; Kremer, Mansour, Perry,
+    "Implementing the
 wisdom of the crowd", JPE 2014; Mansour, Slivkins, Syrgkanis, EC 2015.
 """
 
@@ -46,7 +47,8 @@ class IncentivisedWorld:
     """N arms with a common prior, and users who follow only where it is best for them.
 
     Raises:
-        InputError: a prior that is not one, an unknown kind, a negative warm-up or one whose outcomes are too many,
+        InputError: a prior that is not one, an unknown kind, a negative warm-up or one whose outcomes are too
+        many,
             an exploration rate that is no probability, a horizon below 1.
     """
 
@@ -102,7 +104,9 @@ class IncentivisedWorld:
         """An arm, N before the first user; rounds."""
         return {"chosen": Entry(0, self.num_items), "step": Entry(0, self.horizon)}
 
-    def respond(self, state: IncentivisedState, slates: Ints, luck: Luck) -> tuple[IncentivisedState, Outcome]:
+    def respond(
+        self, state: IncentivisedState, slates: Ints, luck: Luck
+    ) -> tuple[IncentivisedState, Outcome]:
         """Recommend slates (B, 1)."""
         B = len(slates)
         pulls, wins, chosen = state.pulls.copy(), state.wins.copy(), self.choices(state, slates)
@@ -179,7 +183,7 @@ def _pull(
     best: Floats,
     value: Floats,
 ) -> None:
-    """What the arms taken earn; a click is on what was shown, so only a recommendation that was followed has one."""
+    """What the arms taken earn; a click is on what was shown, so only who followed can have one."""
     for b in range(len(slates)):
         a = chosen[b]
         won = u[b] < theta[b, a]

@@ -49,7 +49,7 @@ class KnapsackState(NamedTuple):
 
 @dataclass(frozen=True)
 class KnapsackWorld:
-    """One budget beside time. The tables are of the arms that can be pulled; waiting is added as the last one.
+    """One budget beside time; the tables are of the arms that cost, and waiting is added as the last one.
 
     Raises:
         InputError: tables of unequal shape, a probability outside [0, 1], a reward outside (0, 1], a budget

@@ -52,9 +52,9 @@ def lipschitz_bandit(
     """Find the peak of a function on an interval by pulling its points: neighbours are alike.
 
     Story:
-        Which price, which volume, which mix of old and new songs? There are too many choices to try each, but what
-        is near one that does badly does badly too. A learner that knows how fast the function can change may
-        leave whole stretches alone and look closely where it is high.
+        Which price, which volume, which mix of old and new songs? There are too many choices to try each, but
+        what is near one that does badly does badly too. A learner that knows how fast the function can change
+        may leave whole stretches alone and look closely where it is high.
 
     Slate (action):
         One arm, a in 0 to num_items - 1, at the point x = a / (num_items - 1) of [0, 1].
@@ -67,7 +67,8 @@ def lipschitz_bandit(
 
             tent:   max(floor, top - slope |x - peak|)
             round:  max(floor, top - slope^2 / (4 (top - floor)) (x - peak)^2), of the same steepest slope
-            peaks:  the highest of the tent and of num_peaks - 1 others at points drawn from [0, 1], whose tops are
+            peaks:  the highest of the tent and of num_peaks - 1 others at points drawn from [0, 1], whose
+                tops are
                     drawn from the upper half of [floor, top] without its highest tenth
 
     Reward:
@@ -91,8 +92,8 @@ def lipschitz_bandit(
         world_seed: of the other peaks (0); tent and round do not depend on it.
 
     Known simplifications:
-        The continuum is this fine grid: the best arm is within slope / (2 (N-1)) of the best point. All users are
-        alike.
+        The continuum is this fine grid: the best arm is within slope / (2 (N-1)) of the best point. All users
+        are alike.
 
     Version history:
         v0: first version.
