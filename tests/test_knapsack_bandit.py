@@ -197,7 +197,9 @@ def test_pricing_beats_chance(kind, share):
     _, chance = play_rounds(world, Anything(8), 20)
     error = np.hypot(curve[-1].std(ddof=1), chance[-1].std(ddof=1)) / np.sqrt(20)
     assert curve[-1].mean() < share * chance[-1].mean() - 4 * error
-    if kind is UcbBwK:  # the stock allows to sell in one round of five: prices 3/4 and 7/8, where 1/2 earns most
+    if (
+        kind is UcbBwK
+    ):  # the stock allows to sell in one round of five: prices 3/4 and 7/8, where 1/2 earns most
         assert np.isin(shown[T // 2 : T * 3 // 4], (5, 6)).mean() > 0.5
 
 
