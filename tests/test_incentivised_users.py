@@ -244,7 +244,7 @@ def test_regret_is_within_its_bound_and_below_that_of_users_alone():
     assert room.mean() > 4 * error(room)
     saved = users - he[-1]
     assert saved.mean() > 4 * error(saved)
-    # one by one, regret falls off, where that of herding users does not
+    # the second half costs less than half, where herding users go on losing the same in every round
     half = he[-1] - he[T // 2 - 1]
     assert half.mean() + 4 * error(half) < 0.5 * he[-1].mean()
 

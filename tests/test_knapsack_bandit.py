@@ -190,7 +190,7 @@ def test_they_come_near_the_linear_programme(kind):
 
 @pytest.mark.parametrize(("kind", "share"), [(UcbBwK, 0.7), (LagrangeBwK, 0.95)])
 def test_pricing_beats_chance(kind, share):
-    """LagrangeBwK learns slowly: its bound, (T/B) sqrt(T N log T), is far above what there is to earn here."""
+    """LagrangeBwK learns slowly: its bound, (T/B) sqrt(T N log T), is far above what can be earned here."""
     T = 4000
     world = knapsack_bandit(kind="pricing", num_arms=7, budget=T // 5, horizon=T)
     shown, curve = play_rounds(world, kind(20, 8, T // 5, T), 20)

@@ -231,5 +231,5 @@ def test_bad_parameters(parameters, message):
 
 
 def test_means_steeper_than_the_slope_are_refused():
-    with pytest.raises(InputError, match="slope must be at least that of the means, 1.6, got 1.0"):
+    with pytest.raises(InputError, match=r"slope must be at least that of the means, 1\.6, got 1\.0"):
         LipschitzWorld([0.1, 0.9, 0.1], 10, slope=1.0)
