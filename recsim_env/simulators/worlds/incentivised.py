@@ -22,11 +22,13 @@ from numba import njit
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
-from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.luck import Luck, stream_number
+from recsim_env.simulators.philox import fill_uniform
 from recsim_env.simulators.worlds.world import Entry, Outcome
 from recsim_env.user_models.clicks import Response
 from recsim_env.user_models.obedience import best_responses, check_prior
 
+STREAM = stream_number("reward")
 KINDS = ("recommendation", "history")
 TIE = 1e-12  # posterior means nearer than this are equal: they are ratios of small numbers
 INT, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
@@ -108,26 +110,41 @@ class IncentivisedWorld:
         self, state: IncentivisedState, slates: Ints, luck: Luck
     ) -> tuple[IncentivisedState, Outcome]:
         """Recommend slates (B, 1)."""
-        B = len(slates)
-        pulls, wins, chosen = state.pulls.copy(), state.wins.copy(), self.choices(state, slates)
-        reward, best, value = np.empty(B), np.empty(B), np.empty(B)
-        clicked = np.empty((B, 1), BOOL)
-        u = luck.uniform("reward")
-        _pull(state.theta, slates, chosen, u, pulls, wins, reward, clicked, best, value)
-        after = IncentivisedState(state.theta, pulls, wins, chosen, state.step + 1)
-        return after, Outcome(
-            reward, np.zeros(B, BOOL), Response(clicked, np.ones((B, 1), BOOL)), best, value
+        B, N = state.pulls.shape
+        after = IncentivisedState(
+            state.theta, np.empty((B, N), INT), np.empty((B, N), INT), np.empty(B, INT), np.empty(B, INT)
         )
+        response = Response(np.empty((B, 1), BOOL), np.ones((B, 1), BOOL))
+        reward, best, value = np.empty(B), np.empty(B), np.empty(B)
+        recommend_rows(
+            *self._rules,
+            state.theta,
+            state.pulls,
+            state.wins,
+            state.step,
+            slates,
+            luck.seed,
+            luck.episode,
+            luck.step,
+            STREAM,
+            *after[1:],
+            reward,
+            response.clicked,
+            best,
+            value,
+        )
+        return after, Outcome(reward, np.zeros(B, BOOL), response, best, value)
 
     def choices(self, state: IncentivisedState, slates: Ints) -> Ints:
         """(B,) the arm that the user of this round takes when told the arms of slates (B, 1)."""
         chosen = np.empty(len(slates), INT)
-        paid = self.warm_up * self.num_items
-        if self.kind == "history":
-            _choose_by_history(self.alpha, self.beta, paid, *state[1:3], state.step, slates, chosen)
-        else:
-            _choose_by_rate(self.responses, paid, state.step, slates, chosen)
+        _choose(*self._rules, state.pulls, state.wins, state.step, slates, chosen)
         return chosen
+
+    @cached_property
+    def _rules(self) -> tuple[bool, Ints, Floats, Floats, int]:
+        by_history, paid = self.kind == "history", self.warm_up * self.num_items
+        return by_history, self.responses, self.alpha, self.beta, paid
 
     def expected_reward(self, state: IncentivisedState, slates: Ints) -> Floats:
         """(B,) theta of the arm that will be taken."""
@@ -148,47 +165,82 @@ class IncentivisedWorld:
 
 
 @njit(cache=True)
-def _choose_by_rate(responses: Ints, paid: int, step: Ints, slates: Ints, chosen: Ints) -> None:
-    for b in range(len(slates)):
-        a = slates[b, 0]
-        chosen[b] = a if step[b] < paid else responses[a]
-
-
-@njit(cache=True)
-def _choose_by_history(
-    alpha: Floats, beta: Floats, paid: int, pulls: Ints, wins: Ints, step: Ints, slates: Ints, chosen: Ints
+def _choose(
+    by_history: bool,
+    responses: Ints,
+    alpha: Floats,
+    beta: Floats,
+    paid: int,
+    pulls: Ints,
+    wins: Ints,
+    step: Ints,
+    slates: Ints,
+    chosen: Ints,
 ) -> None:
+    """Write what the user of every row takes, (B,)."""
     B, N = pulls.shape
     mean = np.empty(N)
     for b in range(B):
-        for a in range(N):
-            mean[a] = (alpha[a] + wins[b, a]) / (alpha[a] + beta[a] + pulls[b, a])
-        told, best = slates[b, 0], 0
-        for a in range(1, N):
-            if mean[a] > mean[best] + TIE:
-                best = a
-        chosen[b] = told if step[b] < paid or mean[told] >= mean[best] - TIE else best
+        told = slates[b, 0]
+        if step[b] < paid:
+            chosen[b] = told
+        elif not by_history:
+            chosen[b] = responses[told]
+        else:
+            best = 0
+            for a in range(N):
+                mean[a] = (alpha[a] + wins[b, a]) / (alpha[a] + beta[a] + pulls[b, a])
+                if mean[a] > mean[best] + TIE:
+                    best = a
+            chosen[b] = told if mean[told] >= mean[best] - TIE else best
 
 
 @njit(cache=True)
-def _pull(
+def recommend_rows(
+    # the world
+    by_history: bool,
+    responses: Ints,
+    alpha: Floats,
+    beta: Floats,
+    paid: int,
+    # the platforms, what they recommend and their luck
     theta: Floats,
-    slates: Ints,
-    chosen: Ints,
-    u: Floats,
     pulls: Ints,
     wins: Ints,
+    step: Ints,
+    slates: Ints,
+    seed: Array,
+    episode: Ints,
+    luck_step: Ints,
+    stream: int,
+    # what is written
+    next_pulls: Ints,
+    next_wins: Ints,
+    chosen: Ints,
+    next_step: Ints,
     reward: Floats,
     clicked: Bools,
     best: Floats,
     value: Floats,
 ) -> None:
-    """What the arms taken earn; a click is on what was shown, so only who followed can have one."""
-    for b in range(len(slates)):
-        a = chosen[b]
-        won = u[b] < theta[b, a]
-        pulls[b, a] += 1
-        wins[b, a] += won
+    """A whole round in one compiled call, results into arrays of the caller (see `cascade_kernels`).
+
+    A click is on what was shown, so only who followed can have one.
+    """
+    B, N = pulls.shape
+    u = np.empty((2, B))  # two draws a block, of which one is used
+    fill_uniform(seed, episode, luck_step, stream, u)
+    _choose(by_history, responses, alpha, beta, paid, pulls, wins, step, slates, chosen)
+    for b in range(B):
+        taken = chosen[b]
+        won = u[0, b] < theta[b, taken]
+        best[b] = 0.0
+        for a in range(N):
+            next_pulls[b, a], next_wins[b, a] = pulls[b, a], wins[b, a]
+            best[b] = max(best[b], theta[b, a])
+        next_pulls[b, taken] += 1
+        next_wins[b, taken] += won
+        next_step[b] = step[b] + 1
         reward[b] = 1.0 if won else 0.0
-        clicked[b, 0] = won and a == slates[b, 0]
-        best[b], value[b] = theta[b].max(), theta[b, a]
+        clicked[b, 0] = won and taken == slates[b, 0]
+        value[b] = theta[b, taken]

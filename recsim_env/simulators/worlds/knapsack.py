@@ -111,12 +111,12 @@ class KnapsackWorld:
     @property
     def mean_reward(self) -> Floats:
         """(N,) mu, 0 of waiting."""
-        return self._tables[2].copy()
+        return self._table[2].copy()
 
     @property
     def mean_cost(self) -> Floats:
         """(N,) c, 0 of waiting."""
-        return self._tables[3].copy()
+        return self._table[3].copy()
 
     def begin(self, luck: Luck) -> KnapsackState:
         """The full budget."""
@@ -138,10 +138,11 @@ class KnapsackWorld:
         reward, best, value = np.empty(B), np.empty(B), np.empty(B)
         response = Response(np.empty((B, 1), BOOL), np.ones((B, 1), BOOL))
         pull_rows(
-            *self._tables,
+            self._table,
             self._plan,
             self.coupled,
-            *state,
+            state.budget,
+            state.step,
             slates,
             luck.seed,
             luck.episode,
@@ -157,7 +158,7 @@ class KnapsackWorld:
 
     def expected_reward(self, state: KnapsackState, slates: Ints) -> Floats:
         """(B,) mu of the arm pulled, 0 once the budget is gone."""
-        return np.where(state.budget > 0, self._tables[2][slates[:, 0]], 0.0)
+        return np.where(state.budget > 0, self._table[2][slates[:, 0]], 0.0)
 
     def best_slate(self, state: KnapsackState) -> Ints:
         """(B, 1) the arm of largest Q."""
@@ -167,13 +168,12 @@ class KnapsackWorld:
     def values(self, state: KnapsackState, slates: Ints) -> tuple[Floats, Floats]:
         """(B,) V_h(b) and (B,) Q_h(b, a)."""
         best, value = np.empty(len(slates)), np.empty(len(slates))
-        _, _, mean, cost = self._tables
-        values_of_pulls(mean, cost, self._plan, state.budget, state.step, slates, best, value)
+        values_of_pulls(self._table, self._plan, state.budget, state.step, slates, best, value)
         return best, value
 
     def arm_means(self, state: KnapsackState) -> Floats:
         """(B, N) expected reward of this round, of every arm; costs are left out."""
-        return np.where(state.budget[:, None] > 0, self._tables[2], 0.0)
+        return np.where(state.budget[:, None] > 0, self._table[2], 0.0)
 
     def optimal_values(self) -> Floats:
         """(H+1, budget+1) V_h(b)."""
@@ -189,18 +189,19 @@ class KnapsackWorld:
         """T times the linear programme of the mean round: at least `optimal_value`."""
         from scipy.optimize import linprog
 
-        _, _, mean, cost = self._tables
+        mean, cost = self._table[2:]
         rows, bounds = np.stack([np.ones(len(mean)), cost]), [1.0, self.budget / self.horizon]
         return float(-linprog(-mean, A_ub=rows, b_ub=bounds).fun) * self.horizon
 
     @cached_property
-    def _tables(self) -> tuple[Floats, Floats, Floats, Floats]:
+    def _table(self) -> Floats:
+        """(4, N) p, size, mu and c of every arm, waiting included."""
         prob, size, cost = (np.append(t, 0.0) for t in (self.reward_prob, self.reward_size, self.cost_prob))
-        return prob, size, prob * size, cost
+        return np.stack([prob, size, prob * size, cost])
 
     @cached_property
     def _plan(self) -> Floats:
-        plan: Floats = backward_induction(*self._tables[2:], self.horizon, self.budget)
+        plan: Floats = backward_induction(self._table, self.horizon, self.budget)
         return plan
 
 
@@ -211,8 +212,9 @@ def _worth(mean: float, cost: float, later: Floats, b: int) -> float:
 
 
 @njit(cache=True)
-def backward_induction(mean: Floats, cost: Floats, horizon: int, budget: int) -> Floats:
+def backward_induction(table: Floats, horizon: int, budget: int) -> Floats:
     """V (H+1, budget+1)."""
+    mean, cost = table[2], table[3]
     V = np.zeros((horizon + 1, budget + 1))
     for h in range(horizon - 1, -1, -1):
         for b in range(1, budget + 1):
@@ -225,8 +227,7 @@ def backward_induction(mean: Floats, cost: Floats, horizon: int, budget: int) ->
 
 @njit(cache=True)
 def values_of_pulls(
-    mean: Floats,
-    cost: Floats,
+    table: Floats,
     plan: Floats,
     budget: Ints,
     step: Ints,
@@ -241,21 +242,17 @@ def values_of_pulls(
         best_value[i] = slate_value[i] = 0.0
         if b > 0 and h < H:
             best_value[i] = plan[h, b]
-            slate_value[i] = _worth(mean[a], cost[a], plan[h + 1], b)
+            slate_value[i] = _worth(table[2, a], table[3, a], plan[h + 1], b)
 
 
 @njit(cache=True)
 def pull_rows(
     # the world
-    prob: Floats,
-    size: Floats,
-    mean: Floats,
-    cost: Floats,
+    table: Floats,
     plan: Floats,
     coupled: bool,
     # the users, what they are shown and their luck
     budget: Ints,
-    last_cost: Ints,
     step: Ints,
     slates: Ints,
     seed: Array,
@@ -276,11 +273,11 @@ def pull_rows(
     fill_uniform(seed, episode, luck_step, stream, u)
     for i in range(len(slates)):
         a, open_ = slates[i, 0], budget[i] > 0
-        earns = open_ and u[0, i] < prob[a]
-        costs = open_ and (u[0, i] if coupled else u[1, i]) < cost[a]
-        reward[i] = size[a] if earns else 0.0
+        earns = open_ and u[0, i] < table[0, a]
+        costs = open_ and (u[0, i] if coupled else u[1, i]) < table[3, a]
+        reward[i] = table[1, a] if earns else 0.0
         clicked[i, 0] = earns
         next_cost[i] = 1 if costs else 0
         next_budget[i] = budget[i] - next_cost[i]
         next_step[i] = step[i] + 1
-    values_of_pulls(mean, cost, plan, budget, step, slates, best_value, slate_value)
+    values_of_pulls(table, plan, budget, step, slates, best_value, slate_value)
