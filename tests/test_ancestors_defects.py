@@ -173,7 +173,7 @@ SECOND = {
     "KnapsackBandit-v0": {
         "num_arms": 5,
         "kind": "pricing",
-        "budget": 400,
+        "budget": 700,
         "horizon": 3000,
         "world_seed": 1,
     },

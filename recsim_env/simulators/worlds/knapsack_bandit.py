@@ -10,7 +10,7 @@ from recsim_env.simulators.worlds.knapsack import KnapsackWorld
 def knapsack_bandit(
     num_arms: int = 10,
     kind: str = "bernoulli",
-    budget: int = 500,
+    budget: int = 1000,
     horizon: int = 2000,
     world_seed: int = 0,
 ) -> KnapsackWorld:
@@ -18,8 +18,8 @@ def knapsack_bandit(
 
     Story:
         An advertiser has money for so many impressions and a season of so many rounds. Dear placements earn
-        more per round, cheap ones more per unit spent, and the best plan mixes two arms: it depends on how
-        much budget and how much time are left. Or a shop with a stock of so many pieces tries prices.
+        more per round, cheap ones more per unit spent, and the best plan often mixes two arms: it depends on
+        how much budget and how much time are left. Or a shop with a stock of so many pieces tries prices.
 
     Slate (action):
         One arm, 0 to num_arms - 1, or num_arms: wait, which earns and costs nothing. The optimum never needs
@@ -47,8 +47,9 @@ def knapsack_bandit(
 
     Parameters (default, range, source):
         num_arms: arms beside waiting (10, at least 1; ours).
-        kind: bernoulli (mean rewards and costs drawn uniformly from 0.1 to 0.9) or pricing (bernoulli).
-        budget: B, units of an episode (500, 1 to horizon; ours).
+        kind: bernoulli or pricing (bernoulli, of which mean rewards and costs are drawn uniformly from 0.1 to
+            0.9, and the k-th dearest arm is the one that earns the k-th most).
+        budget: B, units of an episode (1000, 1 to horizon; ours).
         horizon: T, rounds of an episode (2000, at least 1; budget x horizon at most 50 million; ours).
         world_seed: of means and costs (0); prices do not depend on it.
 
@@ -68,7 +69,7 @@ def knapsack_bandit(
         raise InputError(f"num_arms must be at least 1, got {num_arms}")
     generator = world_generator(world_seed)
     if kind == "bernoulli":
-        reward, cost = generator.uniform(0.1, 0.9, (2, num_arms))
+        reward, cost = np.sort(generator.uniform(0.1, 0.9, (2, num_arms)))[:, generator.permutation(num_arms)]
         return KnapsackWorld(reward, np.ones(num_arms), cost, budget, horizon)
     if kind == "pricing":
         price = np.arange(1, num_arms + 1) / (num_arms + 1)
