@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from recsim_env.errors import InputError
-from recsim_env.experiments.lessons import first_slate
+from recsim_env.experiments.lessons import (
+    first_slate,
+    off_policy_evaluation,
+    planning_ahead,
+    remember_and_drift,
+)
 from recsim_env.experiments.lessons.predictions import predict
 
 
@@ -27,6 +32,57 @@ EXERCISES = {
     first_slate.check_expected_reward: (
         lambda q, w: np.sum(w * q * np.cumprod(np.append(1, 1 - q[:-1]))),
         {"weigh each worth": lambda q, w: np.sum(q), "needs that none above": lambda q, w: q @ w},
+    ),
+    planning_ahead.check_value_of_list: (
+        lambda q, w, none: np.sum(w * q * np.cumprod(np.append(1, 1 - q[:-1]))) + none * np.prod(1 - q),
+        {
+            "is worth something too": lambda q, w, none: np.sum(w * q),
+            "none above it": lambda q, w, none: np.sum(w * q) + none * np.prod(1 - q),
+        },
+    ),
+    planning_ahead.check_backup: (
+        lambda q, r, p, V: q * (r + p @ V) + (1 - q) * V,
+        {
+            "q r": lambda q, r, p, V: r + p @ V,
+            "a row of p": lambda q, r, p, V: q * (r + V @ p) + (1 - q) * V,
+            "the user stays": lambda q, r, p, V: q * (r + p @ V),
+        },
+    ),
+    remember_and_drift.check_activation: (
+        lambda ages, decay: np.log(np.sum(ages**-decay)),
+        {
+            "of the sum": lambda ages, decay: np.sum(np.log(ages**-decay)),
+            "minus d": lambda ages, decay: np.log(np.sum(ages**decay)),
+            "decay that is given": lambda ages, decay: np.log(np.sum(ages**-0.5)),
+        },
+    ),
+    remember_and_drift.check_click_rate_now: (
+        lambda clicked, ages, half_life: np.average(clicked, weights=0.5 ** (ages / half_life)),
+        {
+            "sum of the weights": lambda clicked, ages, half_life: np.mean(
+                clicked * 0.5 ** (ages / half_life)
+            ),
+            "two half-lives": lambda clicked, ages, half_life: np.average(
+                clicked, weights=1 / (1 + ages / half_life)
+            ),
+        },
+    ),
+    off_policy_evaluation.check_inverse_propensity: (
+        lambda r, new, old: np.mean(r * new / old),
+        {
+            "not the other way round": lambda r, new, old: np.mean(r * old / new),
+            "self-normalised": lambda r, new, old: (
+                np.sum(r * new / old) / np.sum(new / old) if len(r) > 1 else 0.4
+            ),
+        },
+    ),
+    off_policy_evaluation.check_effective_sample_size: (
+        lambda w: np.sum(w) ** 2 / np.sum(w**2),
+        {
+            "size must not change": lambda w: np.sum(w),
+            "says nothing": lambda w: len(w),
+            "right places": lambda w: np.count_nonzero(w),
+        },
     ),
 }
 NAMES = {check: f"{check.__module__.rsplit('.', 1)[-1]}.{check.__name__}" for check in EXERCISES}

@@ -1,4 +1,4 @@
-"""An agent on a world, in memory and without Gymnasium: the shortest loop, for notebooks and tests.
+"""An agent on a world, in memory and without Gymnasium: the shortest loops, for notebooks and tests.
 
 `run.py` does the same with checkpoints, for runs that take longer than a coffee.
 """
@@ -39,17 +39,50 @@ def play_rounds(
         InputError: a number out of range.
     """
     T = world.horizon if rounds is None else rounds
-    if num_replicates < 1:
-        raise InputError(f"num_replicates must be at least 1, got {num_replicates}")
     if not 1 <= T <= world.horizon:
         raise InputError(f"rounds must be from 1 to the world's horizon, {world.horizon}, got {T}")
-    user = Luck.from_seeds([seed + i for i in range(num_replicates)])
-    mine = Luck.from_seeds([AGENT_LUCK + seed + i for i in range(num_replicates)])
+    user, mine = _lucks(num_replicates, seed)
+    return _play(world, agent, user, mine, T)
+
+
+def play_episodes(world: Any, agent: Agent, num_replicates: int, episodes: int, seed: int = 0) -> Floats:
+    """Let an agent play whole episodes; (E, B) its cumulative pseudo-regret after each of them.
+
+    Args:
+        world: a `World`.
+        agent: with as many rows as there are replicates.
+        num_replicates: B, at least 1.
+        episodes: E, at least 1.
+        seed: of replicate 0; replicate i has seed + i.
+
+    Raises:
+        InputError: a number out of range.
+    """
+    if episodes < 1:
+        raise InputError(f"episodes must be at least 1, got {episodes}")
+    user, mine = _lucks(num_replicates, seed)
+    lost = [
+        _play(world, agent, user.of_episode(e), mine.of_episode(e), world.horizon).regret[-1]
+        for e in range(episodes)
+    ]
+    return np.cumsum(lost, axis=0)
+
+
+def _lucks(num_replicates: int, seed: int) -> tuple[Luck, Luck]:
+    """Of the users, and of the agents that face them."""
+    if num_replicates < 1:
+        raise InputError(f"num_replicates must be at least 1, got {num_replicates}")
+    seeds = range(seed, seed + num_replicates)
+    return Luck.from_seeds(seeds), Luck.from_seeds([AGENT_LUCK + s for s in seeds])
+
+
+def _play(world: Any, agent: Agent, user: Luck, mine: Luck, T: int) -> Rounds:
+    B = len(user)
     state = world.begin(user)
     observation = world.observe(state)
-    slates = np.empty((T, num_replicates, world.slate_size), np.int64)
-    reward, lost = np.empty((T, num_replicates)), np.empty((T, num_replicates))
-    uncut = np.zeros(num_replicates, np.bool_)  # no round is a time limit
+    slates = np.empty((T, B, world.slate_size), np.int64)
+    reward, lost = np.empty((T, B)), np.empty((T, B))
+    uncut = np.zeros(B, np.bool_)  # no round is a time limit
     for t in range(T):
         slates[t] = agent.act(observation, mine.at(t))
         state, o = world.respond(state, slates[t], user.at(t))
