@@ -226,6 +226,40 @@ def test_exploration_is_as_rare_as_announced_and_followed():
     assert (agent.pulls >= 20).all()
 
 
+def test_recommendations_are_those_of_the_equations():
+    """Recomputed from the log: warm-up in turn, exploring by UCB1, else the largest posterior mean."""
+    world = incentivised_users(num_items=3, best_mean=0.6, warm_up=4, horizon=400)
+    agent = learner(world, 5, exploration=0.3)
+    pulls, wins, kinds = np.zeros((5, 3)), np.zeros((5, 3)), np.zeros(3)
+
+    class Watching:
+        def act(self, observation, luck):
+            self.slates = agent.act(observation, luck)
+            told, h = self.slates[:, 0], observation["step"][0]
+            explores = luck.uniform("repeated_he") < 0.3
+            self.counted = explores | (h < 12)
+            for b in range(5):
+                if h < 12:
+                    index = np.arange(3) == h % 3
+                elif explores[b]:
+                    index = wins[b] / pulls[b] + np.sqrt(2 * np.log(400) / pulls[b])
+                else:
+                    index = (world.alpha + wins[b]) / (world.alpha + world.beta + pulls[b])
+                assert index[told[b]] >= index.max() - 1e-8
+                kinds[0 if h < 12 else 1 + explores[b]] += 1
+            return self.slates
+
+        def update(self, t):
+            chosen = t.next_observation["chosen"]
+            np.add.at(pulls, (np.arange(5)[self.counted], chosen[self.counted]), 1)
+            np.add.at(wins, (np.arange(5)[self.counted], chosen[self.counted]), t.reward[self.counted])
+            agent.update(t)
+
+    play_rounds(world, Watching(), 5)
+    assert np.array_equal(agent.pulls, pulls)
+    assert (kinds > 50).all()
+
+
 def test_regret_is_within_its_bound_and_below_that_of_users_alone():
     """N n + R / epsilon, R of the base algorithm alone with users who are all paid; of 1,000 replicates."""
     B, T = 1000, 4000
