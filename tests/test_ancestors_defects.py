@@ -168,6 +168,34 @@ SECOND = {
         "horizon": 9,
         "world_seed": 1,
     },
+    "LipschitzBandit-v0": {
+        "num_items": 501,
+        "kind": "round",
+        "peak": 0.6,
+        "top": 0.8,
+        "floor": 0.2,
+        "slope": 2.0,
+        "num_peaks": {"kind": "peaks", "num_peaks": 4},
+        "horizon": 50,
+        "world_seed": {"kind": "peaks", "world_seed": 1},
+    },
+    "KnapsackBandit-v0": {
+        "num_arms": 5,
+        "kind": "pricing",
+        "budget": 700,
+        "horizon": 3000,
+        "world_seed": 1,
+    },
+    "IncentivisedUsers-v0": {
+        "num_items": 3,
+        "best_mean": 0.6,
+        "gap": 0.1,
+        "strength": 5.0,
+        "kind": {"warm_up": 1, "kind": "history"},
+        "warm_up": {"exploration": 1.0, "warm_up": 2},
+        "exploration": {"warm_up": 1, "exploration": 1.0},
+        "horizon": 50,
+    },
     "BernoulliBandit-v0": {
         "num_items": 5,
         "low": 0.5,
@@ -207,6 +235,9 @@ SMALL = {  # catalogues small enough for every slate to be looked at
     "ShortcutBench-v0": {"num_items": 5, "slate_size": 3, "branching": 2},
     "BernoulliBandit-v0": {},
     "GaussianBandit-v0": {},
+    "LipschitzBandit-v0": {"num_items": 101},
+    "KnapsackBandit-v0": {"budget": 3, "horizon": 6},
+    "IncentivisedUsers-v0": {"num_items": 3},
 }
 
 
@@ -580,6 +611,9 @@ OPTIONS = {  # parameters that are words, and every word; of one id as "ID param
     "user": ["linear", "gated"],
     "memory": ["exact", "approximate"],
     "means": ["even", "one_best", "drawn"],
+    "LipschitzBandit-v0 kind": ["tent", "round", "peaks"],
+    "KnapsackBandit-v0 kind": ["bernoulli", "pricing"],
+    "IncentivisedUsers-v0 kind": ["recommendation", "history"],
 }
 
 

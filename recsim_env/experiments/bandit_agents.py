@@ -11,15 +11,23 @@ from recsim_env.agents.bandits import top_rank, ucb1
 from recsim_env.agents.bandits.batch_rank import BatchRank
 from recsim_env.agents.bandits.beta_ts import BetaTS
 from recsim_env.agents.bandits.bubble_rank import BubbleRank
+from recsim_env.agents.bandits.lagrange_bwk import LagrangeBwK
 from recsim_env.agents.bandits.pbm_ucb import PBMUCB
 from recsim_env.agents.bandits.ranked_bandits import RankedBandits
+from recsim_env.agents.bandits.repeated_he import RepeatedHE
 from recsim_env.agents.bandits.top_rank import TopRank
 from recsim_env.agents.bandits.ucb1 import UCB1
+from recsim_env.agents.bandits.ucb_bwk import UcbBwK
+from recsim_env.agents.bandits.uniform_grid import UniformGrid
+from recsim_env.agents.bandits.zooming import Zooming
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
+from recsim_env.simulators.worlds.knapsack import KnapsackWorld
+from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld
 from recsim_env.simulators.worlds.position_bandit import PositionBandit
 
 
@@ -66,12 +74,12 @@ def _ranking_facts(task: BanditTask) -> dict[str, Any]:
 
 
 RANKINGS = (CascadeWorld, PositionBandit)
-ANY = (ArmsWorld, *RANKINGS)
+ANY = (ArmsWorld, LipschitzWorld, KnapsackWorld, IncentivisedWorld, *RANKINGS)
 
 BANDITS: dict[str, BanditAgent] = {
     "random": BanditAgent(
         lambda task: RandomSlates(task.world.num_items, task.world.slate_size),
-        (ArmsWorld,),
+        ANY,
         unit_rewards=False,
     ),
     "ucb1": BanditAgent(
@@ -98,6 +106,29 @@ BANDITS: dict[str, BanditAgent] = {
     ),
     "pbm_ucb": BanditAgent(
         lambda task: PBMUCB(*task.slates, task.world.examination), (PositionBandit,), unit_rewards=False
+    ),
+    "uniform_grid": BanditAgent(
+        lambda task: UniformGrid(*task.arms, task.world.slope, task.rounds), (LipschitzWorld,)
+    ),
+    "zooming": BanditAgent(
+        lambda task: Zooming(*task.arms, task.world.slope, task.rounds), (LipschitzWorld,)
+    ),
+    "ucb_bwk": BanditAgent(
+        lambda task: UcbBwK(*task.arms, task.world.budget, task.world.horizon), (KnapsackWorld,)
+    ),
+    "lagrange_bwk": BanditAgent(
+        lambda task: LagrangeBwK(*task.arms, task.world.budget, task.world.horizon), (KnapsackWorld,)
+    ),
+    "repeated_he": BanditAgent(
+        lambda task: RepeatedHE(
+            *task.arms,
+            task.world.alpha,
+            task.world.beta,
+            task.world.warm_up,
+            task.world.horizon,
+            exploration=task.world.exploration,
+        ),
+        (IncentivisedWorld,),
     ),
 }
 
