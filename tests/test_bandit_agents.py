@@ -26,7 +26,7 @@ ROUNDS = 1000
 # A small world of every kind, in which an algorithm that learns has far less regret than chance.
 SMALL = {
     ArmsWorld: lambda: bernoulli_bandit(num_items=2, low=0.2, high=0.8, horizon=ROUNDS),
-    CascadeWorld: lambda: cascade_bandit(4, slate_size=2, attraction=0.6, gap=0.6, horizon=20 * ROUNDS),
+    CascadeWorld: lambda: cascade_bandit(4, slate_size=2, attraction=0.6, gap=0.6, horizon=5 * ROUNDS),
     PositionBandit: lambda: position_bandit(
         4, slate_size=3, lowest=0.0, highest=0.9, decay=0.5, horizon=10 * ROUNDS
     ),

@@ -101,8 +101,8 @@ BANDITS: dict[str, BanditAgent] = {
         lambda task, rounds: top_rank.regret_bound(rounds, **_ranking_facts(task)),
         unit_rewards=False,
     ),
-    "bubble_rank": BanditAgent(
-        lambda task: BubbleRank(*task.slates, task.rounds), RANKINGS, unit_rewards=False
+    "bubble_rank": BanditAgent(  # not in cascades: there order earns nothing, and exchanges would wait for ever
+        lambda task: BubbleRank(*task.slates, task.rounds), (PositionBandit,), unit_rewards=False
     ),
     "pbm_ucb": BanditAgent(
         lambda task: PBMUCB(*task.slates, task.world.examination), (PositionBandit,), unit_rewards=False
