@@ -176,6 +176,22 @@ SECOND = {
         "horizon": 9,
         "world_seed": 1,
     },
+    "SwitchingBandit-v0": {
+        "num_items": 5,
+        "kind": "drift",
+        "num_switches": {"num_switches": 9, "horizon": 20},
+        "drift": {"drift": 0.1, "kind": "drift"},
+        "horizon": 9,
+        "world_seed": 1,
+    },
+    "ExpertAdvice-v0": {
+        "num_experts": 5,
+        "kind": "adversary",
+        "best_error": 0.1,
+        "gap": 0.4,
+        "horizon": 9,
+        "world_seed": 1,
+    },
 }
 BASE = {"RepeatListen-v0": {"num_items": 600, "num_users": 20, "remembered": 100}}  # for speed
 SMALL = {  # catalogues small enough for every slate to be looked at
@@ -197,6 +213,8 @@ SMALL = {  # catalogues small enough for every slate to be looked at
     "ShortcutBench-v0": {"num_items": 5, "slate_size": 3, "branching": 2},
     "BernoulliBandit-v0": {},
     "GaussianBandit-v0": {},
+    "SwitchingBandit-v0": {},
+    "ExpertAdvice-v0": {},
 }
 
 
@@ -569,6 +587,8 @@ OPTIONS = {  # parameters that are words, and every word; of one id as "ID param
     "user": ["linear", "gated"],
     "memory": ["exact", "approximate"],
     "means": ["even", "one_best", "drawn"],
+    "SwitchingBandit-v0 kind": ["piecewise", "drift", "adversary"],
+    "ExpertAdvice-v0 kind": ["stochastic", "adversary"],
 }
 
 

@@ -4,14 +4,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from recsim_env.agents.agent import Agent
-from recsim_env.agents.bandits import ucb1
+from recsim_env.agents.bandits import exp3, follow_the_perturbed_leader, hedge, ucb1, weighted_majority
 from recsim_env.agents.bandits.beta_ts import BetaTS
+from recsim_env.agents.bandits.discounted_ts import DiscountedTS
+from recsim_env.agents.bandits.discounted_ucb import DiscountedUCB
+from recsim_env.agents.bandits.exp3 import Exp3
+from recsim_env.agents.bandits.follow_the_perturbed_leader import FollowThePerturbedLeader
+from recsim_env.agents.bandits.hedge import Hedge
+from recsim_env.agents.bandits.sliding_window_ts import SlidingWindowTS
+from recsim_env.agents.bandits.sliding_window_ucb import SlidingWindowUCB
 from recsim_env.agents.bandits.ucb1 import UCB1
+from recsim_env.agents.bandits.weighted_majority import WeightedMajority
+from recsim_env.agents.bandits.window_counts import tuned_discount, tuned_window
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.arms import ArmsWorld
+from recsim_env.simulators.worlds.experts import ExpertWorld
+from recsim_env.simulators.worlds.switching import SwitchingWorld
 
 
 @dataclass(frozen=True)
@@ -34,9 +47,8 @@ class BanditAgent:
 
     make: Callable[[BanditTask], Agent]
     worlds: tuple[type, ...]  # in which it can act
-    bound: Callable[[BanditTask, Ints], Floats] | None = (
-        None  # on regret after (P,) rounds, where one is known
-    )
+    # on regret after (P,) rounds, where one is known; None in worlds for which it was not proved
+    bound: Callable[[BanditTask, Ints], Floats | None] | None = None
     unit_rewards: bool = True  # whether it is made for rewards from 0 to 1, and refuses others
 
 
@@ -45,19 +57,66 @@ def _deviation(task: BanditTask) -> float | None:
     return getattr(task.world, "deviation", None)
 
 
+SWITCHES = 4  # that windows and discounts are tuned to: how often arms change is not told to them
+
+
+def _window(task: BanditTask) -> int:
+    return max(tuned_window(task.rounds, SWITCHES), task.world.num_items)
+
+
 BANDITS: dict[str, BanditAgent] = {
     "random": BanditAgent(
         lambda task: RandomSlates(task.world.num_items, task.world.slate_size),
-        (ArmsWorld,),
+        (ArmsWorld, SwitchingWorld, ExpertWorld),
         unit_rewards=False,
     ),
     "ucb1": BanditAgent(
         lambda task: UCB1(*task.arms, deviation=_deviation(task)),
-        (ArmsWorld,),
-        lambda task, rounds: ucb1.regret_bound(rounds, means=task.world.mean),
+        (ArmsWorld, SwitchingWorld),
+        lambda task, rounds: (
+            ucb1.regret_bound(rounds, means=task.world.mean) if isinstance(task.world, ArmsWorld) else None
+        ),
         unit_rewards=False,
     ),
-    "beta_ts": BanditAgent(lambda task: BetaTS(*task.arms), (ArmsWorld,)),
+    "beta_ts": BanditAgent(lambda task: BetaTS(*task.arms), (ArmsWorld, SwitchingWorld)),
+    "exp3": BanditAgent(
+        lambda task: Exp3(*task.arms),
+        (ArmsWorld, SwitchingWorld),
+        lambda task, rounds: exp3.regret_bound(rounds, num_items=task.world.num_items),
+    ),
+    "sliding_window_ucb": BanditAgent(
+        lambda task: SlidingWindowUCB(*task.arms, window=_window(task)), (ArmsWorld, SwitchingWorld)
+    ),
+    "sliding_window_ts": BanditAgent(
+        lambda task: SlidingWindowTS(*task.arms, window=_window(task)), (ArmsWorld, SwitchingWorld)
+    ),
+    "discounted_ucb": BanditAgent(
+        lambda task: DiscountedUCB(*task.arms, discount=tuned_discount(task.rounds, SWITCHES)),
+        (ArmsWorld, SwitchingWorld),
+    ),
+    "discounted_ts": BanditAgent(
+        lambda task: DiscountedTS(*task.arms, discount=tuned_discount(task.rounds, SWITCHES)),
+        (ArmsWorld, SwitchingWorld),
+    ),
+    "hedge": BanditAgent(
+        lambda task: Hedge(*task.arms),
+        (ExpertWorld,),
+        lambda task, rounds: hedge.regret_bound(rounds, num_items=task.world.num_items),
+    ),
+    "follow_the_perturbed_leader": BanditAgent(
+        lambda task: FollowThePerturbedLeader(*task.arms),
+        (ExpertWorld,),
+        lambda task, rounds: follow_the_perturbed_leader.regret_bound(rounds, num_items=task.world.num_items),
+    ),
+    "weighted_majority": BanditAgent(
+        lambda task: WeightedMajority(*task.arms),
+        (ExpertWorld,),
+        lambda task, rounds: weighted_majority.regret_bound(
+            rounds,
+            num_items=task.world.num_items,
+            best_cost=task.world.best_cost()[np.minimum(rounds, task.world.horizon)],
+        ),
+    ),
 }
 
 

@@ -126,8 +126,11 @@ class ExpertWorld:
 
     def fixed_regret(self) -> Floats:
         """(H+1,) dynamic regret of the best single expert of the first t rounds: see the module."""
-        fixed = np.concatenate([[0.0], np.cumsum(self.costs, axis=0).min(axis=1)])
-        return fixed - np.concatenate([[0.0], np.cumsum(self._least)])
+        return self.best_cost() - np.concatenate([[0.0], np.cumsum(self._least)])
+
+    def best_cost(self) -> Floats:
+        """(H+1,) cost of the best single expert of the first t rounds."""
+        return np.concatenate([[0.0], np.cumsum(self.costs, axis=0).min(axis=1)])
 
     def _round(self, state: ExpertState) -> Ints:
         return np.minimum(state.step, self.horizon - 1)  # after the last round, the last one
