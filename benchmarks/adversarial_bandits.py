@@ -1,6 +1,8 @@
-"""Adversarial and windowed bandits: rounds of a replicate per CPU-second. 60 s: python benchmarks/adversarial_bandits.py
+"""Adversarial and windowed bandits: rounds of a replicate per CPU-second.
 
-A round is acting, the world's step and the update, N = 10 arms, for 1,000 replicates in lock-step and for one.
+60 s: python benchmarks/adversarial_bandits.py
+
+A round is acting, the world's step and the update, N = 10, for 1,000 replicates in lock-step and for one.
 Limit: the world's step alone, beside each line.
 """
 

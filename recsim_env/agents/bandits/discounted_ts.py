@@ -5,12 +5,13 @@ With gamma < 1, in every round and for every arm,
     theta_a ~ Beta(1 + s_a, 1 + f_a),      A_t = argmax_a theta_a,
     s_a <- gamma s_a + 1{A_t = a} X_t,     f_a <- gamma f_a + 1{A_t = a} (1 - X_t),
 
-so that what is known of an arm not pulled fades back to the prior. A reward between 0 and 1 counts as that share of a
-win; Agrawal and Goyal toss a coin for it instead, which is the same for rewards of 0 and 1.
+so that what is known of an arm not pulled fades back to the prior. A reward between 0 and 1 counts as that
+share of a win; Agrawal and Goyal toss a coin for it instead, which is the same for rewards of 0 and 1.
 
 Feedback: the reward of the arm pulled.
 Bound: none is stated in the source.
-Source: Raj, Kalyani, "Taming non-stationary bandits: a Bayesian approach", 2017, dTS with the prior Beta(1, 1).
+Source: Raj, Kalyani, "Taming non-stationary bandits: a Bayesian approach", 2017, dTS with the prior Beta(1,
+    1).
 """
 
 from typing import TYPE_CHECKING

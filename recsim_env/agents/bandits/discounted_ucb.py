@@ -2,15 +2,17 @@
 
 With gamma < 1, and sums over the rounds s before t,
 
-    n_a = sum_s gamma^(t-1-s) 1{A_s = a},     m_a = sum_s gamma^(t-1-s) X_s 1{A_s = a} / n_a,     n = sum_a n_a,
+    n_a = sum_s gamma^(t-1-s) 1{A_s = a},   m_a = sum_s gamma^(t-1-s) X_s 1{A_s = a} / n_a,   n = sum_a n_a,
     U_t(a) = m_a + 2 sqrt(xi log n / n_a),
 
-infinite for an arm never pulled. About the last 1 / (1 - gamma) rounds count.
+infinite for an arm never pulled. About the last 1 / (1 - gamma) rounds count. With the xi of the theory it
+explores so much that it passes UCB1 only where arms stay long and UCB1 has much to forget; xi = 0.15 explores
+as `SlidingWindowUCB` does.
 
 Feedback: the reward of the arm pulled.
 Bound: O(sqrt(switches T) log T) of the dynamic regret, for fixed gaps, with `tuned_discount` and xi > 1/2.
-Source: Garivier, Moulines, "On upper-confidence bound policies for switching bandit problems", ALT 2011, after
-    Kocsis, Szepesvari, 2006; the factor 2 and xi = 0.6 as in the paper (from memory).
+Source: Garivier, Moulines, "On upper-confidence bound policies for switching bandit problems", ALT 2011,
+    after Kocsis, Szepesvari, 2006; the factor 2 and xi = 0.6 as in the paper (from memory).
 """
 
 from typing import TYPE_CHECKING

@@ -4,19 +4,20 @@ In round t, with X_t the reward, from 0 to 1,
 
     p_t(a) ~ exp(-eta_t L_{t-1}(a)),      A_t ~ p_t,      L_t(a) = L_{t-1}(a) + 1{A_t = a} (1 - X_t) / p_t(a),
 
-L being an unbiased estimate of what arm a would have cost. eta = sqrt(2 ln N / (T N)) where the horizon T is told, and
-eta_t = sqrt(ln N / (t N)) where it is not. One uniform a round draws from p_t by inversion.
+L being an unbiased estimate of what arm a would have cost. eta = sqrt(2 ln N / (T N)) where the horizon T is
+told, and eta_t = sqrt(ln N / (t N)) where it is not. One uniform a round draws from p_t by inversion.
 
-The first form of the algorithm estimates rewards instead of costs and pulls any arm with probability gamma / N at
-least; its bound is larger, 2 sqrt(e - 1) sqrt(T N ln N), and it is not implemented. The bound is of the expected
+The first form of the algorithm estimates rewards instead of costs and pulls any arm with probability gamma /
+N at least; its bound is larger, 2 sqrt(e - 1) sqrt(T N ln N), and it is not implemented. The bound is of the
+expected
 regret: single runs vary widely, because an arm that seemed bad is seldom looked at again.
 
 Feedback: the reward of the arm pulled.
 Bound: E R(T) <= sqrt(2 T N ln N) with a known horizon; 2 sqrt(T N ln N) without.
 Source: Auer, Cesa-Bianchi, Freund, Schapire, "The nonstochastic multiarmed bandit problem", SIAM Journal on
-    Computing 32, 2002; this form, eta and bound with a known horizon: Lattimore, Szepesvari, "Bandit algorithms",
-    2020, theorem 11.2 (read in the source); without: Bubeck, Cesa-Bianchi, "Regret analysis of stochastic and
-    nonstochastic multi-armed bandit problems", 2012, theorem 3.1 (from memory).
+    Computing 32, 2002; this form, eta and bound with a known horizon: Lattimore, Szepesvari, "Bandit
+    algorithms", 2020, theorem 11.2 (read in the source); without: Bubeck, Cesa-Bianchi, "Regret analysis of
+    stochastic and nonstochastic multi-armed bandit problems", 2012, theorem 3.1 (from memory).
 """
 
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.arm_counts import check_sizes, out_of_range
-from recsim_env.agents.bandits.hedge import draw, exponential_weights
+from recsim_env.agents.bandits.hedge import exponential_weights, weigh_and_draw
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -70,8 +71,8 @@ class Exp3:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """An arm drawn from p, (B, 1)."""
-        exponential_weights(self.costs, self.rounds, self.rate, self.falling, self.chosen)
-        slates: Ints = draw(self.chosen, luck.uniform("exp3"))
+        slates, u = np.empty((len(self.costs), 1), np.int64), luck.uniform("exp3")
+        weigh_and_draw(self.costs, self.rounds, self.rate, self.falling, u, self.chosen, slates)
         return slates
 
     def update(self, transition: Transition) -> None:
@@ -102,8 +103,8 @@ def regret_bound(rounds: Ints | Floats, *, num_items: int, horizon_known: bool =
     """(P,) of the expected regret against the best arm in hindsight, after `rounds` (P,).
 
     With a known horizon, each of `rounds` is the horizon of a run of its own: the constant of theorem 11.2 of
-    Lattimore and Szepesvari, read in the source. Without, twice sqrt(T N ln N): ln N / eta_T + sum_t eta_t N / 2
-    of their proof, or theorem 3.1 of Bubeck and Cesa-Bianchi, from memory.
+    Lattimore and Szepesvari, read in the source. Without, twice sqrt(T N ln N): ln N / eta_T + sum_t eta_t N
+    / 2 of their proof, or theorem 3.1 of Bubeck and Cesa-Bianchi, from memory.
     """
     T = np.asarray(rounds, np.float64)
     return np.asarray((np.sqrt(2.0) if horizon_known else 2.0) * np.sqrt(T * num_items * np.log(num_items)))

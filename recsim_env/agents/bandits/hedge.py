@@ -4,9 +4,9 @@ With L_{t-1}(a) the cost of expert a in all rounds before t, from 0 to 1 in each
 
     p_t(a) = exp(-eta_t L_{t-1}(a)) / sum_b exp(-eta_t L_{t-1}(b)),
 
-with eta = sqrt(8 ln N / T) where the horizon T is told, and eta_t = sqrt(8 ln N / t) where it is not. The costs
-may be chosen by an adversary, who may know p_t but not the draw from it. What an expert costs is seen whoever
-is followed, so p_t holds no chance, and one uniform a round draws from it by inversion.
+with eta = sqrt(8 ln N / T) where the horizon T is told, and eta_t = sqrt(8 ln N / t) where it is not. The
+costs may be chosen by an adversary, who may know p_t but not the draw from it. What an expert costs is seen
+whoever is followed, so p_t holds no chance, and one uniform a round draws from it by inversion.
 
 Slivkins writes the same as weights multiplied by (1 - epsilon)^cost, with eta = -ln(1 - epsilon).
 
@@ -75,7 +75,8 @@ class Hedge:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """An expert drawn from p, (B, 1)."""
-        slates: Ints = draw(self.probabilities(), luck.uniform("hedge"))
+        p, slates = np.empty(self.costs.shape), np.empty((len(self.costs), 1), np.int64)
+        weigh_and_draw(self.costs, self.rounds, self.rate, self.falling, luck.uniform("hedge"), p, slates)
         return slates
 
     def update(self, transition: Transition) -> None:
@@ -95,7 +96,7 @@ class Hedge:
 
 @njit(cache=True, error_model="numpy")
 def exponential_weights(costs: Floats, rounds: Floats, rate: float, falling: bool, p: Floats) -> None:
-    """Write p(a) ~ exp(-eta costs(a)) of every row (B, N), the least cost subtracted so that none overflows."""
+    """Write p(a) ~ exp(-eta costs(a)) of every row (B, N), less the least cost, so that one weight is 1."""
     B, N = costs.shape
     for b in range(B):
         eta = rate / np.sqrt(rounds[b] + 1.0) if falling else rate
@@ -111,10 +112,12 @@ def exponential_weights(costs: Floats, rounds: Floats, rate: float, falling: boo
 
 
 @njit(cache=True)
-def draw(p: Floats, u: Floats) -> Ints:
-    """By inversion of the distribution function, from uniforms (B,): slates (B, 1)."""
+def weigh_and_draw(
+    costs: Floats, rounds: Floats, rate: float, falling: bool, u: Floats, p: Floats, slates: Ints
+) -> None:
+    """Write `exponential_weights` p (B, N), and slates (B, 1) drawn by inversion of uniforms u (B,)."""
+    exponential_weights(costs, rounds, rate, falling, p)
     B, N = p.shape
-    slates = np.empty((B, 1), np.int64)
     for b in range(B):
         below, a = p[b, 0], 0
         while u[b] >= below and a < N - 1:
@@ -123,7 +126,6 @@ def draw(p: Floats, u: Floats) -> Ints:
         while p[b, a] == 0.0:  # rounding has left the end of the distribution function below u
             a -= 1
         slates[b, 0] = a
-    return slates
 
 
 @njit(cache=True)

@@ -1,17 +1,17 @@
-"""Sliding-window Thompson sampling: Beta posteriors of what happened in the last W rounds, for arms that change.
+"""Sliding-window Thompson sampling: Beta posteriors of the last W rounds, for arms that change.
 
 With s_a the rewards of arm a in the last W rounds and n_a its pulls in them,
 
     theta_a ~ Beta(1 + s_a, 1 + n_a - s_a),      A_t = argmax_a theta_a.
 
-A reward between 0 and 1 counts as that share of a win; Agrawal and Goyal toss a coin for it instead, which is the
-same for rewards of 0 and 1.
+A reward between 0 and 1 counts as that share of a win; Agrawal and Goyal toss a coin for it instead, which is
+the same for rewards of 0 and 1.
 
 Feedback: the reward of the arm pulled.
 Bound: O(sqrt(switches T log T)) of the dynamic regret, with a window of the order of sqrt(T log T / switches)
     (from memory, constants not looked up: none is drawn).
-Source: Trovo, Paladino, Restelli, Gatti, "Sliding-window Thompson sampling for non-stationary settings", JAIR 68,
-    2020.
+Source: Trovo, Paladino, Restelli, Gatti, "Sliding-window Thompson sampling for non-stationary settings", JAIR
+    68, 2020.
 """
 
 from typing import TYPE_CHECKING

@@ -8,9 +8,9 @@ infinite for an arm that was not pulled in them. A short window follows changes 
 
 Feedback: the reward of the arm pulled.
 Bound: O(sqrt(switches T log T)) of the dynamic regret, for fixed gaps, with `tuned_window` and xi > 1/2.
-Source: Garivier, Moulines, "On upper-confidence bound policies for switching bandit problems", ALT 2011; the index
-    as quoted by Lattimore, Szepesvari, "Bandit algorithms", 2020, section 31.3; xi = 0.6 as in the paper's
-    simulations (from memory).
+Source: Garivier, Moulines, "On upper-confidence bound policies for switching bandit problems", ALT 2011; the
+    index as quoted by Lattimore, Szepesvari, "Bandit algorithms", 2020, section 31.3; xi = 0.6 as in the
+    paper's simulations (from memory).
 """
 
 from typing import TYPE_CHECKING
@@ -51,7 +51,9 @@ class SlidingWindowUCB:
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The arm of largest index, (B, 1)."""
         if not self.ties.any():
-            self.ties = np.ascontiguousarray(1e-9 * luck.uniform("sliding_window_ucb/ties", self.ties.shape[1:]))
+            self.ties = np.ascontiguousarray(
+                1e-9 * luck.uniform("sliding_window_ucb/ties", self.ties.shape[1:])
+            )
         counts = self.counts
         window = counts.arms.shape[1]
         slates: Ints = highest_bound(counts.pulls, counts.sums, counts.rounds, window, self.xi, self.ties)

@@ -3,20 +3,23 @@
     w_t(a) = (1 - epsilon)^(mistakes of expert a before round t),
     predict 1 if the experts who say 1 weigh more than those who say 0, else 0.
 
-A vote that is exactly even is decided by a coin. An action here is an expert, so the learner follows the one of most
-weight among those on the side that won, which is the same prediction. epsilon = 1 is the majority vote among the
-experts who erred least: where one of them never errs, those who never erred, and every mistake halves them.
+A vote that is exactly even is decided by a coin. An action here is an expert, so the learner follows the one
+of most weight among those on the side that won, which is the same prediction. epsilon = 1 is the majority
+vote among the experts who erred least: where one of them never errs, those who never erred, and every mistake
+halves them.
 
-The learner is deterministic, and who knows it can make it err in every round while the best expert errs in half of
+The learner is deterministic, and who knows it can make it err in every round while the best expert errs in
+half of
 them: the factor 2 before the cost of the best expert cannot be had any smaller without coins (`hedge.py`).
 
-Why the bound holds: a mistake takes away epsilon / 2 of all weight at least, so that after M mistakes
-(1 - epsilon)^cost* <= sum_a w(a) <= N (1 - epsilon / 2)^M. Take logarithms, with x <= -ln(1 - x) <= x / (1 - x).
+Why the bound holds: a mistake takes away epsilon / 2 of all weight at least, so that after M mistakes (1 -
+epsilon)^cost* <= sum_a w(a) <= N (1 - epsilon / 2)^M. Take logarithms, with x <= -ln(1 - x) <= x / (1 - x).
 
 Feedback: full: predictions before, the costs of all experts after, `predictions` and `costs` of observations.
-Bound: mistakes <= 2 / (1 - epsilon) cost* + (2 / epsilon) ln N; with epsilon = 1 and a perfect expert, log2 N.
-Source: Littlestone, Warmuth, "The weighted majority algorithm", Information and Computation 108, 1994; the form
-    and the bound of Slivkins, "Introduction to multi-armed bandits", 2019, chapter 5 (derived above).
+Bound: mistakes <= 2 / (1 - epsilon) cost* + (2 / epsilon) ln N; with epsilon = 1 and a perfect expert, log2
+    N.
+Source: Littlestone, Warmuth, "The weighted majority algorithm", Information and Computation 108, 1994; the
+    form and the bound of Slivkins, "Introduction to multi-armed bandits", 2019, chapter 5 (derived above).
 """
 
 from typing import TYPE_CHECKING
@@ -57,14 +60,11 @@ class WeightedMajority:
         self.keep = 1.0 - epsilon
         self.costs = np.zeros((num_replicates, num_items))
         self.rounds = np.zeros(num_replicates)
-        self.ties = np.zeros((num_replicates, num_items))
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """An expert on the side that wins the vote, (B, 1)."""
-        if not self.ties.any():
-            self.ties = np.ascontiguousarray(luck.uniform("weighted_majority/ties", self.ties.shape[1:]))
         coin = luck.uniform("weighted_majority")
-        slates: Ints = vote(self.costs, self.keep, observation["predictions"], coin, self.ties)
+        slates: Ints = vote(self.costs, self.keep, observation["predictions"], coin)
         return slates
 
     def update(self, transition: Transition) -> None:
@@ -80,8 +80,8 @@ class WeightedMajority:
 
 
 @njit(cache=True)
-def vote(costs: Floats, keep: float, predictions: Array, coin: Floats, ties: Floats) -> Ints:
-    """Slates (B, 1): the expert of least cost, ties by the larger draw, on the side of more weight."""
+def vote(costs: Floats, keep: float, predictions: Array, coin: Floats) -> Ints:
+    """Slates (B, 1): the first expert of least cost on the side that wins; any there predicts the same."""
     B, N = costs.shape
     slates = np.empty((B, 1), np.int64)
     for b in range(B):
@@ -95,18 +95,18 @@ def vote(costs: Floats, keep: float, predictions: Array, coin: Floats, ties: Flo
         says_one = balance > 0.0 or (balance == 0.0 and coin[b] < 0.5)
         chosen = -1
         for a in range(N):
-            if (predictions[b, a] > 0) == says_one:
-                fewer = chosen < 0 or costs[b, a] < costs[b, chosen]
-                if fewer or (costs[b, a] == costs[b, chosen] and ties[b, a] > ties[b, chosen]):
-                    chosen = a
+            trusted_more = chosen < 0 or costs[b, a] < costs[b, chosen]
+            if (predictions[b, a] > 0) == says_one and trusted_more:
+                chosen = a
         slates[b, 0] = chosen
     return slates
 
 
 def regret_bound(rounds: Ints | Floats, *, num_items: int, best_cost: Floats, epsilon: float = 0.5) -> Floats:
-    """(P,) of mistakes less those of the best expert, `best_cost` (P,), after `rounds` (P,); never more than rounds.
+    """(P,) of mistakes less those of the best expert, after `rounds` (P,); never more than rounds.
 
-    The constants are derived in the module; they hold for every run, without expectation.
+    `best_cost` (P,) are the mistakes of the best expert after as many rounds. The constants are derived in
+    the module; they hold for every run, without expectation.
     """
     cost = np.asarray(best_cost, np.float64)
     if epsilon == 1.0:

@@ -63,8 +63,8 @@ def expert_advice(
     Version history:
         v0: first version.
 
-    Source: Slivkins, "Introduction to multi-armed bandits", 2019, chapter 5; Littlestone, Warmuth, "The weighted
-    majority algorithm", Information and Computation 108, 1994.
+    Source: Slivkins, "Introduction to multi-armed bandits", 2019, chapter 5; Littlestone, Warmuth, "The
+        weighted majority algorithm", Information and Computation 108, 1994.
 
     Raises:
         InputError: a parameter out of range.

@@ -1,17 +1,19 @@
 """Experts whose advice can be followed: `ExpertAdvice-v0`, with full feedback.
 
-Every round has an outcome y_t of 0 or 1, which N experts predict. The learner sees what each of them predicts,
-follows one, and then learns what it would have paid with any of them:
+Every round has an outcome y_t of 0 or 1, which N experts predict. The learner sees what each of them
+predicts, follows one, and then learns what it would have paid with any of them:
 
-    c_t(a) = 1 if expert a is wrong, else 0,      reward = 1 - c_t(A_t),      dynamic regret = sum_t (c_t(A_t) - min_a c_t(a)).
+    c_t(a) = 1 if expert a is wrong, else 0,      reward = 1 - c_t(A_t),
+    dynamic regret = sum_t (c_t(A_t) - min_a c_t(a)).
 
-Who is wrong in which round was fixed before the first round (`costs`, the same for all users). The outcome is a
-fair coin of each user, and the predictions follow from both, so that they tell nothing of who is right. To
+Who is wrong in which round was fixed before the first round (`costs`, the same for all users). The outcome is
+a fair coin of each user, and the predictions follow from both, so that they tell nothing of who is right. To
 follow a vote is to follow any expert who is on the side that has won.
 
-The regret against the best single expert in hindsight is less than the dynamic one, by an amount known exactly:
+The regret against the best single expert in hindsight is less than the dynamic one, by an amount known
+exactly:
 
-    regret(T) = dynamic regret(T) - fixed(T),      fixed(T) = min_a sum_{t<T} c_t(a) - sum_{t<T} min_a c_t(a).
+    regret(T) = dynamic regret(T) - fixed(T),   fixed(T) = min_a sum_{t<T} c_t(a) - sum_{t<T} min_a c_t(a).
 
 Source: Slivkins, "Introduction to multi-armed bandits", 2019, chapter 5.
 """
@@ -47,8 +49,8 @@ class ExpertWorld:
     """N experts with a cost of 0 or 1 for every round.
 
     Raises:
-        InputError: no round, fewer than two experts, a cost that is not 0 or 1, experts that are wrong together in
-            all rounds.
+        InputError: no round, fewer than two experts, a cost that is not 0 or 1, experts that are wrong
+            together in all rounds.
     """
 
     plans_ahead: ClassVar[bool] = False  # see `World`
@@ -90,7 +92,7 @@ class ExpertWorld:
         return {"step": state.step.copy(), "predictions": predictions, "costs": costs}
 
     def observation_entries(self) -> dict[str, Entry]:
-        """Rounds 0 to H; predictions and costs are 0 where there is no such round, before the first or after H."""
+        """Rounds 0 to H; what is seen is 0 where there is no such round, before the first or after H."""
         return {
             "step": Entry(0, self.horizon),
             "predictions": Entry(0, 1, (self.num_items,), np.int8),

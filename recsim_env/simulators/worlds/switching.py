@@ -8,7 +8,8 @@ adversary who does not see what the learner does (an oblivious one):
 Means that are all 0 or 1 make rewards that hold no chance. Regret against the best single arm in hindsight is
 less, by an amount that is known exactly:
 
-    regret(T) = dynamic regret(T) - fixed(T),      fixed(T) = sum_{t<T} max_a mu_t(a) - max_a sum_{t<T} mu_t(a).
+    regret(T) = dynamic regret(T) - fixed(T),
+    fixed(T) = sum_{t<T} max_a mu_t(a) - max_a sum_{t<T} mu_t(a).
 
 Source: Lattimore, Szepesvari, "Bandit algorithms", 2020, chapters 11 and 31.
 """
