@@ -10,8 +10,7 @@ share of a win; Agrawal and Goyal toss a coin for it instead, which is the same 
 
 Feedback: the reward of the arm pulled.
 Bound: none is stated in the source.
-Source: Raj, Kalyani, "Taming non-stationary bandits: a Bayesian approach", 2017, dTS with the prior Beta(1,
-    1).
+Source: Raj, Kalyani, "Taming non-stationary bandits: a Bayesian approach", 2017: dTS, with a uniform prior.
 """
 
 from typing import TYPE_CHECKING

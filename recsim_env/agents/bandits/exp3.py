@@ -7,10 +7,9 @@ In round t, with X_t the reward, from 0 to 1,
 L being an unbiased estimate of what arm a would have cost. eta = sqrt(2 ln N / (T N)) where the horizon T is
 told, and eta_t = sqrt(ln N / (t N)) where it is not. One uniform a round draws from p_t by inversion.
 
-The first form of the algorithm estimates rewards instead of costs and pulls any arm with probability gamma /
-N at least; its bound is larger, 2 sqrt(e - 1) sqrt(T N ln N), and it is not implemented. The bound is of the
-expected
-regret: single runs vary widely, because an arm that seemed bad is seldom looked at again.
+The first form of the algorithm estimates rewards instead of costs, and pulls any arm with a probability of
+gamma / N at least. Its bound is larger, 2 sqrt(e - 1) sqrt(T N ln N), and it is not implemented. The bound is
+of the expected regret: single runs vary widely, because an arm that seemed bad is seldom looked at again.
 
 Feedback: the reward of the arm pulled.
 Bound: E R(T) <= sqrt(2 T N ln N) with a known horizon; 2 sqrt(T N ln N) without.

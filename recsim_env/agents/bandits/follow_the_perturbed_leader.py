@@ -6,8 +6,8 @@ With L_{t-1}(a) the cost of expert a in all rounds before t and fresh Z_t(a) ~ E
 
 Without the discount this is follow-the-leader, which an adversary leads by the nose; with it the leader is
 not known beforehand. Only a minimum has to be found, so it works where experts are too many to weigh, such as
-all paths of a graph. eta = sqrt((1 + ln N) / T) where the horizon T is told, and eta_t = sqrt((1 + ln N) / (2
-t)) where it is not.
+all paths of a graph. Where the horizon T is told, eta = sqrt((1 + ln N) / T), and where it is not,
+eta_t = sqrt((1 + ln N) / (2 t)).
 
 Why the bound holds: who knew the costs of round t too, and followed argmin L_t - Z / eta, would pay at most
 min_a L_T(a) + E max_a Z(a) / eta_T, and E max_a Z(a) <= 1 + ln N. Exponential noise forgets, so that p_t(a)

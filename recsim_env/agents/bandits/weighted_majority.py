@@ -9,15 +9,17 @@ vote among the experts who erred least: where one of them never errs, those who 
 halves them.
 
 The learner is deterministic, and who knows it can make it err in every round while the best expert errs in
-half of
-them: the factor 2 before the cost of the best expert cannot be had any smaller without coins (`hedge.py`).
+half of them: the factor 2 before the cost of the best expert cannot be any smaller without coins (`hedge.py`).
 
-Why the bound holds: a mistake takes away epsilon / 2 of all weight at least, so that after M mistakes (1 -
-epsilon)^cost* <= sum_a w(a) <= N (1 - epsilon / 2)^M. Take logarithms, with x <= -ln(1 - x) <= x / (1 - x).
+Why the bound holds: a mistake takes away epsilon / 2 of all weight at least, so that after M mistakes
+
+    (1 - epsilon)^cost* <= sum_a w(a) <= N (1 - epsilon / 2)^M,
+
+of which take logarithms, with x <= -ln(1 - x) <= x / (1 - x).
 
 Feedback: full: predictions before, the costs of all experts after, `predictions` and `costs` of observations.
-Bound: mistakes <= 2 / (1 - epsilon) cost* + (2 / epsilon) ln N; with epsilon = 1 and a perfect expert, log2
-    N.
+Bound: mistakes <= 2 / (1 - epsilon) cost* + (2 / epsilon) ln N, where cost* is the mistakes of the best
+    expert; log2 N with epsilon = 1 and a perfect expert.
 Source: Littlestone, Warmuth, "The weighted majority algorithm", Information and Computation 108, 1994; the
     form and the bound of Slivkins, "Introduction to multi-armed bandits", 2019, chapter 5 (derived above).
 """

@@ -1,7 +1,6 @@
 """What a learner of changing arms counts: pulls and rewards of every arm, the old ones forgotten.
 
-`WindowCounts` forgets a pull W rounds after it; `DiscountedCounts` a share 1 - gamma of everything in every
-round.
+`WindowCounts` forgets a pull W rounds after it, `DiscountedCounts` a share 1 - gamma of all in every round.
 """
 
 import math

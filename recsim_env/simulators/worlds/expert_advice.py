@@ -57,8 +57,8 @@ def expert_advice(
 
     Known simplifications:
         Costs are 0 or 1. All users meet the same costs: replicates differ by the outcomes and by the
-        learner's coins, so to average over costs vary `world_seed`. Predictions alone do not tell who is
-        right. The adversary is oblivious.
+        learner's coins, so to average over costs vary `world_seed`. Outcomes are fair coins, which the
+        experts alone tell something of. The adversary is oblivious.
 
     Version history:
         v0: first version.

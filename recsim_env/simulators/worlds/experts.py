@@ -7,11 +7,11 @@ predicts, follows one, and then learns what it would have paid with any of them:
     dynamic regret = sum_t (c_t(A_t) - min_a c_t(a)).
 
 Who is wrong in which round was fixed before the first round (`costs`, the same for all users). The outcome is
-a fair coin of each user, and the predictions follow from both, so that they tell nothing of who is right. To
-follow a vote is to follow any expert who is on the side that has won.
+a fair coin of each user, and the predictions follow from both: they tell who sides with whom, not which side
+is right. To follow a vote is to follow any expert on the side that has won it; where most experts are right
+more often than not, it can pass the best of them.
 
-The regret against the best single expert in hindsight is less than the dynamic one, by an amount known
-exactly:
+Regret against the best single expert in hindsight is less than the dynamic one, by an amount known exactly:
 
     regret(T) = dynamic regret(T) - fixed(T),   fixed(T) = min_a sum_{t<T} c_t(a) - sum_{t<T} min_a c_t(a).
 
