@@ -9,7 +9,7 @@ vote among the experts who erred least: where one of them never errs, those who 
 halves them.
 
 The learner is deterministic, and who knows it can make it err in every round while the best expert errs in
-half of them: the factor 2 before the cost of the best expert cannot be any smaller without coins (`hedge.py`).
+half of them: the factor 2 before the cost of the best expert needs coins to be any smaller (`hedge.py`).
 
 Why the bound holds: a mistake takes away epsilon / 2 of all weight at least, so that after M mistakes
 
