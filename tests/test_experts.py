@@ -219,6 +219,11 @@ def test_weighted_majority_is_the_plain_vote_and_within_its_bound(epsilon, kind)
     assert (erred[-1] <= 2 / (1 - epsilon) * best[-1] + 2 / epsilon * np.log(7)).all()
 
 
+def test_an_even_vote_is_decided_by_a_coin():
+    agent, seen = WeightedMajority(400, 2), {"predictions": np.tile(np.int8([1, 0]), (400, 1))}
+    assert abs(agent.act(seen, Luck.from_seeds(np.arange(400))).mean() - 0.5) < 4 * 0.5 / 20
+
+
 @pytest.mark.parametrize("num_experts", [4, 100])
 def test_a_perfect_expert_is_found_after_log2_mistakes(num_experts):
     for seed in range(20):
