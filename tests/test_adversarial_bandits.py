@@ -64,8 +64,7 @@ def test_piecewise_means_change_as_often_as_is_said_and_at_equal_distance():
 
 def test_drifting_means_walk_and_turn_back():
     means = switching_bandit(kind="drift", drift=0.02, num_items=50, horizon=5000).means
-    assert means.min() >= 0.0
-    assert means.max() <= 1.0
+    assert ((means > 0.0) & (means < 1.0)).all()  # they do not stick to the ends
     assert (means.max(axis=0) > 0.95).any()
     assert (means.min(axis=0) < 0.05).any()
     inside = (means[:-1] > 0.1) & (means[:-1] < 0.9)
@@ -84,27 +83,31 @@ def test_an_adversary_leaves_nothing_to_chance():
         assert np.array_equal(outcome.reward, world.means[t, slates[:, 0]])
 
 
+def plain_ucb1(rewards, order):
+    """The arms that UCB1 pulls, equal ones in this order."""
+    H, n = rewards.shape
+    tie, arms = np.random.default_rng(order).permutation(n), []
+    pulls, won = [0] * n, [0.0] * n
+    for t in range(H):
+        log = 2.0 * math.log(t + 1)
+        index = [won[a] / pulls[a] + math.sqrt(log / pulls[a]) if pulls[a] else math.inf for a in range(n)]
+        arm = max(range(n), key=lambda a: (index[a], tie[a]))
+        pulls[arm] += 1
+        won[arm] += rewards[t, arm]
+        arms.append(arm)
+    return np.array(arms)
+
+
 @pytest.mark.parametrize("num_items", [2, 3, 10])
 def test_the_adversary_knows_when_ucb1_looks_elsewhere(num_items):
     """A plain UCB1 with another order of equal arms every time: only in those rounds it leaves the bait."""
-    coins = (np.random.default_rng(1).random(600) < 0.5).astype(float)
-    coins[:num_items] = 1.0
-    looks = looks_elsewhere(coins, num_items)
+    rewards = np.zeros((600, num_items))
+    rewards[:, 0] = np.random.default_rng(1).random(600) < 0.5
+    rewards[:num_items, 0] = 1.0
+    looks = looks_elsewhere(rewards[:, 0], num_items)
     for order in range(5):
-        tie = np.random.default_rng(order).permutation(num_items)
-        pulls, won = [0] * num_items, [0.0] * num_items
-        for t in range(600):
-
-            def index(a, t=t, pulls=pulls, won=won):
-                if pulls[a] == 0:
-                    return math.inf
-                return won[a] / pulls[a] + math.sqrt(2.0 * math.log(t + 1) / pulls[a])
-
-            arm = max(range(num_items), key=lambda a: (index(a), tie[a]))
-            if t >= num_items:
-                assert (arm != 0) == looks[t]
-            pulls[arm] += 1
-            won[arm] += coins[t] if arm == 0 else 0.0
+        arms = plain_ucb1(rewards, order)
+        assert ((arms != 0) == looks)[num_items:].all()
     assert 0 < looks[num_items:].sum() < 400
 
 

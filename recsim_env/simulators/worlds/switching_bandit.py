@@ -113,17 +113,13 @@ def adversarial_rewards(rng: np.random.Generator, num_items: int, horizon: int) 
 
     UCB1 holds no chance but the order of arms that are equal, and the N - 1 others are equal to it: so the
     rounds in which it looks at one of them are known beforehand, whatever that order (`looks_elsewhere`).
-    The treasure is also empty one round before and after them, for a UCB1 that counts rounds from 0.
+    One that explores otherwise, such as UCB1 with another constant, looks in other rounds and may find it.
     """
     bait, treasure = rng.permutation(num_items)[:2]
     rewards = np.zeros((horizon, num_items))
     rewards[:, bait] = rng.random(horizon) < 0.5
     rewards[:num_items, bait] = 1.0
-    looks = looks_elsewhere(rewards[:, bait], num_items)
-    near = looks.copy()
-    near[1:] |= looks[:-1]
-    near[:-1] |= looks[1:]
-    rewards[:, treasure] = ~near
+    rewards[:, treasure] = ~looks_elsewhere(rewards[:, bait], num_items)
     return rewards
 
 
