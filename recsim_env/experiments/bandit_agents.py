@@ -1,0 +1,87 @@
+"""Bandit algorithms by name: how each is made, where it can act, and the bound that was proved of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from recsim_env.agents.agent import Agent
+from recsim_env.agents.bandits import ucb1
+from recsim_env.agents.bandits.beta_ts import BetaTS
+from recsim_env.agents.bandits.ucb1 import UCB1
+from recsim_env.agents.baselines.random_slates import RandomSlates
+from recsim_env.arrays import Floats, Ints
+from recsim_env.errors import InputError
+from recsim_env.simulators.worlds.arms import ArmsWorld
+
+
+@dataclass(frozen=True)
+class BanditTask:
+    """What an algorithm is made for."""
+
+    world: Any  # its sizes, ranges and known features are public; its truth is for oracles and bounds
+    num_replicates: int
+    rounds: int  # that will be played: algorithms that are tuned to a horizon are told it
+
+    @property
+    def arms(self) -> tuple[int, int]:
+        """B, N."""
+        return self.num_replicates, self.world.num_items
+
+
+@dataclass(frozen=True)
+class BanditAgent:
+    """A line of the table."""
+
+    make: Callable[[BanditTask], Agent]
+    worlds: tuple[type, ...]  # in which it can act
+    bound: Callable[[BanditTask, Ints], Floats] | None = (
+        None  # on regret after (P,) rounds, where one is known
+    )
+    unit_rewards: bool = True  # whether it is made for rewards from 0 to 1, and refuses others
+
+
+def _deviation(task: BanditTask) -> float | None:
+    """Of normal rewards, which an algorithm has to be told; None where rewards are 0 or 1."""
+    return getattr(task.world, "deviation", None)
+
+
+BANDITS: dict[str, BanditAgent] = {
+    "random": BanditAgent(
+        lambda task: RandomSlates(task.world.num_items, task.world.slate_size),
+        (ArmsWorld,),
+        unit_rewards=False,
+    ),
+    "ucb1": BanditAgent(
+        lambda task: UCB1(*task.arms, deviation=_deviation(task)),
+        (ArmsWorld,),
+        lambda task, rounds: ucb1.regret_bound(rounds, means=task.world.mean),
+        unit_rewards=False,
+    ),
+    "beta_ts": BanditAgent(lambda task: BetaTS(*task.arms), (ArmsWorld,)),
+}
+
+
+def bandits_of(world: Any) -> list[str]:
+    """The algorithms that can act in a world."""
+    return [name for name in BANDITS if _obstacle(name, world) is None]
+
+
+def check_bandit(name: str, env_id: str, world: Any) -> None:
+    """Refuse an algorithm that cannot act in a world, before anything runs.
+
+    Raises:
+        InputError: with the reason, and what can act there.
+    """
+    obstacle = _obstacle(name, world)
+    if obstacle is not None:
+        raise InputError(f"{name} {obstacle} {env_id}: {', '.join(bandits_of(world))} can act there")
+
+
+def _obstacle(name: str, world: Any) -> str | None:
+    agent = BANDITS[name]
+    if not isinstance(world, agent.worlds):
+        return "is not made for the feedback of"
+    low, high = getattr(world, "reward_range", (0.0, 1.0))
+    if agent.unit_rewards and not 0.0 <= low <= high <= 1.0:
+        return f"needs rewards from 0 to 1, and they are from {low:g} to {high:g} in"
+    return None
