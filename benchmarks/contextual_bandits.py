@@ -1,8 +1,8 @@
-"""Contextual bandits in lock-step: rounds of a replicate per CPU-second. 3 min: python benchmarks/contextual_bandits.py
+"""Contextual bandits in lock-step: rounds per CPU-second. 3 min: python benchmarks/contextual_bandits.py
 
-A round is acting, the world's step and the update, for 1,000 replicates at once and for one alone. Linear learners
-play 50 items of 10 features, drawn anew in every round or kept; the others 5 items and contexts of one number, of
-which 145 decision stumps are the class. Limit: the world's step alone.
+A round is acting, the world's step and the update, for 1,000 replicates at once and for one alone. Linear
+learners play 50 items of 10 features, drawn anew in every round or kept; the others 5 items and contexts of
+one number, of which 145 decision stumps are the class. Limit: the world's step alone.
 """
 
 import time

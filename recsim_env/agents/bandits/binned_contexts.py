@@ -4,19 +4,20 @@ With n pulls of item a in the cell of x_t, their mean reward m, and t rounds in 
 
     U(a) = m + sqrt(2 log t / n),
 
-infinite for an item never pulled there. If mean rewards are Lipschitz with constant L, a policy that is the same
-throughout a cell of width w loses at most L w a round, and UCB1 in w^-D cells costs sqrt(K T w^-D log T) together;
-the two are equal at
+infinite for an item never pulled there. If mean rewards are Lipschitz with constant L, a policy that is the
+same throughout a cell of width w loses at most L w a round, and UCB1 in w^-D cells costs
+sqrt(K T w^-D log T) together; the two are equal at
 
     w = (K log T / (L^2 T))^{1 / (D + 2)}
 
-(`theory_width`). Nothing learned in one cell tells anything of the next, which is the price of knowing so little.
+(`theory_width`). Nothing learned in one cell tells anything of the next, which is the price of knowing so
+little.
 
 Feedback: the reward of the item pulled.
 Bound: O(T^{2/3} (L K log T)^{1/3}) for D = 1, O(T^{(D+1)/(D+2)} (L^D K log T)^{1/(D+2)}) else.
-Source: Slivkins, "Introduction to multi-armed bandits", 2019, section 8.1, theorem 8.5 for D = 1 (order only; number
-    from memory); UCB1 of Auer, Cesa-Bianchi, Fischer, 2002. The width balances the two terms above; its constant
-    is not the theorem's, which has none.
+Source: Slivkins, "Introduction to multi-armed bandits", 2019, section 8.2 for D = 1 (number from
+    memory); UCB1 of Auer, Cesa-Bianchi, Fischer, 2002. Only the order is stated there: the width balances
+    the two terms above, without their constants.
 """
 
 import math
@@ -69,7 +70,7 @@ class BinnedContexts:
         Raises:
             InputError: no contexts, of another shape, or outside [0, 1].
         """
-        if not self.ties.any():
+        if self.ties[0, 0] == 0.0:
             draws = luck.uniform("binned_contexts/ties", self.ties.shape[1:])
             self.ties = np.ascontiguousarray(1e-9 * draws)
         slates: Ints = highest_in_cell(
@@ -107,7 +108,7 @@ def theory_bins(rounds: int, num_items: int, lipschitz: float, dimension: int = 
 
 @njit(cache=True)
 def highest_in_cell(cells: Ints, pulls: Floats, means: Floats, rounds: Floats, ties: Floats) -> Ints:
-    """The item of largest bound in the cell of every row, (B, 1); one never pulled there before all others."""
+    """The item of largest bound in the cell of every row, (B, 1); one never pulled there goes first."""
     B, N = ties.shape
     slates = np.empty((B, 1), np.int64)
     for b in range(B):

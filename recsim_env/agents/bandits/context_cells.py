@@ -35,7 +35,7 @@ class ContextCells:
                 raise InputError(f"{name} must be at least 1, got {size}")
         if bins**dimension > MOST_CELLS:
             raise InputError(
-                f"bins must make {MOST_CELLS} cells at most, got {bins} to the power of {dimension}: take fewer bins"
+                f"bins must make {MOST_CELLS} cells at most, got {bins} to the power of {dimension}"
             )
         self.shape = num_replicates, dimension
         self.bins = bins
@@ -54,12 +54,13 @@ class ContextCells:
         context = observation.get("context")
         if context is None:
             raise InputError(
-                f"the observation has no 'context', only {', '.join(sorted(observation))}: this learner needs a "
-                "world that shows contexts of users"
+                f"the observation has no 'context', only {', '.join(sorted(observation))}: this learner "
+                "needs a world that shows contexts of users"
             )
         if context.shape != self.shape:
             raise InputError(
-                f"context must have shape {self.shape}, got {context.shape}: make the learner for the world's sizes"
+                f"context must have shape {self.shape}, got {context.shape}: "
+                "make the learner for the world's sizes"
             )
         cells: Ints = cells_of(context, self.bins)
         if cells.min() < 0:
@@ -87,7 +88,7 @@ def cells_of(context: Array, bins: int) -> Ints:
 
 
 def decision_stumps(num_items: int, dimension: int, bins: int) -> Ints:
-    """(P, cells) all policies that ask one question at most: one item below a border of a coordinate, one above.
+    """(P, cells) all policies that ask whether one coordinate is below one border, at most.
 
     The N constant policies come first, then those of two different items: P = N + D (b - 1) N (N - 1).
 
@@ -118,11 +119,11 @@ def check_policies(policies: Ints, num_items: int, cells: int) -> Ints:
     if table.dtype.kind not in "iu":
         raise InputError(f"policies must hold integers, got {table.dtype}")
     if table.ndim != 2 or table.shape[1] != cells or len(table) < 1:
-        raise InputError(f"policies must have shape (P, {cells}), one column for each cell, got {table.shape}")
+        raise InputError(
+            f"policies must have shape (P, {cells}), one column for each cell, got {table.shape}"
+        )
     if num_items < 1:
         raise InputError(f"num_items must be at least 1, got {num_items}")
     if table.min() < 0 or table.max() >= num_items:
-        raise InputError(
-            f"policies must hold items 0-{num_items - 1}, got {table.min()} to {table.max()}"
-        )
+        raise InputError(f"policies must hold items 0-{num_items - 1}, got {table.min()} to {table.max()}")
     return np.ascontiguousarray(table, np.int64)

@@ -5,17 +5,17 @@ With cost c = 1 - reward, in round t, and C(pi) the estimated cost of expert pi 
     q(pi) ~ exp(-eta_t C(pi)),      p(a) = sum over pi with pi(x_t) = a of q(pi),      A_t ~ p,
     C(pi) += c_t / p(A_t) for every pi with pi(x_t) = A_t,      eta_t = sqrt(log P / (t K))
 
-(P experts, K items). The costs are unbiased whatever the contexts and rewards are, drawn or chosen by an adversary.
-Costs, not rewards, are weighted by 1 / p: then no uniform exploration need be mixed in.
+(P experts, K items). The costs are unbiased whatever the contexts and rewards are, drawn or chosen by an
+adversary. Costs, not rewards, are weighted by 1 / p: then no uniform exploration need be mixed in.
 
 Experts here are the policies of a table over cells of the context, so regret is against the best of them in
 hindsight, not against the best item for every user.
 
 Feedback: the reward of the item pulled.
 Bound: E R(T) <= 2 sqrt(T K log P) against the best expert, for rewards from 0 to 1.
-Source: Auer, Cesa-Bianchi, Freund, Schapire, "The nonstochastic multiarmed bandit problem", SIAM J. Comput. 32, 2002
-    (Exp4); in the form without mixing Lattimore, Szepesvari, "Bandit algorithms", 2020, algorithm 11 and theorem
-    18.1; the falling rate as in Bubeck, Cesa-Bianchi, 2012, theorem 4.2 (number from memory).
+Source: Auer, Cesa-Bianchi, Freund, Schapire, "The nonstochastic multiarmed bandit problem", SIAM J. Comput.
+    32, 2002 (Exp4); in the form without mixing Lattimore, Szepesvari, "Bandit algorithms", 2020, algorithm
+    11 and theorem 18.1; the falling rate as in Bubeck, Cesa-Bianchi, 2012, theorem 4.2 (number from memory).
 """
 
 from typing import TYPE_CHECKING

@@ -4,8 +4,8 @@ With theta_hat and V of ridge regression (`ridge_regressions.py`),
 
     theta ~ N(theta_hat, v^2 V^-1),      A_t = argmax_a x_a . theta
 
-drawn as theta_hat + v C z with V^-1 = C C' (Cholesky) and z standard normal. With v = R, the deviation of normal
-noise, this is the posterior of the prior N(0, R^2 / lambda I); the frequentist bound needs it wider,
+drawn as theta_hat + v C z with V^-1 = C C' (Cholesky) and z standard normal. With v = R, the deviation of
+normal noise, this is the posterior of the prior N(0, R^2 / lambda I); the frequentist bound needs it wider,
 
     v = R sqrt(9 d ln(T / delta))
 
@@ -14,9 +14,11 @@ noise, this is the posterior of the prior N(0, R^2 / lambda I); the frequentist 
 With `shared=False` every item has a model of its own on the user's (context, 1), and draws its own vector.
 
 Feedback: the reward of the item pulled.
-Bound: O(d^{3/2} sqrt(T) (ln T + sqrt(ln T ln(1 / delta)))) with probability 1 - delta, for the v of the theory.
-Source: Agrawal, Goyal, "Thompson sampling for contextual bandits with linear payoffs", ICML 2013, algorithm 1 and
-    theorem 1 (v from memory, of the version with 9; the first one has 24 / epsilon). No constants are stated.
+Bound: O(d^{3/2} sqrt(T) (ln T + sqrt(ln T ln(1 / delta)))) with probability 1 - delta, for the v of the
+    theory.
+Source: Agrawal, Goyal, "Thompson sampling for contextual bandits with linear payoffs", ICML 2013, algorithm
+    1 and theorem 1 (v from memory, of the version with 9; the first one has 24 / epsilon). No constants are
+    stated.
 """
 
 from typing import TYPE_CHECKING
@@ -40,7 +42,8 @@ class LinTS:
         num_replicates: B.
         num_items: N.
         num_features: D of the observation: of `features` (B, N, D), or of `context` (B, D) if not shared.
-        shared: True: items have features, and one model serves all. False: one model for each item, on the context.
+        shared: True: items have features, and one model serves all. False: one model for each item, on the
+            context.
         penalty: lambda, above 0.
         inflation: v, above 0.
 
@@ -79,7 +82,9 @@ class LinTS:
 
     def draw(self, z: Floats) -> Floats:
         """(B, M, D) draws from the posteriors, from standard normal z (B, M, D)."""
-        theta: Floats = posterior_draws(self.regressions.estimate, self.regressions.inverse, self.inflation, z)
+        theta: Floats = posterior_draws(
+            self.regressions.estimate, self.regressions.inverse, self.inflation, z
+        )
         return theta
 
     def update(self, transition: Transition) -> None:
@@ -99,7 +104,7 @@ def check_inflation(inflation: float) -> None:
 
 
 def theory_inflation(rounds: int, num_features: int, deviation: float, delta: float) -> float:
-    """The v of the theorem for T rounds, D features, R-sub-Gaussian noise and a bound that holds at 1 - delta.
+    """The v of the theorem: T rounds, D features, R-sub-Gaussian noise, a bound that holds at 1 - delta.
 
     Raises:
         InputError: a delta that is not in (0, 1).
@@ -137,7 +142,8 @@ def best_of_draws(features: Array, theta: Floats) -> Ints:
     """The item of largest x . theta of every row, (B, 1).
 
     Args:
-        features: (B, N, D) of the items, with theta (B, 1, D); or (B, 1, D) of the user, with theta (B, N, D).
+        features: (B, N, D) of the items, with theta (B, 1, D); or (B, 1, D) of the user, with theta (B, N,
+            D).
         theta: see above.
     """
     B, N, D = features.shape[0], max(features.shape[1], theta.shape[1]), theta.shape[2]

@@ -6,20 +6,22 @@ With theta_hat and V of ridge regression (`ridge_regressions.py`), in round t
     radius = R sqrt(2 log(1 / delta) + log(det V / det(lambda I))) + sqrt(lambda) S
 
 where the noise is R-sub-Gaussian (1/2 for rewards from 0 to 1, sigma for normal ones) and |theta| <= S. The
-ellipsoid |theta - theta_hat|_V <= radius holds theta in all rounds at once with probability 1 - delta; U_t(a) is
-the largest reward that any vector in it gives item a. `alpha` puts a constant in the place of the radius, as the
-LinUCB of Li et al. does: narrower, without the guarantee, often better.
+ellipsoid |theta - theta_hat|_V <= radius holds theta in all rounds at once with probability 1 - delta;
+U_t(a) is the largest reward that any vector in it gives item a. `alpha` puts a constant in the place of the
+radius, as the LinUCB of Li et al. does: narrower, without the guarantee, often better.
 
-With `shared=False` every item has a model of its own on the user's (context, 1), and delta is shared among items.
+With `shared=False` every item has a model of its own on the user's (context, 1), and delta is shared among
+items.
 
 Feedback: the reward of the item pulled.
 Bound: with probability 1 - delta, R(T) <= 2 radius_T sqrt(2 T d log(1 + T L^2 / (lambda d))), radius_T with
-    log det at most d log(1 + T L^2 / (lambda d)), for |x| <= L, lambda >= L^2, gaps at most 2: O(d sqrt(T) log T).
-Source: Abbasi-Yadkori, Pal, Szepesvari, "Improved algorithms for linear stochastic bandits", NeurIPS 2011, figure
-    1, theorems 2 and 3; Li, Chu, Langford, Schapire, WWW 2010, algorithm 1 (alpha, disjoint models).
+    log det at most d log(1 + T L^2 / (lambda d)), for |x| <= L, lambda >= L^2, gaps at most 2: O(d sqrt(T)
+    log T).
+Source: Abbasi-Yadkori, Pal, Szepesvari, "Improved algorithms for linear stochastic bandits", NeurIPS 2011,
+    figure 1, theorems 2 and 3; Li, Chu, Langford, Schapire, WWW 2010, algorithm 1 (alpha, disjoint models).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
@@ -40,7 +42,8 @@ class LinUCB:
         num_replicates: B.
         num_items: N.
         num_features: D of the observation: of `features` (B, N, D), or of `context` (B, D) if not shared.
-        shared: True: items have features, and one model serves all. False: one model for each item, on the context.
+        shared: True: items have features, and one model serves all. False: one model for each item, on the
+            context.
         penalty: lambda, above 0.
         deviation: R, 0 or more.
         norm: S, above 0.
@@ -70,10 +73,11 @@ class LinUCB:
             raise InputError(f"alpha must be 0 or more and finite, got {alpha}")
         self.shape = num_replicates, num_items, num_features
         self.shared = shared
-        self.deviation = deviation
-        self.start = np.sqrt(penalty) * norm  # of the radius
-        self.log_inverse_delta = -np.log(delta if shared else delta / num_items)
-        self.alpha = -1.0 if alpha is None else alpha
+        log_inverse_delta = -float(np.log(delta if shared else delta / num_items))
+        # the three numbers of `confidence_radius`
+        self.terms = deviation, 2.0 * log_inverse_delta, float(np.sqrt(penalty)) * norm
+        if alpha is not None:
+            self.terms = 0.0, 0.0, float(alpha)
         models, D = (1, num_features) if shared else (num_items, num_features + 1)
         self.regressions = RidgeRegressions(num_replicates, models, D, penalty)
         # Equal indices are ordered by a draw of each replicate's own, so that no item is favoured by its id.
@@ -85,21 +89,19 @@ class LinUCB:
         Raises:
             InputError: the observation has no features, or of another shape.
         """
-        if not self.ties.any():
+        if self.ties[0, 0] == 0.0:
             self.ties = np.ascontiguousarray(1e-9 * luck.uniform("lin_ucb/ties", self.ties.shape[1:]))
         features = seen_features(observation, self.shape, self.shared)
-        highest = highest_shared if self.shared else highest_disjoint
+        highest, known = highest_shared if self.shared else highest_disjoint, self.regressions
         slates: Ints = highest(
-            features, self.regressions.estimate, self.regressions.inverse, self.radius(), self.ties
+            features, known.estimate, known.inverse, known.log_growth, *self.terms, self.ties
         )
         return slates
 
     def radius(self) -> Floats:
         """(B, M) of the confidence sets."""
-        growth = self.regressions.log_growth
-        if self.alpha >= 0.0:
-            return np.full_like(growth, self.alpha)
-        return self.deviation * np.sqrt(2.0 * self.log_inverse_delta + growth) + self.start
+        radius: Floats = confidence_radius(self.regressions.log_growth, *self.terms)
+        return radius
 
     def update(self, transition: Transition) -> None:
         """Learn from the reward.
@@ -122,18 +124,33 @@ def check_radius(deviation: float, norm: float, delta: float) -> None:
 
 
 @njit(cache=True)
+def confidence_radius(log_growth: Any, deviation: float, twice_log: float, start: float) -> Any:
+    """R sqrt(2 log(1 / delta) + log_growth) + sqrt(lambda) S, of a number or an array."""
+    return deviation * np.sqrt(twice_log + log_growth) + start
+
+
+@njit(cache=True)
 def highest_shared(
-    features: Array, estimate: Floats, inverse: Floats, radius: Floats, ties: Floats
+    features: Array,
+    estimate: Floats,
+    inverse: Floats,
+    log_growth: Floats,
+    deviation: float,
+    twice_log: float,
+    start: float,
+    ties: Floats,
 ) -> Ints:
     """The item of largest bound of every row, (B, 1), under one model for all.
 
-    The loops run along the items, so that the processor takes several at a time; half of the symmetric V^-1 is read.
+    The loops run along the items, so that the processor takes several at a time; half of the symmetric V^-1
+    is read.
     """
     B, N, D = features.shape
     slates = np.empty((B, 1), np.int64)
     x, mean, square, half = np.empty((D, N)), np.empty(N), np.empty(N), np.empty(N)
     for b in range(B):
         V, theta = inverse[b, 0], estimate[b, 0]
+        radius = confidence_radius(log_growth[b, 0], deviation, twice_log, start)
         for a in range(N):
             for d in range(D):
                 x[d, a] = np.float64(features[b, a, d])
@@ -151,7 +168,7 @@ def highest_shared(
                 square[a] += half[a] * x[d, a]
         best, highest = 0, -np.inf
         for a in range(N):
-            bound = mean[a] + radius[b, 0] * np.sqrt(max(square[a], 0.0)) + ties[b, a]
+            bound = mean[a] + radius * np.sqrt(max(square[a], 0.0)) + ties[b, a]
             if bound > highest:
                 best, highest = a, bound
         slates[b, 0] = best
@@ -160,7 +177,14 @@ def highest_shared(
 
 @njit(cache=True)
 def highest_disjoint(
-    features: Array, estimate: Floats, inverse: Floats, radius: Floats, ties: Floats
+    features: Array,
+    estimate: Floats,
+    inverse: Floats,
+    log_growth: Floats,
+    deviation: float,
+    twice_log: float,
+    start: float,
+    ties: Floats,
 ) -> Ints:
     """The item of largest bound of every row, (B, 1), under a model for each item; features (B, 1, D)."""
     B, N, D = estimate.shape
@@ -174,7 +198,8 @@ def highest_disjoint(
                 mean += x * estimate[b, a, d]
                 for e in range(D):
                     square += x * inverse[b, a, d, e] * np.float64(features[b, 0, e])
-            bound = mean + radius[b, a] * np.sqrt(max(square, 0.0)) + ties[b, a]
+            radius = confidence_radius(log_growth[b, a], deviation, twice_log, start)
+            bound = mean + radius * np.sqrt(max(square, 0.0)) + ties[b, a]
             if bound > highest:
                 best, highest = a, bound
         slates[b, 0] = best
@@ -193,11 +218,11 @@ def regret_bound(
 ) -> Floats:
     """(P,) bound after `rounds` (P,), which holds with probability 1 - delta in all rounds at once.
 
-    It holds for the radius of the confidence set, one model for all items, |x| <= L = `longest`, lambda >= L^2
-    and gaps of at most 2. The steps, each checked by hand: an optimistic round loses 2 radius |x|_{V^-1} at most;
-    Cauchy and Schwarz; sum of |x|^2_{V^-1} <= 2 log(det V / det(lambda I)) <= 2 d log(1 + T L^2 / (lambda d)). The
-    factor is 2 sqrt(2), as in Lattimore and Szepesvari, "Bandit algorithms", 2020, theorem 19.2; theorem 3 of the
-    paper has 4 in its place (from memory).
+    It holds for the radius of the confidence set, one model for all items, |x| <= L = `longest`, lambda >=
+    L^2 and gaps of at most 2. The steps, each checked by hand: an optimistic round loses 2 radius |x|_{V^-1}
+    at most; Cauchy and Schwarz; sum of |x|^2_{V^-1} <= 2 log(det V / det(lambda I)) <= 2 d log(1 + T L^2 /
+    (lambda d)). The factor is 2 sqrt(2), as in Lattimore and Szepesvari, "Bandit algorithms", 2020, theorem
+    19.2; theorem 3 of the paper has 4 in its place (from memory).
     """
     growth = num_features * np.log1p(np.asarray(rounds, np.float64) * longest**2 / (penalty * num_features))
     radius = deviation * np.sqrt(2.0 * np.log(1.0 / delta) + growth) + np.sqrt(penalty) * norm

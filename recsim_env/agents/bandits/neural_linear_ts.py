@@ -4,24 +4,25 @@ A network of two hidden layers predicts the reward of every item from the contex
 
     z = relu(W_2 relu(W_1 (x, 1), 1)),      f_a(x) = w_a . (z, 1),
 
-and learns only that: every `retrain` rounds its weights move on from where they are by `steps` steps of Adam on
-squared errors of random rounds of the memory (the last `memory` rounds). What is uncertain is the last layer
-alone: every item has a Bayesian linear regression on (z, 1), and
+and learns only that: every `retrain` rounds its weights move on from where they are by `steps` steps of Adam
+on squared errors of random rounds of the memory (the last `memory` rounds). What is uncertain is the last
+layer alone: every item has a Bayesian linear regression on (z, 1), and
 
     theta_a ~ N(theta_hat_a, v^2 V_a^-1),      A_t = argmax_a theta_a . (z, 1)
 
 as in `lin_ts.py`. A trained network has other features, so the regressions are fitted anew to the memory.
 
-Each row has a network of its own. Training is batched over rows in products of matrices (`torch.bmm`), one row to
-one matrix, in double precision; all else is compiled loops over rows. Row i came out bit-identical to the learner
-alone for all sizes tried; since torch promises this nowhere, another build may differ in last digits.
+Each row has a network of its own. Training is batched over rows in products of matrices (`torch.bmm`), one
+row to one matrix, in double precision; all else is compiled loops over rows. The vector units add in an order
+that depends on where in memory a matrix begins, so all widths are multiples of 8: every row begins alike, and
+row i is bit-identical to the learner alone. It was for all sizes tried; no promise of torch stands behind it.
 
 Needs the extra `torch`: pip install "recsim-env[torch]". Runs on the processor.
 
 Feedback: the reward of the item pulled.
 Bound: none is known for networks that are trained as they go.
-Source: Riquelme, Tucker, Snoek, "Deep Bayesian bandits showdown", ICLR 2018, section 4 (NeuralLinear). There the noise
-    has an inverse-gamma posterior and networks are wider; here v is given, as in LinTS.
+Source: Riquelme, Tucker, Snoek, "Deep Bayesian bandits showdown", ICLR 2018, section 4 (NeuralLinear). There
+    the noise has an inverse-gamma posterior and networks are wider; here v is given, as in LinTS.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -46,12 +47,12 @@ class NeuralLinearTS:
         num_replicates: B.
         num_items: N.
         dimension: D of contexts.
-        units: of the first hidden layer.
-        num_features: F, units of the second: what the linear models see.
+        units: of the first hidden layer, a multiple of 8.
+        num_features: F, units of the second, a multiple of 8: what the linear models see.
         retrain: rounds between two trainings.
         memory: rounds that are remembered.
         steps: of Adam in one training.
-        batch_size: rounds of a step.
+        batch_size: rounds of a step, a multiple of 8.
         learning_rate: of Adam.
         penalty: lambda of the linear models, above 0.
         inflation: v, above 0.
@@ -90,11 +91,15 @@ class NeuralLinearTS:
         for name, size in (sizes | {"steps": steps, "batch_size": batch_size}).items():
             if size < 1:
                 raise InputError(f"{name} must be at least 1, got {size}")
+        for name, size in {"units": units, "num_features": num_features, "batch_size": batch_size}.items():
+            if size % 8:
+                raise InputError(f"{name} must be a multiple of 8, got {size}")
         if not 0.0 < learning_rate < np.inf:
             raise InputError(f"learning_rate must be above 0 and finite, got {learning_rate}")
         B, N, D, F = num_replicates, num_items, dimension, num_features
         self.shape = B, N, D
-        self.layers = (D + 1, units), (units + 1, F), (F + 1, N)  # the last row of each is the constant
+        outputs = -(-N // 8) * 8  # the last ones predict nothing, see above
+        self.layers = (D + 1, units), (units + 1, F), (F + 1, outputs)  # the last row of each is the constant
         self.retrain, self.steps, self.batch_size = retrain, steps, batch_size
         self.learning_rate, self.penalty, self.inflation = learning_rate, penalty, inflation
         self.weights = np.zeros((B, sum(rows * columns for rows, columns in self.layers)))
@@ -114,7 +119,7 @@ class NeuralLinearTS:
         if self.rounds[0] and self.rounds[0] % self.retrain == 0:
             self._train(luck)
             features = self.represent(observation)
-        elif not self.weights.any():
+        elif self.weights[0, 0] == 0.0:
             self._begin(luck)
             features = self.represent(observation)
         z = luck.normal("neural_linear_ts", self.regressions.estimate.shape[1:])
@@ -158,7 +163,7 @@ class NeuralLinearTS:
             matrix[:, :-1] *= np.sqrt(2.0 / (matrix.shape[1] - 1))
 
     def _train(self, luck: "Luck") -> None:
-        """Steps of Adam on random rounds of the memory; then the regressions anew, in the order of the memory."""
+        """Steps of Adam on random rounds of the memory; then the regressions anew, in its order."""
         torch = _torch()
         known = int(min(self.rounds[0], self.items.shape[1]))
         drawn = luck.uniform("neural_linear_ts/batches", (self.steps * self.batch_size,))
@@ -166,8 +171,9 @@ class NeuralLinearTS:
         rows = np.arange(len(chosen))[:, None]
         ones = np.ones((*chosen.shape, 1))
         x = torch.from_numpy(np.concatenate([self.contexts[rows, chosen], ones], axis=2))
-        played = self.items[rows, chosen][:, :, None] == np.arange(self.shape[1])  # (B, steps * batch, N)
-        played, reward = torch.from_numpy(played * 1.0), torch.from_numpy(self.rewards[rows, chosen][:, :, None])
+        one_hot = self.items[rows, chosen][:, :, None] == np.arange(self.layers[2][1])
+        played = torch.from_numpy(one_hot * 1.0)  # (B, steps * batch, outputs)
+        reward = torch.from_numpy(self.rewards[rows, chosen][:, :, None])
         one = torch.ones(len(chosen), self.batch_size, 1, dtype=torch.float64)
         layers = [torch.tensor(matrix, requires_grad=True) for matrix in self._matrices()]
         optimizer = torch.optim.Adam(layers, lr=self.learning_rate)
@@ -176,7 +182,9 @@ class NeuralLinearTS:
             h = x[:, part]
             for layer in layers[:2]:
                 h = torch.cat([torch.relu(torch.bmm(h, layer)), one], dim=2)
-            error = (torch.bmm(h, layers[2]) - reward[:, part]) * played[:, part]  # of the item that was pulled
+            error = (torch.bmm(h, layers[2]) - reward[:, part]) * played[
+                :, part
+            ]  # of the item that was pulled
             optimizer.zero_grad()
             # a sum over rows: each row's gradient is that of its own mean
             ((error**2).sum() / self.batch_size).backward()

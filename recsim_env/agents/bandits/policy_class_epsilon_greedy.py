@@ -8,17 +8,17 @@ the item is uniform, and such rounds alone are data: the inverse propensity scor
 
     V(pi) = 1/n sum over the n rounds explored of K 1{pi(x_s) = A_s} r_s,
 
-an unbiased estimate of what pi earns. All other rounds follow the policy of largest V, which is what the books ask
-of an oracle; here the class is a table and the oracle reads it through.
+an unbiased estimate of what pi earns. All other rounds follow the policy of largest V, which is what the
+books ask of an oracle; here the class is a table and the oracle reads it through.
 
-Regret against the best policy of the class is small; against the best item for every user it is not, unless the
-class holds a policy that is nearly so good.
+Regret against the best policy of the class is small; against the best item for every user it is not, unless
+the class holds a policy that is nearly so good.
 
 Feedback: the reward of the item pulled.
 Bound: O(T^{2/3} (K log(P T))^{1/3}) against the best policy of the class.
-Source: Slivkins, "Introduction to multi-armed bandits", 2019, section 8.4 (explore-first with an oracle; epsilon-greedy
-    as its exercise), number from memory; Langford, Zhang, "The epoch-greedy algorithm", NeurIPS 2007. The constant in
-    epsilon_t is 1, ours.
+Source: Slivkins, "Introduction to multi-armed bandits", 2019, section 8.4 (explore-first with an oracle;
+    epsilon-greedy as its exercise), number from memory; Langford, Zhang, "The epoch-greedy algorithm",
+    NeurIPS 2007. The constant in epsilon_t is 1, ours.
 """
 
 from typing import TYPE_CHECKING
@@ -54,7 +54,8 @@ class PolicyClassEpsilonGreedy:
         rounds: (B,).
 
     Raises:
-        InputError: a size below 1, a table of another shape or with items that do not exist, an epsilon out of range.
+        InputError: a size below 1, a table of another shape or with items that do not exist, an epsilon out
+            of range.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class PolicyClassEpsilonGreedy:
         self.explorations, self.rounds = np.zeros(num_replicates), np.zeros(num_replicates)
         self.explored = np.zeros(num_replicates, np.bool_)  # in the round of the last `act`
         self.leader = np.zeros(num_replicates, np.int64)
-        # Equal scores are ordered by a draw of each replicate's own, so that no policy is favoured by its place.
+        # Equal scores are ordered by a draw of each replicate's own, so that no policy's place favours it.
         self.ties = np.zeros((num_replicates, len(self.policies)))
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
@@ -86,7 +87,7 @@ class PolicyClassEpsilonGreedy:
         Raises:
             InputError: no contexts, of another shape, or outside [0, 1].
         """
-        if not self.ties.any():
+        if self.ties[0, 0] == 0.0:
             draws = luck.uniform("policy_class_epsilon_greedy/ties", self.ties.shape[1:])
             self.ties = np.ascontiguousarray(1e-9 * draws)
             self.leader = self.ties.argmax(axis=1)

@@ -8,9 +8,9 @@ and one more moves both in D^2 steps (Sherman and Morrison), with g = V^-1 x and
 
     V^-1 -= g g' / (1 + s),      theta_hat += g (r - x . theta_hat) / (1 + s),      log det V += log(1 + s)
 
-Features come in two ways. Where the items have features (an observation `features`, (B, N, D)), one regression
-serves all items. Where only users have (an observation `context`, (B, D)), every item has a regression of its own
-on (x, 1): the "disjoint" models of Li et al. 2010.
+Features come in two ways. Where the items have features (an observation `features`, (B, N, D)), one
+regression serves all items. Where only users have (an observation `context`, (B, D)), every item has a
+regression of its own on (x, 1): the "disjoint" models of Li et al. 2010.
 """
 
 import numpy as np
@@ -88,8 +88,7 @@ def seen_features(observation: dict[str, Array], shape: tuple[int, int, int], sh
     """
     B, N, D = shape
     if shared:
-        features = _entry(observation, "features", (B, N, D))
-        return features
+        return _entry(observation, "features", (B, N, D))
     context = _entry(observation, "context", (B, D))
     extended = np.ones((B, 1, D + 1), context.dtype)
     extended[:, 0, :D] = context
@@ -100,8 +99,8 @@ def _entry(observation: dict[str, Array], name: str, shape: tuple[int, ...]) -> 
     value = observation.get(name)
     if value is None:
         raise InputError(
-            f"the observation has no {name!r}, only {', '.join(sorted(observation))}: this learner needs a world "
-            "that shows features of items (shared=True) or a context of users (shared=False)"
+            f"the observation has no {name!r}, only {', '.join(sorted(observation))}: this learner needs a "
+            "world that shows features of items (shared=True) or a context of users (shared=False)"
         )
     if value.shape != shape:
         raise InputError(

@@ -13,7 +13,7 @@ and for D = 1 it is as steep as that everywhere. The phases phi_{.,d} of the N a
 period in random order, so that every arm is best somewhere. Over whole waves the best linear fit explains
 little. Regret is sum over t of max_a mu_a(x_t) - mu_{A_t}(x_t).
 
-Source: the problem is that of Slivkins, "Introduction to multi-armed bandits", 2019, section 8.1 (Lipschitz
+Source: the problem is that of Slivkins, "Introduction to multi-armed bandits", 2019, section 8.2 (Lipschitz
 contextual bandits); the waves are ours.
 """
 
@@ -21,13 +21,18 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, uint64
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError, as_numbers
-from recsim_env.simulators.luck import Luck, world_generator
+from recsim_env.simulators.luck import Luck, stream_number, world_generator
+from recsim_env.simulators.philox import philox, to_uniform
 from recsim_env.simulators.worlds.world import Entry, Outcome
 from recsim_env.user_models.clicks import Response
+
+FIRST, NEXT, CLICK = map(stream_number, ("first context", "next context", "click"))
+# dtypes, not types: a third off each allocation of a small array
+BOOL, FLOAT32 = np.dtype(np.bool_), np.dtype(np.float32)
 
 
 class ContextState(NamedTuple):
@@ -90,7 +95,7 @@ class ContextualWorld:
 
     def begin(self, luck: Luck) -> ContextState:
         """The first users."""
-        return self._come(np.zeros(len(luck), np.int64), luck.uniform("first context", (self.dimension,)))
+        return self._come(np.zeros(len(luck), np.int64), luck, FIRST)
 
     def observe(self, state: ContextState) -> dict[str, Array]:
         """The round, and the user's context."""
@@ -103,13 +108,12 @@ class ContextualWorld:
     def respond(self, state: ContextState, slates: Ints, luck: Luck) -> tuple[ContextState, Outcome]:
         """Show the items of slates (B, 1) to these users; the next ones come."""
         B = len(slates)
-        u = luck.uniform("click")
-        after = self._come(state.step + 1, luck.uniform("next context", (self.dimension,)))
+        after = self._come(state.step + 1, luck, NEXT)
         reward, best, value = np.empty(B), np.empty(B), np.empty(B)
-        clicked = np.empty((B, 1), np.bool_)
-        click(state.mean, slates, u, reward, clicked, best, value)
-        response = Response(clicked, np.ones((B, 1), np.bool_))
-        return after, Outcome(reward, np.zeros(B, np.bool_), response, best, value)
+        response = Response(np.empty((B, 1), BOOL), np.empty((B, 1), BOOL))
+        draw = luck.seed, luck.episode, luck.step, CLICK
+        click(*draw, state.mean, slates, reward, *response, best, value)
+        return after, Outcome(reward, np.zeros(B, BOOL), response, best, value)
 
     def expected_reward(self, state: ContextState, slates: Ints) -> Floats:
         """(B,) mu_a(x) of the item shown."""
@@ -127,9 +131,11 @@ class ContextualWorld:
         """(B, N) mu_a(x) of every item."""
         return state.mean.copy()
 
-    def _come(self, step: Ints, u: Floats) -> ContextState:
-        context = np.ascontiguousarray(u, np.float32)
-        return ContextState(step, context, self.mean_rewards(context))
+    def _come(self, step: Ints, luck: Luck, stream: int) -> ContextState:
+        context, mean = np.empty((len(luck), self.dimension), FLOAT32), np.empty((len(luck), self.num_items))
+        fill_contexts(luck.seed, luck.episode, luck.step, stream, context)
+        fill_waves(context, self.phase, float(self.waves), self.height, mean)
+        return ContextState(step, context, mean)
 
 
 @njit(cache=True)
@@ -146,17 +152,40 @@ def fill_waves(context: Array, phase: Floats, waves: float, height: float, mean:
 
 
 @njit(cache=True)
+def fill_contexts(seed: Array, episode: Ints, step: Ints, stream: int, context: Array) -> None:
+    """Write contexts (B, D): the uniforms of a stream, as `Luck.uniform` draws them."""
+    B, D = context.shape
+    for b in range(B):
+        for d in range(0, D, 2):
+            w0, w1, w2, w3 = philox(d // 2, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32))
+            context[b, d] = np.float32(to_uniform(w0, w1))
+            if d + 1 < D:
+                context[b, d + 1] = np.float32(to_uniform(w2, w3))
+
+
+@njit(cache=True)
 def click(
-    mean: Floats, slates: Ints, u: Floats, reward: Floats, clicked: Bools, best: Floats, value: Floats
+    seed: Array,
+    episode: Ints,
+    step: Ints,
+    stream: int,
+    mean: Floats,
+    slates: Ints,
+    reward: Floats,
+    clicked: Bools,
+    examined: Bools,
+    best: Floats,
+    value: Floats,
 ) -> None:
-    """Write 0/1 rewards (B,), clicks (B, 1), and the means of the best item and of this one."""
+    """Write 0/1 rewards (B,), clicks and who saw the item (B, 1), means of the best item and of this one."""
     for b in range(len(slates)):
         top = mean[b, 0]
         for a in range(1, mean.shape[1]):
             top = max(top, mean[b, a])
         value[b] = mean[b, slates[b, 0]]
         best[b] = top
-        clicked[b, 0] = u[b] < value[b]
+        w0, w1, _, _ = philox(0, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32))
+        clicked[b, 0], examined[b, 0] = to_uniform(w0, w1) < value[b], True
         reward[b] = 1.0 if clicked[b, 0] else 0.0
 
 
@@ -172,8 +201,8 @@ def contextual_bandit(
 
     Story:
         Every round a visitor comes of whom D numbers are known, such as their age and the hour. Each item is
-        liked at some ages and disliked at others, up and down in waves. Users who are close to each other like
-        the same, and by how much is known; nothing else is.
+        liked at some ages and disliked at others, up and down in waves. Users who are close to each other
+        like the same, and by how much is known; nothing else is.
 
     Slate (action):
         One item (0 to N-1).
@@ -208,7 +237,8 @@ def contextual_bandit(
     Version history:
         v0: first version.
 
-    Source: the problem is that of Slivkins, "Introduction to multi-armed bandits", 2019, section 8.1; the waves
+    Source: the problem is that of Slivkins, "Introduction to multi-armed bandits", 2019, section 8.2; the
+        waves
     are ours.
 
     Raises:

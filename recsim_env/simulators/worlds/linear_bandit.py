@@ -2,17 +2,19 @@
 
 In every round each of N items has a feature vector x_a in R^D with |x_a| <= 1, and pulling it gives
 
-    X_t = theta . x_a + normal noise of deviation sigma,      or      X_t ~ Bernoulli(theta . x_a),      |theta| = 1.
+    X_t = theta . x_a + normal noise of deviation sigma,      or      X_t ~ Bernoulli(theta . x_a),
+    |theta| = 1.
 
 The features of the items are drawn once, or anew for every user and round (what is known of this user crossed
-with every item); then no arm is worth learning by itself, and only theta carries over. Regret is sum over t of
-max_a theta . x_{t,a} - theta . x_{t,A_t}.
+with every item); then no arm is worth learning by itself, and only theta carries over. Regret is sum over t
+of max_a theta . x_{t,a} - theta . x_{t,A_t}.
 
 Source: Abbasi-Yadkori, Pal, Szepesvari, "Improved algorithms for linear stochastic bandits", NeurIPS 2011,
 section 2; Li, Chu, Langford, Schapire, "A contextual-bandit approach to personalized news article
 recommendation", WWW 2010, section 2.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -23,11 +25,12 @@ from numba import njit, uint32, uint64
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError, as_numbers, refuse
 from recsim_env.simulators.luck import Luck, stream_number, world_generator
-from recsim_env.simulators.philox import philox
+from recsim_env.simulators.philox import philox, to_uniform
 from recsim_env.simulators.worlds.world import Entry, Outcome
 from recsim_env.user_models.clicks import Response
 
-FIRST, NEXT = stream_number("linear/first features"), stream_number("linear/next features")
+FIRST, NEXT, REWARD = map(stream_number, ("linear/first features", "linear/next features", "reward"))
+BOOL = np.dtype(np.bool_)  # a dtype, not a type: a third off each allocation of a small array
 BELOW_ONE = 1.0 - 2.0**-20  # so that rounding to float32 makes no vector longer than 1
 
 
@@ -77,9 +80,13 @@ class LinearWorld:
             if features.shape != shape:
                 raise InputError(f"features must have shape {shape}, got {features.shape}")
             length = np.linalg.norm(features, axis=1)
-            refuse("length of features", ~(length <= 1.0 + 1e-6), length, "scale features to length 1 at most")
+            refuse(
+                "length of features", ~(length <= 1.0 + 1e-6), length, "scale features to length 1 at most"
+            )
             if self.deviation is None:
-                refuse("features", features < 0.0, features, "they must be 0 or more where rewards are 0 or 1")
+                refuse(
+                    "features", features < 0.0, features, "they must be 0 or more where rewards are 0 or 1"
+                )
             object.__setattr__(self, "features", np.ascontiguousarray(features, np.float32))
         object.__setattr__(self, "theta", theta)
 
@@ -102,7 +109,8 @@ class LinearWorld:
         if self.features is None:
             features = state.features.copy()
         else:
-            features = np.repeat(self.features[None], len(state.step), axis=0)
+            features = np.empty((len(state.step), *self.features.shape), np.float32)
+            features[:] = self.features
         return {"step": state.step.copy(), "features": features}
 
     def observation_entries(self) -> dict[str, Entry]:
@@ -114,14 +122,15 @@ class LinearWorld:
     def respond(self, state: LinearState, slates: Ints, luck: Luck) -> tuple[LinearState, Outcome]:
         """Pull the arms of slates (B, 1)."""
         B = len(slates)
-        coins = self.deviation is None
-        draws = luck.uniform("reward") if coins else luck.normal("reward")
-        after = LinearState(state.step + 1, *self._draw(luck, NEXT))
+        coins, deviation = self.deviation is None, self.deviation or 0.0
+        drawn = (state.features, state.mean) if self.features is not None else self._draw(luck, NEXT)
+        after = LinearState(state.step + 1, *drawn)
         reward, best, value = np.empty(B), np.empty(B), np.empty(B)
-        clicked = np.empty((B, 1), np.bool_)
-        pull(self._means(state), slates, draws, self.deviation or 0.0, coins, reward, clicked, best, value)
-        response = Response(clicked, np.ones((B, 1), np.bool_))
-        return after, Outcome(reward, np.zeros(B, np.bool_), response, best, value)
+        response = Response(np.empty((B, 1), BOOL), np.empty((B, 1), BOOL))
+        mean = state.mean if self.features is None else self._mean
+        draw = luck.seed, luck.episode, luck.step, REWARD
+        pull(*draw, mean, slates, deviation, coins, reward, *response, best, value)
+        return after, Outcome(reward, np.zeros(B, BOOL), response, best, value)
 
     def expected_reward(self, state: LinearState, slates: Ints) -> Floats:
         """(B,) theta . x of the arm pulled."""
@@ -138,9 +147,6 @@ class LinearWorld:
     def arm_means(self, state: LinearState) -> Floats:
         """(B, N) theta . x of every arm."""
         return state.mean.copy() if self.features is None else np.repeat(self._mean, len(state.step), axis=0)
-
-    def _means(self, state: LinearState) -> Floats:  # (B, N), or (1, N) for all users
-        return state.mean if self.features is None else self._mean
 
     def _draw(self, luck: Luck, stream: int) -> tuple[Array, Floats]:
         B, N, D = len(luck), self.num_items, self.dimension
@@ -172,22 +178,25 @@ def fill_features(
 ) -> None:
     """Write features (B, N, D), uniform from low / sqrt(D) to 1 / sqrt(D), and their means (B, N).
 
-    One Philox block makes four entries of 24 random bits, which is what float32 holds.
+    One Philox block makes four entries of 24 random bits, which is what float32 holds: one in each quarter
+    of a user's entries, so that the loop over blocks is one for the vector units.
     """
     B, N, D = features.shape
     scale = BELOW_ONE / np.sqrt(D)
     width = (1.0 - low) * 2.0**-24 * scale
-    entries = np.empty(N * D + 3, np.float32)
+    blocks = (N * D + 3) // 4
+    entries = np.empty((4, blocks), np.float32)
+    flat = entries.reshape(4 * blocks)
     for b in range(B):
-        for i in range(0, N * D, 4):
-            words = philox(i // 4, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32))
-            entries[i] = _entry(words[0], low * scale, width)
-            entries[i + 1] = _entry(words[1], low * scale, width)
-            entries[i + 2] = _entry(words[2], low * scale, width)
-            entries[i + 3] = _entry(words[3], low * scale, width)
+        for i in range(blocks):
+            w0, w1, w2, w3 = philox(i, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32))
+            entries[0, i] = _entry(w0, low * scale, width)
+            entries[1, i] = _entry(w1, low * scale, width)
+            entries[2, i] = _entry(w2, low * scale, width)
+            entries[3, i] = _entry(w3, low * scale, width)
         for a in range(N):
             for d in range(D):
-                features[b, a, d] = entries[a * D + d]
+                features[b, a, d] = flat[a * D + d]
         fill_means(theta, features[b], mean[b])
 
 
@@ -208,32 +217,39 @@ def fill_means(theta: Floats, features: Array, mean: Floats) -> None:
 
 @njit(cache=True)
 def pull(
+    seed: Array,
+    episode: Ints,
+    step: Ints,
+    stream: int,
     mean: Floats,
     slates: Ints,
-    draws: Floats,
     deviation: float,
     coins: bool,
     reward: Floats,
     clicked: Bools,
+    examined: Bools,
     best: Floats,
     value: Floats,
 ) -> None:
-    """Write rewards (B,), who opened the item (B, 1), and the means of the best arm and of this one.
+    """Write rewards (B,), who opened and saw the item (B, 1), and the means of the best arm and of this one.
 
-    The user clicks as the 0/1 reward says, and opens every item where rewards are normal. Means are (B, N), or
-    (1, N) for all users.
+    The user clicks as the 0/1 reward says, and opens every item where rewards are normal. Means are (B, N),
+    or (1, N) for all users. Normal noise is by the method of Box and Muller, from the two uniforms of one
+    block.
     """
     for b in range(len(slates)):
         row = mean[b if len(mean) > 1 else 0]
         mu, top = row[slates[b, 0]], row[0]
         for a in range(1, len(row)):
             top = max(top, row[a])
-        won = draws[b] < mu
-        clicked[b, 0] = won or not coins
+        w0, w1, w2, w3 = philox(0, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32))
+        u, angle = to_uniform(w0, w1), 2.0 * math.pi * to_uniform(w2, w3)
+        won = u < mu
         if coins:
             reward[b] = 1.0 if won else 0.0
         else:
-            reward[b] = mu + deviation * draws[b]
+            reward[b] = mu + deviation * math.sqrt(-2.0 * math.log(1.0 - u)) * math.cos(angle)
+        clicked[b, 0], examined[b, 0] = won or not coins, True
         value[b], best[b] = mu, top
 
 
@@ -260,8 +276,8 @@ def linear_bandit(
         `step`, rounds played; `features`, the vectors x_a of all items in this round.
 
     What the user does:
-        Gives the item pulled a reward of expectation theta . x_a: normal around it (they open every item), or a
-        click with that probability.
+        Gives the item pulled a reward of expectation theta . x_a: normal around it (they open every item),
+        or a click with that probability.
 
     Reward:
         theta . x_a plus noise (normal), or 1 for a click and 0 without (coins).
@@ -275,22 +291,23 @@ def linear_bandit(
     Parameters (default, range, source):
         num_items: N (50, at least 1; ours).
         dimension: D (10, at least 1; ours).
-        fresh_features: True draws the vectors of all items anew for every user and round, False keeps those of
-            the world (True; ours).
+        fresh_features: True draws the vectors of all items anew for every user and round, False keeps those
+            of the world (True; ours).
         noise: normal or coins (normal; ours).
         deviation: sigma of normal noise (0.1, 0 or more; ours); rewards that are 0 or 1 do not use it.
         horizon: rounds of an episode (1000, at least 1; ours).
         world_seed: of theta, and of features that are kept (0).
 
     Known simplifications:
-        Entries of features are independent and uniform from -1 to 1 over sqrt(D), from 0 where rewards are 0 or
-        1, so lengths are near 0.58; theta has length 1, and no negative entry where rewards are 0 or 1. Nothing
-        links the features of an item in one round to those in the next.
+        Entries of features are independent and uniform from -1 to 1 over sqrt(D), from 0 where rewards are 0
+        or 1, so lengths are near 0.58; theta has length 1, and no negative entry where rewards are 0 or 1.
+        Nothing links the features of an item in one round to those in the next.
 
     Version history:
         v0: first version.
 
-    Source: Abbasi-Yadkori, Pal, Szepesvari, "Improved algorithms for linear stochastic bandits", NeurIPS 2011.
+    Source: Abbasi-Yadkori, Pal, Szepesvari, "Improved algorithms for linear stochastic bandits", NeurIPS
+        2011.
 
     Raises:
         InputError: a parameter out of range.
