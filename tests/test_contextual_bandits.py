@@ -473,10 +473,10 @@ def neural(B, N=3, D=1, **settings):
 
 def test_neural_linear_beats_linear_where_nothing_is_linear():
     world = contextual_bandit(num_items=3, waves=2, height=0.5, horizon=1000)
-    _, curve = play_rounds(world, neural(8, units=16, num_features=8), 8)
-    _, linear = play_rounds(world, LinUCB(8, 3, 1, shared=False, alpha=0.5), 8)
+    _, curve = play_rounds(world, neural(12), 12)
+    _, linear = play_rounds(world, LinUCB(12, 3, 1, shared=False, alpha=0.5), 12)
     gain = linear[-1] - curve[-1]
-    assert gain.mean() > 4 * gain.std(ddof=1) / math.sqrt(8)
+    assert gain.mean() > 4 * gain.std(ddof=1) / math.sqrt(12)
     late = curve[-1] - curve[699]
     assert late.mean() < 0.5 * (linear[-1] - linear[699]).mean()
 
