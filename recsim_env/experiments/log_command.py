@@ -3,8 +3,8 @@
 `recsim-env list` says which agents work in which world: all of them in the cascading ones; `random`,
 `popularity` and `epsilon_best` in any; `plackett_luce` in all but RepeatListen-v0, whose items do not attract
 one by one, and the bandits of one arm a round. Those that state how likely each of their slates was
-(`random`, `epsilon_best`, `epsilon_myopic`, `plackett_luce`) make logs that off-policy estimators can use; the
-log of any other has no propensities, and its metadata say so.
+(`random`, `epsilon_best`, `epsilon_myopic`, `plackett_luce`) make logs that off-policy estimators can use;
+the log of any other has no propensities, and its metadata say so.
 """
 
 import argparse
