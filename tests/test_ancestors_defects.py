@@ -176,6 +176,23 @@ SECOND = {
         "horizon": 9,
         "world_seed": 1,
     },
+    "LinearBandit-v0": {
+        "num_items": 7,
+        "dimension": 3,
+        "fresh_features": False,
+        "noise": "coins",
+        "deviation": 0.3,
+        "horizon": 9,
+        "world_seed": 1,
+    },
+    "ContextualBandit-v0": {
+        "num_items": 7,
+        "dimension": 2,
+        "waves": 1,
+        "height": 0.2,
+        "horizon": 9,
+        "world_seed": 1,
+    },
 }
 BASE = {"RepeatListen-v0": {"num_items": 600, "num_users": 20, "remembered": 100}}  # for speed
 SMALL = {  # catalogues small enough for every slate to be looked at
@@ -197,6 +214,8 @@ SMALL = {  # catalogues small enough for every slate to be looked at
     "ShortcutBench-v0": {"num_items": 5, "slate_size": 3, "branching": 2},
     "BernoulliBandit-v0": {},
     "GaussianBandit-v0": {},
+    "LinearBandit-v0": {"num_items": 5, "dimension": 3},
+    "ContextualBandit-v0": {},
 }
 
 
@@ -569,6 +588,7 @@ OPTIONS = {  # parameters that are words, and every word; of one id as "ID param
     "user": ["linear", "gated"],
     "memory": ["exact", "approximate"],
     "means": ["even", "one_best", "drawn"],
+    "noise": ["normal", "coins"],
 }
 
 

@@ -12,11 +12,20 @@ from recsim_env.experiments import checkpoint
 from recsim_env.experiments.bandit_agents import BANDITS, BanditTask, bandits_of, check_bandit
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.bernoulli_bandit import bernoulli_bandit
+from recsim_env.simulators.worlds.contextual_bandit import ContextualWorld, contextual_bandit
 from recsim_env.simulators.worlds.gaussian_bandit import gaussian_bandit
+from recsim_env.simulators.worlds.linear_bandit import LinearWorld, linear_bandit
 
 ROUNDS = 1000
 # A small world of every kind, in which an algorithm that learns has far less regret than chance.
-SMALL = {ArmsWorld: lambda: bernoulli_bandit(num_items=2, low=0.2, high=0.8, horizon=ROUNDS)}
+SMALL = {
+    ArmsWorld: lambda: bernoulli_bandit(num_items=2, low=0.2, high=0.8, horizon=ROUNDS),
+    LinearWorld: lambda: linear_bandit(num_items=5, dimension=2, horizon=ROUNDS),
+    # of this seed each item is best on one half of the contexts, so that even a straight line does well
+    ContextualWorld: lambda: contextual_bandit(
+        num_items=2, waves=1, height=0.5, horizon=ROUNDS, world_seed=4
+    ),
+}
 CASES = [
     pytest.param(name, kind, id=f"{name}-{kind.__name__}")
     for name, agent in BANDITS.items()

@@ -277,7 +277,7 @@ def test_theory_inflation():
 
 @pytest.mark.parametrize("fresh", [True, False])
 def test_linear_learners_learn_what_arms_share(fresh):
-    """A tenth of chance's regret with features that never come again, where no arm can be learned by itself."""
+    """Far from chance's regret, also with features that never come again."""
     world = linear_bandit(20, 5, fresh, horizon=1500)
     _, chance = play_rounds(world, Uniform(20), 20)
     for agent in (LinUCB(20, 20, 5, deviation=0.1), LinTS(20, 20, 5, inflation=0.1)):
@@ -327,7 +327,7 @@ def test_width_of_bins():
     assert theory_bins(10_000, 5, 3.2) == math.ceil(1 / theory_width(10_000, 5, 3.2)) == 14
     w = theory_width(10_000, 5, 3.2, 3)  # both halves of the regret are equal there
     assert 3.2 * w * 10_000 == pytest.approx(math.sqrt(5 * 10_000 * w**-3 * math.log(10_000)))
-    with pytest.raises(InputError, match="lipschitz above 0 and finite, got 100, 5, 1 and 0.0"):
+    with pytest.raises(InputError, match=r"lipschitz above 0 and finite, got 100, 5, 1 and 0\.0"):
         theory_width(100, 5, 0.0)
 
 
@@ -377,7 +377,7 @@ def best_of_class(world, policies, bins):
 
 
 def test_epsilon_greedy_finds_the_best_policy_of_the_class():
-    """Its scores are unbiased, and what it follows in the end is worth what the best of the class is worth."""
+    """Its scores are unbiased, and what it follows in the end is worth what the best of the class is."""
     world = contextual_bandit(num_items=5, waves=1, height=0.5, horizon=4000)
     agent = PolicyClassEpsilonGreedy(40, 5, epsilon=0.5, **CLASS)
     play_rounds(world, agent, 40)
@@ -482,7 +482,7 @@ def test_neural_linear_beats_linear_where_nothing_is_linear():
 
 
 def test_neural_linear_represents_and_regresses_as_written():
-    """The hidden layers in NumPy; the last layer is ridge regression on the memory, after training and between."""
+    """The hidden layers in NumPy; ridge regression on what they make of the memory, trained and between."""
     agent = neural(
         2, N=3, D=2, units=8, num_features=8, retrain=40, steps=5, batch_size=16, memory=60, penalty=0.5
     )
