@@ -81,7 +81,7 @@ def cells_of(context: Array, bins: int) -> Ints:
             if not 0.0 <= x <= 1.0:
                 cell = -1
                 break
-            cell += min(np.int64(x * bins), bins - 1) * unit
+            cell += min(int(x * bins), bins - 1) * unit
             unit *= bins
         cells[b] = cell
     return cells

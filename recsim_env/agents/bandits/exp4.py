@@ -117,7 +117,7 @@ def draw_advice(
             if item < 0 and u[b] < below:
                 item = a
         if item < 0:  # the sum of p was rounded down below u
-            item = np.argmax(p)
+            item = int(np.argmax(p))
         slates[b, 0] = item
     return slates
 
