@@ -62,16 +62,16 @@ class ContextCells:
                 f"context must have shape {self.shape}, got {context.shape}: "
                 "make the learner for the world's sizes"
             )
-        cells: Ints = cells_of(context, self.bins)
-        if cells.min() < 0:
-            row = int(cells.argmin())
+        cells: Ints
+        cells, row = cells_of(context, self.bins)
+        if row >= 0:
             raise InputError(f"context[{row}] = {context[row].tolist()}: contexts must be from 0 to 1")
         return cells
 
 
 @njit(cache=True)
-def cells_of(context: Array, bins: int) -> Ints:
-    """(B,) cells, -1 for a context that is not in [0, 1]^D."""
+def cells_of(context: Array, bins: int) -> tuple[Ints, int]:
+    """(B,) cells, and the first row whose context is not in [0, 1]^D, or -1."""
     B, D = context.shape
     cells = np.empty(B, np.int64)
     for b in range(B):
@@ -79,12 +79,11 @@ def cells_of(context: Array, bins: int) -> Ints:
         for d in range(D):
             x = np.float64(context[b, d])
             if not 0.0 <= x <= 1.0:
-                cell = -1
-                break
+                return cells, b
             cell += min(int(x * bins), bins - 1) * unit
             unit *= bins
         cells[b] = cell
-    return cells
+    return cells, -1
 
 
 def decision_stumps(num_items: int, dimension: int, bins: int) -> Ints:
