@@ -229,6 +229,23 @@ SECOND = {
         "horizon": 9,
         "world_seed": 1,
     },
+    "LinearBandit-v0": {
+        "num_items": 7,
+        "dimension": 3,
+        "fresh_features": False,
+        "noise": "coins",
+        "deviation": 0.3,
+        "horizon": 9,
+        "world_seed": 1,
+    },
+    "ContextualBandit-v0": {
+        "num_items": 7,
+        "dimension": 2,
+        "waves": 1,
+        "height": 0.2,
+        "horizon": 9,
+        "world_seed": 1,
+    },
 }
 BASE = {"RepeatListen-v0": {"num_items": 600, "num_users": 20, "remembered": 100}}  # for speed
 SMALL = {  # catalogues small enough for every slate to be looked at
@@ -256,6 +273,8 @@ SMALL = {  # catalogues small enough for every slate to be looked at
     "IncentivisedUsers-v0": {"num_items": 3},
     "SwitchingBandit-v0": {},
     "ExpertAdvice-v0": {},
+    "LinearBandit-v0": {"num_items": 5, "dimension": 3},
+    "ContextualBandit-v0": {},
 }
 
 
@@ -634,6 +653,7 @@ OPTIONS = {  # parameters that are words, and every word; of one id as "ID param
     "IncentivisedUsers-v0 kind": ["recommendation", "history"],
     "SwitchingBandit-v0 kind": ["piecewise", "drift", "adversary"],
     "ExpertAdvice-v0 kind": ["stochastic", "adversary"],
+    "noise": ["normal", "coins"],
 }
 
 

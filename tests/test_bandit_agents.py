@@ -16,11 +16,13 @@ from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.bernoulli_bandit import bernoulli_bandit
 from recsim_env.simulators.worlds.cascade import CascadeWorld
 from recsim_env.simulators.worlds.cascade_bandit import cascade_bandit
+from recsim_env.simulators.worlds.contextual_bandit import ContextualWorld, contextual_bandit
 from recsim_env.simulators.worlds.expert_advice import expert_advice
 from recsim_env.simulators.worlds.experts import ExpertWorld
 from recsim_env.simulators.worlds.gaussian_bandit import gaussian_bandit
 from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
 from recsim_env.simulators.worlds.knapsack import KnapsackWorld
+from recsim_env.simulators.worlds.linear_bandit import LinearWorld, linear_bandit
 from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld, lipschitz_bandit
 from recsim_env.simulators.worlds.position_bandit import PositionBandit, position_bandit
 from recsim_env.simulators.worlds.switching import SwitchingWorld
@@ -38,6 +40,11 @@ SMALL = {
     IncentivisedWorld: lambda: IncentivisedWorld([1.1, 1.0], [1.0, 1.1], "recommendation", 20, 0.03, ROUNDS),
     SwitchingWorld: lambda: SwitchingWorld(np.repeat([[0.9, 0.1], [0.7, 0.3]], ROUNDS // 2, axis=0)),
     ExpertWorld: lambda: expert_advice(num_experts=4, gap=0.4, horizon=ROUNDS),
+    LinearWorld: lambda: linear_bandit(num_items=5, dimension=2, horizon=ROUNDS),
+    # of this seed each item is best on one half of the contexts, so that even a straight line does well
+    ContextualWorld: lambda: contextual_bandit(
+        num_items=2, waves=1, height=0.5, horizon=ROUNDS, world_seed=4
+    ),
 }
 CASES = [
     pytest.param(name, kind, id=f"{name}-{kind.__name__}")

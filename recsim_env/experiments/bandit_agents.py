@@ -227,7 +227,7 @@ BANDITS: dict[str, BanditAgent] = {
         lambda task, rounds: top_rank.regret_bound(rounds, **_ranking_facts(task)),
         unit_rewards=False,
     ),
-    "bubble_rank": BanditAgent(  # not in cascades, where order earns nothing: it would exchange items very slowly
+    "bubble_rank": BanditAgent(  # not in cascades: order earns nothing there, and exchanges are slow
         lambda task: BubbleRank(*task.slates, task.rounds), (PositionBandit,), unit_rewards=False
     ),
     "pbm_ucb": BanditAgent(
