@@ -192,7 +192,7 @@ def _(world: SemiBanditWorld, scene: Scene, row: int) -> UserScene:
         Bar(_item_name(i), float(w[i]), f"{w[i]:.2f}", i in listed)
         for i in np.argsort(-w, kind="stable")[:NUM_BARS].tolist()
     )
-    driver = Driver("attraction of items", bars, ON_SLATE)
+    driver = Driver("attraction next", bars, ON_SLATE)
     return UserScene(int(state.step[0]), world.horizon, "a user", driver, shown)
 
 

@@ -5,10 +5,13 @@ Draws k = 1 .. K of all items, with T_e examinations and W_e clicks,
     theta_k(e) ~ Beta(1 + W_e, 1 + T_e - W_e),
 
 independent over items and draws; slot k shows the item of largest theta_k that no slot above shows. Where the
-posterior is sharp all draws agree, and the slate is the K best items, best first. Where it is wide the slots
-are filled by different opinions, and the slate is more diverse than the K best items of one draw (CascadeTS).
+posterior is sharp all draws agree, and the slate is the K best items, best first.
 
-The authors draw from the posterior of a network over slates; here it is the Beta posterior of each item.
+The authors draw from the posterior of a network over users' tastes. A draw then prefers one kind of items,
+and K draws mix the kinds in a slate. Here it is the Beta posterior of each item, independent of the others:
+every slot is a chance for an unknown item to beat the best known one that is left, where one draw of all
+items (CascadeTS) gives each unknown item one chance. So more unknown items are shown where the known ones are
+about as good as each other; where means differ much, one draw goes further down the list, and mixes more.
 
 Feedback: cascade or semi-bandit, a click or none in every slot examined.
 Bound: none known.
