@@ -51,10 +51,12 @@ class InSlateThompson:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """Slot k from draw k, (B, K)."""
-        clicks, misses = self.counts.clicks, self.counts.examinations - self.counts.clicks
-        draws = (1, self.slate_size)
-        theta = luck.beta("in_slate_thompson", np.tile(1.0 + clicks, draws), np.tile(1.0 + misses, draws))
-        slates: Ints = best_of_each_draw(theta.reshape(len(theta), self.slate_size, -1))
+        counts, B = self.counts, len(self.counts.clicks)
+        a, b = np.empty((2, B, self.slate_size, counts.clicks.shape[1]))  # of every draw
+        a[:] = 1.0 + counts.clicks[:, None]
+        b[:] = 1.0 + (counts.examinations - counts.clicks)[:, None]
+        theta = luck.beta("in_slate_thompson", a.reshape(B, -1), b.reshape(B, -1))
+        slates: Ints = best_of_each_draw(theta.reshape(a.shape))
         return slates
 
     def update(self, transition: Transition) -> None:
