@@ -15,7 +15,7 @@ from recsim_env.agents.bandits.comb_ucb1 import CombUCB1
 from recsim_env.agents.bandits.in_slate_thompson import InSlateThompson, best_of_each_draw
 from recsim_env.agents.bandits.semi_bandit_hedge import (
     SemiBanditHedge,
-    inclusion_chances,
+    inclusion_probabilities,
     systematic_sample,
 )
 from recsim_env.errors import InputError
@@ -265,10 +265,10 @@ LOSSES = {
 }
 
 
-def chances_of(losses, eta, K):
-    chances = np.empty((1, len(losses)))
-    inclusion_chances(losses[None], eta, K, chances)
-    return chances
+def inclusion_of(losses, eta, K):
+    p = np.empty((1, len(losses)))
+    inclusion_probabilities(losses[None], eta, K, p)
+    return p
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -276,7 +276,7 @@ def chances_of(losses, eta, K):
 def test_shares_minimise_losses_and_entropy(name, K):
     """The conditions of Karush, Kuhn and Tucker: one c for all items that are not shown for sure."""
     L, eta = LOSSES[name], 0.5
-    p = chances_of(L, eta, K)[0]
+    p = inclusion_of(L, eta, K)[0]
     assert p.sum() == pytest.approx(K, abs=1e-12)
     assert p.min() >= 0.0
     assert p.max() <= 1.0
@@ -295,9 +295,9 @@ def pieces(p):
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("K", [1, 2, 3])
-def test_inclusion_chances_are_exact(name, K):
+def test_inclusion_probabilities_are_exact(name, K):
     """Over all draws there are, the share of slates that hold an item is its chance."""
-    p = chances_of(LOSSES[name], 0.5, K)
+    p = inclusion_of(LOSSES[name], 0.5, K)
     u, length = pieces(p[0])
     slates = systematic_sample(np.repeat(p, len(u), axis=0), u, K)
     assert (np.diff(np.sort(slates, axis=1), axis=1) > 0).all()
@@ -311,13 +311,13 @@ def test_estimated_losses_are_unbiased(K):
     w = np.array([0.3, 0.9, 0.5, 0.0, 0.7])
     before = np.array([4.0, 1.0, 2.0, 6.0, 3.0])
     agent = SemiBanditHedge(1, 5, K, 50)
-    p = chances_of(before, agent.learning_rate, K)
+    p = inclusion_of(before, agent.learning_rate, K)
     u, length = pieces(p[0])
     expected = np.zeros(5)
     for one, share in zip(u, length, strict=True):
         slate = systematic_sample(p, np.array([one]), K)
         for clicked in product([False, True], repeat=K):
-            agent.losses, agent.chances = before[None].copy(), p.copy()
+            agent.losses, agent.inclusion = before[None].copy(), p.copy()
             shown_to(agent, slate, np.array([clicked]))
             chance = np.where(clicked, w[slate[0]], 1.0 - w[slate[0]]).prod()
             expected += share * chance * (agent.losses[0] - before)

@@ -24,7 +24,8 @@ Source: Audibert, Bubeck, Lugosi, "Regret in online combinatorial optimization",
     Research 39, 2014 (mirror descent with the negative entropy; theirs projects in every round, this is the
     lazy form; constants by the derivation above); Slivkins, "Introduction to multi-armed bandits", chapter 7,
     reaches a weaker bound with Hedge over all slates. Uchiya, Nakamura, Kudo, "Algorithms for adversarial
-    bandit problems with multiple plays", ALT 2010 (Exp3.M), mixes in exploration, with 2.63 for sqrt 2.
+    bandit problems with multiple plays", ALT 2010 (Exp3.M), mixes in exploration, with 2.63 for sqrt 2 (from
+    memory).
     Systematic sampling: Madow, Annals of Mathematical Statistics 20, 1949.
 """
 
@@ -53,7 +54,7 @@ class SemiBanditHedge:
 
     Attributes:
         losses: (B, N) L.
-        chances: (B, N) p of the last slate.
+        inclusion: (B, N) p of the last slate.
 
     Raises:
         InputError: no replicates, no items, more slots than items, or no rounds.
@@ -66,17 +67,17 @@ class SemiBanditHedge:
         self.slate_size = slate_size
         self.learning_rate = learning_rate(num_items, slate_size, num_rounds)
         self.losses = np.zeros((num_replicates, num_items))
-        self.chances = np.full((num_replicates, num_items), slate_size / num_items)
+        self.inclusion = np.full((num_replicates, num_items), slate_size / num_items)
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """A slate with inclusion probabilities p, (B, K)."""
-        inclusion_chances(self.losses, self.learning_rate, self.slate_size, self.chances)
-        slates: Ints = systematic_sample(self.chances, luck.uniform("semi_bandit_hedge"), self.slate_size)
+        inclusion_probabilities(self.losses, self.learning_rate, self.slate_size, self.inclusion)
+        slates: Ints = systematic_sample(self.inclusion, luck.uniform("semi_bandit_hedge"), self.slate_size)
         return slates
 
     def update(self, transition: Transition) -> None:
         """Add the estimated losses of what was shown."""
-        _add_losses(self.losses, self.chances, transition.slates, transition.clicked, transition.examined)
+        _add_losses(self.losses, self.inclusion, transition.slates, transition.clicked, transition.examined)
 
 
 def learning_rate(num_items: int, slate_size: int, num_rounds: int) -> float:
@@ -101,8 +102,8 @@ def regret_bound(rounds: Floats, *, num_items: int, slate_size: int, num_rounds:
 
 
 @njit(cache=True)
-def inclusion_chances(losses: Floats, eta: float, K: int, chances: Floats) -> None:
-    """Write p(e) = min(1, c exp(-eta L(e))), summing to K in every row, into chances (B, N).
+def inclusion_probabilities(losses: Floats, eta: float, K: int, inclusion: Floats) -> None:
+    """Write p(e) = min(1, c exp(-eta L(e))), summing to K in every row, into inclusion (B, N).
 
     With the items by increasing L, let S_j be the sum of exp(-eta (L_i - L_j)) over i >= j. If the first j
     are shown for sure, item j has the chance (K - j) / S_j; so j is the first for which that is at most 1.
@@ -124,12 +125,12 @@ def inclusion_chances(losses: Floats, eta: float, K: int, chances: Floats) -> No
             filled = min(filled + 1, K)
         last = L[first[K - 1]]
         for e in range(N):
-            chances[b, e] = np.exp(-eta * max(L[e] - last, 0.0))
+            inclusion[b, e] = np.exp(-eta * max(L[e] - last, 0.0))
         for k in range(K):
-            chances[b, first[k]] = 0.0  # written below
+            inclusion[b, first[k]] = 0.0  # written below
         total[K - 1] = 1.0
         for e in range(N):
-            total[K - 1] += chances[b, e]
+            total[K - 1] += inclusion[b, e]
         for k in range(K - 2, -1, -1):
             total[k] = 1.0 + np.exp(-eta * (L[first[k + 1]] - L[first[k]])) * total[k + 1]
         sure = 0
@@ -138,26 +139,28 @@ def inclusion_chances(losses: Floats, eta: float, K: int, chances: Floats) -> No
         scale = (K - sure) / total[sure]  # the chance of an item with the loss of item `sure`
         shrink = np.exp(-eta * (last - L[first[sure]]))
         for e in range(N):
-            chances[b, e] *= scale * shrink
+            inclusion[b, e] *= scale * shrink
         for k in range(K):
-            chances[b, first[k]] = 1.0 if k < sure else scale * np.exp(-eta * (L[first[k]] - L[first[sure]]))
+            inclusion[b, first[k]] = (
+                1.0 if k < sure else scale * np.exp(-eta * (L[first[k]] - L[first[sure]]))
+            )
 
 
 @njit(cache=True)
-def systematic_sample(chances: Floats, u: Floats, K: int) -> Ints:
-    """(B, K) items in which u, u + 1, ..., u + K - 1 fall when chances (B, N), of sum K, lie end to end."""
-    B, N = chances.shape
+def systematic_sample(inclusion: Floats, u: Floats, K: int) -> Ints:
+    """(B, K) items in which u, u + 1, ..., u + K - 1 fall when inclusion (B, N), of sum K, lie end to end."""
+    B, N = inclusion.shape
     slates = np.empty((B, K), np.int64)
     for b in range(B):
         end, k = 0.0, 0
         for e in range(N):
-            end += chances[b, e]
-            if k < K and chances[b, e] > 0.0 and u[b] + k < end:
+            end += inclusion[b, e]
+            if k < K and inclusion[b, e] > 0.0 and u[b] + k < end:
                 slates[b, k] = e
                 k += 1
         e = N - 1
         while k < K:  # rounding left the sum short of u + K - 1: the last item that can still be shown is
-            if chances[b, e] > 0.0 and not (slates[b, :k] == e).any():
+            if inclusion[b, e] > 0.0 and not (slates[b, :k] == e).any():
                 slates[b, k] = e
                 k += 1
             e -= 1
@@ -165,9 +168,9 @@ def systematic_sample(chances: Floats, u: Floats, K: int) -> Ints:
 
 
 @njit(cache=True)
-def _add_losses(losses: Floats, chances: Floats, slates: Ints, clicked: Bools, examined: Bools) -> None:
+def _add_losses(losses: Floats, inclusion: Floats, slates: Ints, clicked: Bools, examined: Bools) -> None:
     B, K = slates.shape
     for b in range(B):
         for k in range(K):
             if examined[b, k] and not clicked[b, k]:
-                losses[b, slates[b, k]] += 1.0 / chances[b, slates[b, k]]
+                losses[b, slates[b, k]] += 1.0 / inclusion[b, slates[b, k]]
