@@ -3,6 +3,7 @@
 import numpy as np
 
 from recsim_env.agents.agent import Transition
+from recsim_env.experiments import rounds as rounds_of
 from recsim_env.simulators.luck import Luck
 
 
@@ -26,3 +27,9 @@ def drive(world, agent, B, episodes, seed=0, each_episode=None):
             regret = regret + o.best_value - o.slate_value
         curve.append(regret)
     return np.array(shown), np.array(curve)
+
+
+def play_rounds(world, agent, B, seed=0, rounds=None):
+    """Slates (T, B, K) and cumulative regret (T, B) of every round of one episode."""
+    played = rounds_of.play_rounds(world, agent, B, rounds, seed)
+    return played.slates, played.regret

@@ -246,7 +246,7 @@ def test_list_and_describe(capsys):
     assert "offline_ranking" in shown
     assert "cascading_vi" in shown
     assert "in any world: random, popularity, epsilon_best\n" in shown
-    assert "in all but RepeatListen-v0: plackett_luce\n" in shown
+    assert "in all but RepeatListen-v0 and bandits with arms: plackett_luce\n" in shown
     assert "epsilon_myopic" in shown.split("in cascading worlds: ")[1].splitlines()[0]
     worlds = "CascadeRec-v0, CascadeBandit-v0, CascadeRec-Grocery-v0, CascadeRec-MovieLens-v0"
     assert f"cascading worlds: {worlds}\n" in shown

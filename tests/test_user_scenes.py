@@ -1,13 +1,14 @@
 """Pictures and texts of users with interests and with memories, at every size of slate."""
 
 from dataclasses import replace
+from inspect import signature
 from itertools import combinations
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
-from recsim_env.envs.describe import registered_ids
+from recsim_env.envs.describe import builder, registered_ids
 from recsim_env.envs.rendering import picture, text
 from recsim_env.envs.scene import Scene
 from recsim_env.envs.sheet import DPI, Sheet, text_width
@@ -27,8 +28,12 @@ WORLDS = {
     "candidates": (slate_rec, {"num_items": 400, "num_users": 20, "candidates": 40, "intercept": -2.0}),
     "songs": (repeat_listening, {"num_items": 400, "num_users": 20, "remembered": 100}),
 }
-LARGE = ("RepeatListen-v0", "InterestDrift-v0", "BoredUser-v0", "GroupSlate-v0", "ShortcutBench-v0")
-IDS = [i for i in registered_ids() if i != "CascadeRec-MovieLens-v0"]  # which needs a file
+IDS = [  # of slates, but for MovieLens, which needs a file
+    i
+    for i in registered_ids()
+    if i != "CascadeRec-MovieLens-v0" and "slate_size" in signature(builder(i)).parameters
+]
+ARMS = [i for i in registered_ids() if "slate_size" not in signature(builder(i)).parameters]
 
 
 @pytest.fixture(params=WORLDS)
@@ -230,10 +235,19 @@ def test_long_names_stay_in_their_place(kind, slate_size, drawn):
     assert "A VERY LONG NAME" in text(named, scene, 0)
 
 
-@pytest.mark.parametrize("env_id", IDS)
-@pytest.mark.parametrize("slate_size", [1, 5])
-def test_values_are_named_for_how_far_they_look(env_id, slate_size, drawn):
-    env = gym.make(env_id, slate_size=slate_size).unwrapped
+LOOKS = [(env_id, {"slate_size": K}) for K in (1, 5) for env_id in IDS] + [(env_id, {}) for env_id in ARMS]
+AHEAD = {
+    "CascadeRec-v0",
+    "CascadeBandit-v0",
+    "CascadeRec-Grocery-v0",
+    "LinearCascadeBandit-v0",
+    "SlateRec-v0",
+}
+
+
+@pytest.mark.parametrize(("env_id", "parameters"), LOOKS)
+def test_values_are_named_for_how_far_they_look(env_id, parameters, drawn):
+    env = gym.make(env_id, **parameters).unwrapped
     scene, world = scene_of(env.world, 1), env.world
     picture(world, scene, 0)
     page = text(world, scene, 0)
@@ -242,7 +256,7 @@ def test_values_are_named_for_how_far_they_look(env_id, slate_size, drawn):
         "expected reward of this step",
         "what this slate earns less than the best one, at this step",
     }
-    ahead = "Cascade" in env_id or env_id == "SlateRec-v0"
+    ahead = env_id in AHEAD
     assert (far <= set(drawn), near <= set(drawn)) == (ahead, not ahead)
     assert ("\nexpected return: " in page) == ahead
     assert ("\nexpected reward of this step: " in page) != ahead
@@ -316,9 +330,11 @@ def scene_later(world, steps=6, B=3):
     return Scene(state, before, slates, outcome)
 
 
+PERSONAL = ("InterestDrift-v0", "RepeatListen-v0", "BoredUser-v0", "GroupSlate-v0", "ShortcutBench-v0")
 CROWDED = [
     *((env_id, {"slate_size": K}) for env_id in IDS for K in (1, 3, 5, 10)),
-    *((env_id, {"slate_size": K}) for env_id in LARGE for K in (14, 15, 16, 60)),
+    *((env_id, {"slate_size": K}) for env_id in PERSONAL for K in (14, 15, 16, 60)),
+    *((env_id, {}) for env_id in ARMS),
     ("CascadeRec-v0", {"slate_size": 60, "num_items": 100, "num_states": 300}),
     ("SlateRec-v0", {"candidates": 60}),
     ("SlateRec-v0", {"num_categories": 1000}),

@@ -1,7 +1,6 @@
 """What every agent does: act on what it sees, learn from what follows."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 
@@ -9,8 +8,7 @@ if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """One step of B rows, as the agent saw it."""
 
     observation: dict[str, Array]  # (B, ...) before the step

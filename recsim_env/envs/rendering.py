@@ -5,6 +5,7 @@
     @picture.register
     def _(world: MyWorld, scene: Scene, row: int = 0) -> Array: ...
 
+Bandit worlds (`HasArms`) share one.
 The drawings are imported when the first frame is asked for: who does not render does not load matplotlib.
 """
 
@@ -22,7 +23,7 @@ from recsim_env.simulators.worlds.listening import ListeningWorld
 from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld
 from recsim_env.simulators.worlds.shortcut_bench import SuccessionWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
-from recsim_env.simulators.worlds.world import World
+from recsim_env.simulators.worlds.world import HasArms, World
 
 RENDER_FPS = 2  # slow enough to read a slate
 
@@ -34,6 +35,8 @@ def text(world: World, scene: Scene, row: int = 0) -> str:
     Raises:
         InputError: nobody has said how to draw this kind of world.
     """
+    if isinstance(world, HasArms):
+        return _user_text(world, scene, row)
     raise _no_drawing(world, "text")
 
 
@@ -44,6 +47,8 @@ def picture(world: World, scene: Scene, row: int = 0) -> Array:
     Raises:
         InputError: nobody has said how to draw this kind of world.
     """
+    if isinstance(world, HasArms):
+        return _user_picture(world, scene, row)
     raise _no_drawing(world, "picture")
 
 
@@ -70,7 +75,7 @@ def _(world: CascadeWorld, scene: Scene, row: int = 0) -> Array:
 @text.register(ListeningWorld)
 @text.register(SuccessionWorld)
 @text.register(SemiBanditWorld)
-def _(world: World, scene: Scene, row: int = 0) -> str:
+def _user_text(world: World, scene: Scene, row: int = 0) -> str:
     from recsim_env.envs.user_scene import user_text
     from recsim_env.envs.user_scenes import user_scene
 
@@ -85,7 +90,7 @@ def _(world: World, scene: Scene, row: int = 0) -> str:
 @picture.register(ListeningWorld)
 @picture.register(SuccessionWorld)
 @picture.register(SemiBanditWorld)
-def _(world: World, scene: Scene, row: int = 0) -> Array:
+def _user_picture(world: World, scene: Scene, row: int = 0) -> Array:
     from recsim_env.envs.user_drawing import user_picture
     from recsim_env.envs.user_scenes import user_scene
 

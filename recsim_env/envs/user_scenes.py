@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.envs.arm_scene import arm_scene
 from recsim_env.envs.scene import Scene
 from recsim_env.envs.slate_scene import Shown, one_row, shown_slate
 from recsim_env.envs.user_scene import Bar, Driver, Play, UserScene
@@ -20,6 +21,7 @@ from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld
 from recsim_env.simulators.worlds.shortcut_bench import SuccessionWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.song_memory import SONG
+from recsim_env.simulators.worlds.world import HasArms
 
 NUM_BARS = 8
 DAYS_SHOWN = 90
@@ -33,6 +35,8 @@ def user_scene(world: Any, scene: Scene, row: int) -> UserScene:
     Raises:
         TypeError: nobody has said what drives the users of this kind of world.
     """
+    if isinstance(world, HasArms):
+        return arm_scene(world, scene, row)
     raise TypeError(f"there is no scene of a {type(world).__name__}")
 
 

@@ -189,7 +189,7 @@ def _list(_: argparse.Namespace) -> None:
         f"agents of recsim-env run (--agents a,b,c), in cascading worlds:\n  {', '.join(AGENTS)}\n"
         "agents of recsim-env log (--agent NAME):\n"
         f"  in any world: {', '.join(IN_ANY)}\n"
-        f"  in all but RepeatListen-v0: {', '.join(WHERE_ITEMS_ATTRACT)}\n"
+        f"  in all but RepeatListen-v0 and bandits with arms: {', '.join(WHERE_ITEMS_ATTRACT)}\n"
         f"  in cascading worlds: {', '.join(IN_CASCADES)}\n"
         f"cascading worlds: {cascading}\n"
     )

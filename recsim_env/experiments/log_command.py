@@ -2,9 +2,9 @@
 
 `recsim-env list` says which agents work in which world: all of them in the cascading ones; `random`,
 `popularity` and `epsilon_best` in any; `plackett_luce` in all but RepeatListen-v0, whose items do not attract
-one by one. Those that state how likely each of their slates was (`random`, `epsilon_best`, `epsilon_myopic`,
-`plackett_luce`) make logs that off-policy estimators can use; the log of any other has no propensities, and
-its metadata say so.
+one by one, and the bandits of one arm a round. Those that state how likely each of their slates was
+(`random`, `epsilon_best`, `epsilon_myopic`, `plackett_luce`) make logs that off-policy estimators can use;
+the log of any other has no propensities, and its metadata say so.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def add_log_command(verbs: Any) -> None:
         f"random, epsilon_best (the slate regret is measured against, each slot random with probability "
         f"{EPSILON}), epsilon_myopic (the same of the list that earns most now, in cascading worlds), "
         f"plackett_luce (list sampled item by item, odds = true attraction^{SHARPNESS:g}; not in "
-        "RepeatListen-v0)",
+        "RepeatListen-v0 nor in bandits of one arm a round)",
     )
     verb.add_argument("--steps", required=True, type=int, metavar="N", help="slates shown to every user")
     verb.add_argument(

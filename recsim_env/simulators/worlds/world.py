@@ -95,6 +95,16 @@ class ShowsCandidates(Protocol):
         """(B, K) places of these items, -1 in empty slots."""
 
 
+@runtime_checkable
+class HasArms(Protocol):
+    """A bandit world: its slates hold one item, an arm, and every arm has an expected reward."""
+
+    reward_range: tuple[float, float]  # the least and the largest that one round can give
+
+    def arm_means(self, state: Any) -> Floats:
+        """(B, N) expected reward of every arm in this round."""
+
+
 State = TypeVar("State", bound=tuple[Any, ...])
 
 

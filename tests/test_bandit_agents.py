@@ -1,0 +1,164 @@
+"""What holds for every bandit algorithm, in every kind of world it can act in.
+
+A new algorithm is tested by its line in `experiments/bandit_agents.py`, a new kind of world by a small one.
+"""
+
+import numpy as np
+import pytest
+from driving import play_rounds
+
+from recsim_env.errors import InputError
+from recsim_env.experiments import checkpoint
+from recsim_env.experiments.bandit_agents import BANDITS, BanditTask, bandits_of, check_bandit
+from recsim_env.simulators.worlds.arms import ArmsWorld
+from recsim_env.simulators.worlds.bernoulli_bandit import bernoulli_bandit
+from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.cascade_bandit import cascade_bandit
+from recsim_env.simulators.worlds.gaussian_bandit import gaussian_bandit
+from recsim_env.simulators.worlds.linear_cascade import LinearCascadeWorld, linear_cascade_bandit
+from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld, semi_bandit
+
+ROUNDS = 1000
+# A small world of every kind, in which an algorithm that learns has far less regret than chance.
+SMALL = {
+    ArmsWorld: lambda: bernoulli_bandit(num_items=2, low=0.2, high=0.8, horizon=ROUNDS),
+    SemiBanditWorld: lambda: semi_bandit(5, 2, attraction=0.8, gap=0.7, horizon=ROUNDS),
+    CascadeWorld: lambda: cascade_bandit(5, 2, attraction=0.8, gap=0.7, horizon=ROUNDS),
+    LinearCascadeWorld: lambda: linear_cascade_bandit(30, 2, dimension=2, attraction=0.8, horizon=ROUNDS),
+}
+CASES = [
+    pytest.param(name, kind, id=f"{name}-{kind.__name__}")
+    for name, agent in BANDITS.items()
+    for kind in agent.worlds
+]
+
+
+def make(name, world, B, rounds=ROUNDS):
+    return BANDITS[name].make(BanditTask(world, B, rounds))
+
+
+def test_every_kind_of_world_has_a_small_one():
+    assert {kind for agent in BANDITS.values() for kind in agent.worlds} == set(SMALL)
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_learns_the_small_world(name, kind):
+    """Its regret is below half of chance's by four standard errors."""
+    if name == "random":
+        pytest.skip("it does not learn")
+    world = SMALL[kind]()
+    _, curve = play_rounds(world, make(name, world, 40), 40)
+    _, chance = play_rounds(world, make("random", world, 40), 40)
+    # against an adversary the best fixed arm in hindsight is what a learner can be held to
+    fixed = world.fixed_regret()[-1] if hasattr(world, "fixed_regret") else 0.0
+    total, chance_total = curve[-1] - fixed, chance[-1] - fixed
+    error = np.hypot(total.std(ddof=1), 0.5 * chance_total.std(ddof=1)) / np.sqrt(40)
+    assert total.mean() < 0.5 * chance_total.mean() - 4 * error
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_rows_are_single_runs_and_runs_repeat(name, kind):
+    world = SMALL[kind]()
+    together, curve = play_rounds(world, make(name, world, 7), 7, seed=20, rounds=150)
+    again, _ = play_rounds(world, make(name, world, 7), 7, seed=20, rounds=150)
+    assert np.array_equal(together, again)
+    for row in range(7):
+        alone, alone_curve = play_rounds(world, make(name, world, 1), 1, seed=20 + row, rounds=150)
+        assert np.array_equal(alone[:, 0], together[:, row])
+        assert np.array_equal(alone_curve[:, 0], curve[:, row])
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_slates_are_lists_of_distinct_items(name, kind):
+    world = SMALL[kind]()
+    shown, _ = play_rounds(world, make(name, world, 5), 5, rounds=60)
+    assert shown.dtype == np.int64
+    assert shown.shape == (60, 5, world.slate_size)
+    for slate in shown.reshape(-1, world.slate_size):
+        items = slate[slate >= 0]
+        assert len(items) >= 1
+        assert (slate[len(items) :] == -1).all()
+        assert len(set(items)) == len(items)
+        assert items.max() < world.num_items
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_what_agents_are_given_is_left_alone(name, kind):
+    world = SMALL[kind]()
+    agent, kept = make(name, world, 3), []
+
+    def keep(*arrays):
+        kept.extend((a, a.copy()) for a in arrays)
+
+    class Watching:
+        def act(self, observation, luck):
+            keep(*observation.values(), luck.seed, luck.episode, luck.step)
+            slates = agent.act(observation, luck)
+            keep(slates)
+            return slates
+
+        def update(self, t):
+            keep(t.slates, t.clicked, t.examined, t.reward, t.terminated, t.truncated)
+            keep(*t.observation.values(), *t.next_observation.values())
+            agent.update(t)
+
+    play_rounds(world, Watching(), 3, rounds=40)
+    assert len(kept) > 400
+    assert all(np.array_equal(now, then) for now, then in kept)
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_a_run_goes_on_from_its_arrays(name, kind, tmp_path):
+    """Saved after 50 rounds and loaded into a fresh agent, it does what it would have done."""
+    world = SMALL[kind]()
+    whole, _ = play_rounds(world, make(name, world, 4), 4, rounds=100)
+    first = make(name, world, 4)
+
+    class Swapping:
+        agent, rounds = first, 0
+
+        def act(self, observation, luck):
+            if self.rounds == 50:
+                checkpoint.save(tmp_path / "a" / "agent.npz", self.agent, {})
+                self.agent = make(name, world, 4)
+                checkpoint.load(tmp_path / "a" / "agent.npz", self.agent)
+            self.rounds += 1
+            return self.agent.act(observation, luck)
+
+        def update(self, transition):
+            self.agent.update(transition)
+
+    swapped, _ = play_rounds(world, Swapping(), 4, rounds=100)
+    assert np.array_equal(whole, swapped)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [case for case in CASES if BANDITS[case.values[0]].bound is not None]
+)
+def test_regret_is_within_the_stated_bound(name, kind):
+    """The mean of 100 replicates, at every round from the tenth on."""
+    world = SMALL[kind]()
+    _, curve = play_rounds(world, make(name, world, 100), 100)
+    rounds = np.arange(10, ROUNDS + 1)
+    bound = BANDITS[name].bound(BanditTask(world, 100, ROUNDS), rounds)
+    assert bound.shape == rounds.shape
+    assert (np.diff(bound) >= 0).all()
+    assert (curve[9:].mean(axis=1) <= bound).all()
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_no_replicates_are_refused(name, kind):
+    if name == "random":
+        pytest.skip("it holds nothing of the replicates")
+    with pytest.raises(InputError, match="num_replicates must be at least 1, got 0"):
+        make(name, SMALL[kind](), 0)
+
+
+def test_algorithms_for_rewards_from_0_to_1_refuse_others():
+    world = gaussian_bandit()
+    assert "beta_ts" not in bandits_of(world)
+    assert "ucb1" in bandits_of(world)
+    with pytest.raises(
+        InputError, match=r"^beta_ts needs rewards from 0 to 1, and they are from -inf to inf in Gauss.*ucb1"
+    ):
+        check_bandit("beta_ts", "GaussianBandit-v0", world)
