@@ -91,7 +91,7 @@ def confidence_width(num_rounds: int, *, dimension: int, slate_size: int, noise:
 
 
 def regret_bound(
-    rounds: Floats, *, dimension: int, slate_size: int, num_rounds: int, noise: float = 1.0
+    rounds: Ints | Floats, *, dimension: int, slate_size: int, num_rounds: int, noise: float = 1.0
 ) -> Floats:
     """(P,) the bound at each of these numbers of rounds, with the c of `num_rounds`; see the module.
 

@@ -82,7 +82,7 @@ def _upper_bounds(clicks: Floats, examinations: Floats, rounds: Floats, ties: Fl
     return index
 
 
-def regret_bound(rounds: Floats, *, means: Floats, slate_size: int) -> Floats:
+def regret_bound(rounds: Ints | Floats, *, means: Floats, slate_size: int) -> Floats:
     """(P,) the smaller of the two bounds at each of these numbers of rounds.
 
     Constants are from memory, see the module.

@@ -85,7 +85,7 @@ def learning_rate(num_items: int, slate_size: int, num_rounds: int) -> float:
     return float(np.sqrt(2.0 * slate_size * np.log(num_items / slate_size) / (num_items * num_rounds)))
 
 
-def regret_bound(rounds: Floats, *, num_items: int, slate_size: int, num_rounds: int) -> Floats:
+def regret_bound(rounds: Ints | Floats, *, num_items: int, slate_size: int, num_rounds: int) -> Floats:
     """(P,) the bound at each of these numbers of rounds, derived in the module.
 
     Args:
