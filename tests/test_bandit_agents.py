@@ -26,6 +26,8 @@ from recsim_env.simulators.worlds.linear_bandit import LinearWorld, linear_bandi
 from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld, lipschitz_bandit
 from recsim_env.simulators.worlds.position_bandit import PositionBandit, position_bandit
 from recsim_env.simulators.worlds.switching import SwitchingWorld
+from recsim_env.simulators.worlds.linear_cascade import LinearCascadeWorld, linear_cascade_bandit
+from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld, semi_bandit
 
 ROUNDS = 1000
 # A small world of every kind, in which an algorithm that learns has far less regret than chance.
@@ -45,6 +47,8 @@ SMALL = {
     ContextualWorld: lambda: contextual_bandit(
         num_items=2, waves=1, height=0.5, horizon=ROUNDS, world_seed=4
     ),
+    SemiBanditWorld: lambda: semi_bandit(5, 2, attraction=0.8, gap=0.7, horizon=ROUNDS),
+    LinearCascadeWorld: lambda: linear_cascade_bandit(30, 2, dimension=2, attraction=0.8, horizon=ROUNDS),
 }
 CASES = [
     pytest.param(name, kind, id=f"{name}-{kind.__name__}")

@@ -8,10 +8,13 @@ import numpy as np
 
 from recsim_env.agents.agent import Agent
 from recsim_env.agents.bandits import (
+    cascade_lin_ucb,
+    comb_ucb1,
     exp3,
     follow_the_perturbed_leader,
     hedge,
     lin_ucb,
+    semi_bandit_hedge,
     top_rank,
     ucb1,
     weighted_majority,
@@ -44,11 +47,18 @@ from recsim_env.agents.bandits.uniform_grid import UniformGrid
 from recsim_env.agents.bandits.weighted_majority import WeightedMajority
 from recsim_env.agents.bandits.window_counts import tuned_discount, tuned_window
 from recsim_env.agents.bandits.zooming import Zooming
+from recsim_env.agents.bandits.cascade_lin_ts import CascadeLinTS
+from recsim_env.agents.bandits.cascade_lin_ucb import CascadeLinUCB
+from recsim_env.agents.bandits.comb_ucb1 import CombUCB1
+from recsim_env.agents.bandits.in_slate_thompson import InSlateThompson
+from recsim_env.agents.bandits.semi_bandit_hedge import SemiBanditHedge
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.linear_cascade import LinearCascadeWorld
+from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld
 from recsim_env.simulators.worlds.contextual_bandit import ContextualWorld
 from recsim_env.simulators.worlds.experts import ExpertWorld
 from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
@@ -125,6 +135,24 @@ def _stumps(task: BanditTask, bins: int = 8) -> dict[str, Any]:
     return {"policies": decision_stumps(task.world.num_items, D, bins), "dimension": D, "bins": bins}
 
 
+def _comb_ucb1_bound(task: BanditTask, rounds: Ints) -> Floats | None:
+    """Where nothing changes; against an adversary there is none."""
+    w = task.world.attraction
+    if len(w) > 1:
+        return None
+    return comb_ucb1.regret_bound(rounds, means=w[0], slate_size=task.world.slate_size)
+
+
+def _hedge_bound(task: BanditTask, rounds: Ints) -> Floats:
+    _, N, K = task.slates
+    return semi_bandit_hedge.regret_bound(rounds, num_items=N, slate_size=K, num_rounds=task.rounds)
+
+
+def _lin_ucb_bound(task: BanditTask, rounds: Ints) -> Floats:
+    K, D = task.world.slate_size, task.world.features.shape[1]
+    return cascade_lin_ucb.regret_bound(rounds, dimension=D, slate_size=K, num_rounds=task.rounds)
+
+
 ARMS = (ArmsWorld, SwitchingWorld)
 RANKINGS = (CascadeWorld, PositionBandit)
 ANY = (
@@ -135,6 +163,8 @@ ANY = (
     ContextualWorld,
     KnapsackWorld,
     IncentivisedWorld,
+    SemiBanditWorld,
+    LinearCascadeWorld,
     *RANKINGS,
 )
 
@@ -214,6 +244,30 @@ BANDITS: dict[str, BanditAgent] = {
     "exp4": BanditAgent(lambda task: Exp4(*task.arms, **_stumps(task)), (ContextualWorld,)),
     "neural_linear_ts": BanditAgent(
         lambda task: NeuralLinearTS(*task.arms, task.world.dimension), (ContextualWorld,)
+    ),
+    # of slates: the reward is the number of clicks, and each slot's click is from 0 to 1
+    "comb_ucb1": BanditAgent(
+        lambda task: CombUCB1(*task.slates), (SemiBanditWorld,), _comb_ucb1_bound, unit_rewards=False
+    ),
+    "semi_bandit_hedge": BanditAgent(
+        lambda task: SemiBanditHedge(*task.slates, task.rounds),
+        (SemiBanditWorld,),
+        _hedge_bound,
+        unit_rewards=False,
+    ),
+    "in_slate_thompson": BanditAgent(
+        lambda task: InSlateThompson(*task.slates), (SemiBanditWorld, CascadeWorld), unit_rewards=False
+    ),
+    "cascade_lin_ucb": BanditAgent(
+        lambda task: CascadeLinUCB(
+            task.num_replicates, task.world.features, task.world.slate_size, task.rounds
+        ),
+        (LinearCascadeWorld,),
+        _lin_ucb_bound,
+    ),
+    "cascade_lin_ts": BanditAgent(
+        lambda task: CascadeLinTS(task.num_replicates, task.world.features, task.world.slate_size),
+        (LinearCascadeWorld,),
     ),
     "ranked_bandits": BanditAgent(lambda task: RankedBandits(*task.slates), RANKINGS, unit_rewards=False),
     "batch_rank": BanditAgent(
