@@ -23,11 +23,11 @@ from recsim_env.simulators.worlds.gaussian_bandit import gaussian_bandit
 from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
 from recsim_env.simulators.worlds.knapsack import KnapsackWorld
 from recsim_env.simulators.worlds.linear_bandit import LinearWorld, linear_bandit
+from recsim_env.simulators.worlds.linear_cascade import LinearCascadeWorld, linear_cascade_bandit
 from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld, lipschitz_bandit
 from recsim_env.simulators.worlds.position_bandit import PositionBandit, position_bandit
-from recsim_env.simulators.worlds.switching import SwitchingWorld
-from recsim_env.simulators.worlds.linear_cascade import LinearCascadeWorld, linear_cascade_bandit
 from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld, semi_bandit
+from recsim_env.simulators.worlds.switching import SwitchingWorld
 
 ROUNDS = 1000
 # A small world of every kind, in which an algorithm that learns has far less regret than chance.

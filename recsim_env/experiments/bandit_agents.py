@@ -23,6 +23,9 @@ from recsim_env.agents.bandits.batch_rank import BatchRank
 from recsim_env.agents.bandits.beta_ts import BetaTS
 from recsim_env.agents.bandits.binned_contexts import BinnedContexts, theory_bins
 from recsim_env.agents.bandits.bubble_rank import BubbleRank
+from recsim_env.agents.bandits.cascade_lin_ts import CascadeLinTS
+from recsim_env.agents.bandits.cascade_lin_ucb import CascadeLinUCB
+from recsim_env.agents.bandits.comb_ucb1 import CombUCB1
 from recsim_env.agents.bandits.context_cells import decision_stumps
 from recsim_env.agents.bandits.discounted_ts import DiscountedTS
 from recsim_env.agents.bandits.discounted_ucb import DiscountedUCB
@@ -30,6 +33,7 @@ from recsim_env.agents.bandits.exp3 import Exp3
 from recsim_env.agents.bandits.exp4 import Exp4
 from recsim_env.agents.bandits.follow_the_perturbed_leader import FollowThePerturbedLeader
 from recsim_env.agents.bandits.hedge import Hedge
+from recsim_env.agents.bandits.in_slate_thompson import InSlateThompson
 from recsim_env.agents.bandits.lagrange_bwk import LagrangeBwK
 from recsim_env.agents.bandits.lin_ts import LinTS
 from recsim_env.agents.bandits.lin_ucb import LinUCB
@@ -38,6 +42,7 @@ from recsim_env.agents.bandits.pbm_ucb import PBMUCB
 from recsim_env.agents.bandits.policy_class_epsilon_greedy import PolicyClassEpsilonGreedy
 from recsim_env.agents.bandits.ranked_bandits import RankedBandits
 from recsim_env.agents.bandits.repeated_he import RepeatedHE
+from recsim_env.agents.bandits.semi_bandit_hedge import SemiBanditHedge
 from recsim_env.agents.bandits.sliding_window_ts import SlidingWindowTS
 from recsim_env.agents.bandits.sliding_window_ucb import SlidingWindowUCB
 from recsim_env.agents.bandits.top_rank import TopRank
@@ -47,25 +52,20 @@ from recsim_env.agents.bandits.uniform_grid import UniformGrid
 from recsim_env.agents.bandits.weighted_majority import WeightedMajority
 from recsim_env.agents.bandits.window_counts import tuned_discount, tuned_window
 from recsim_env.agents.bandits.zooming import Zooming
-from recsim_env.agents.bandits.cascade_lin_ts import CascadeLinTS
-from recsim_env.agents.bandits.cascade_lin_ucb import CascadeLinUCB
-from recsim_env.agents.bandits.comb_ucb1 import CombUCB1
-from recsim_env.agents.bandits.in_slate_thompson import InSlateThompson
-from recsim_env.agents.bandits.semi_bandit_hedge import SemiBanditHedge
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
-from recsim_env.simulators.worlds.linear_cascade import LinearCascadeWorld
-from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld
 from recsim_env.simulators.worlds.contextual_bandit import ContextualWorld
 from recsim_env.simulators.worlds.experts import ExpertWorld
 from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
 from recsim_env.simulators.worlds.knapsack import KnapsackWorld
 from recsim_env.simulators.worlds.linear_bandit import LinearWorld
+from recsim_env.simulators.worlds.linear_cascade import LinearCascadeWorld
 from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld
 from recsim_env.simulators.worlds.position_bandit import PositionBandit
+from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld
 from recsim_env.simulators.worlds.switching import SwitchingWorld
 
 
