@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from recsim_env.errors import InputError
-from recsim_env.experiments.lessons import first_slate, planning_ahead
+from recsim_env.experiments.lessons import (
+    first_slate,
+    off_policy_evaluation,
+    planning_ahead,
+    remember_and_drift,
+)
 from recsim_env.experiments.lessons.predictions import predict
 
 
@@ -41,6 +46,42 @@ EXERCISES = {
             "q r": lambda q, r, p, V: r + p @ V,
             "a row of p": lambda q, r, p, V: q * (r + V @ p) + (1 - q) * V,
             "the user stays": lambda q, r, p, V: q * (r + p @ V),
+        },
+    ),
+    remember_and_drift.check_activation: (
+        lambda ages, decay: np.log(np.sum(ages**-decay)),
+        {
+            "of the sum": lambda ages, decay: np.sum(np.log(ages**-decay)),
+            "minus d": lambda ages, decay: np.log(np.sum(ages**decay)),
+            "decay that is given": lambda ages, decay: np.log(np.sum(ages**-0.5)),
+        },
+    ),
+    remember_and_drift.check_click_rate_now: (
+        lambda clicked, ages, half_life: np.average(clicked, weights=0.5 ** (ages / half_life)),
+        {
+            "sum of the weights": lambda clicked, ages, half_life: np.mean(
+                clicked * 0.5 ** (ages / half_life)
+            ),
+            "two half-lives": lambda clicked, ages, half_life: np.average(
+                clicked, weights=1 / (1 + ages / half_life)
+            ),
+        },
+    ),
+    off_policy_evaluation.check_inverse_propensity: (
+        lambda r, new, old: np.mean(r * new / old),
+        {
+            "not the other way round": lambda r, new, old: np.mean(r * old / new),
+            "self-normalised": lambda r, new, old: (
+                np.sum(r * new / old) / np.sum(new / old) if len(r) > 1 else 0.4
+            ),
+        },
+    ),
+    off_policy_evaluation.check_effective_sample_size: (
+        lambda w: np.sum(w) ** 2 / np.sum(w**2),
+        {
+            "size must not change": lambda w: np.sum(w),
+            "says nothing": lambda w: len(w),
+            "right places": lambda w: np.count_nonzero(w),
         },
     ),
 }

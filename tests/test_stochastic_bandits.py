@@ -27,6 +27,7 @@ from recsim_env.evaluation.regret_bounds import (
     lai_robbins_slope,
     minimax_lower_bound,
 )
+from recsim_env.experiments.bandit_agents import BANDITS, BanditTask
 from recsim_env.experiments.rounds import AGENT_LUCK, play_rounds
 from recsim_env.experiments.wrong_priors import prior_costs
 from recsim_env.simulators.luck import Luck
@@ -537,7 +538,11 @@ def test_bounds_in_closed_form():
     wrong = 0.5 * np.exp(-20 * 0.25)
     assert bound == pytest.approx([5.0, 10.0, 10.0 + 60 * wrong])
     bound = successive_elimination.regret_bound([10, 10_000], means=means, horizon=10_000)
-    assert bound == pytest.approx([5.0, 32 * np.log(10_000) / 0.5 + 0.5 + 2e-4])
+    assert bound == pytest.approx([5.0, 32 * np.log(10_000) / 0.5 + 0.5 + 1e-4])
+    wide = successive_elimination.regret_bound([10_000], means=means, horizon=10_000, deviation=1.0)
+    assert wide == pytest.approx([4 * 32 * np.log(10_000) / 0.5 + 0.5 + 1e-4])
+    wide = explore_first.regret_bound([100], means=means, pulls=20, deviation=1.0)
+    assert wide == pytest.approx([10 + 60 * 0.5 * np.exp(-20 * 0.25 / 4)])
     assert moss.regret_bound([10, 10**6], num_items=4, horizon=10**6) == pytest.approx([10, 49 * 2000])
 
 
@@ -548,6 +553,20 @@ def test_explore_firsts_chance_of_the_wrong_arm_is_below_the_bound():
     play_rounds(world, agent, B)
     share, error = mean_and_error((agent.chosen == 0).astype(float))
     assert 0.02 < share < np.exp(-15 * 0.04) + 4 * error
+
+
+@pytest.mark.parametrize("name", ["explore_first", "successive_elimination"])
+def test_bounds_for_normal_rewards_hold(name):
+    """On 200 replicates of GaussianBandit-v0, at every round from the tenth on."""
+    world, B, T = gaussian_bandit(3, horizon=2000), 200, 2000
+    task = BanditTask(world, B, T)
+    regret = play_rounds(world, BANDITS[name].make(task), B).regret.mean(axis=1)
+    bound = BANDITS[name].bound(task, np.arange(10, T + 1))
+    assert (regret[9:] <= bound).all()
+    drawn = BanditTask(gaussian_bandit(3, means="drawn"), B, T)
+    with pytest.raises(InputError, match="every user has means of their own"):
+        BANDITS[name].bound(drawn, np.array([1]))
+    assert np.isinf(BANDITS["moss"].bound(task, np.array([1, T]))).all()
 
 
 # ---- what is refused ----

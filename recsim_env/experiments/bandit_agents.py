@@ -4,22 +4,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from recsim_env.agents.agent import Agent
-from recsim_env.agents.bandits import explore_first, moss, successive_elimination, ucb1
+from recsim_env.agents.bandits import explore_first, moss, successive_elimination, top_rank, ucb1
+from recsim_env.agents.bandits.batch_rank import BatchRank
 from recsim_env.agents.bandits.bayes_ucb import BayesUCB
 from recsim_env.agents.bandits.beta_ts import BetaTS
+from recsim_env.agents.bandits.bubble_rank import BubbleRank
 from recsim_env.agents.bandits.delayed_feedback import DelayedFeedback
 from recsim_env.agents.bandits.epsilon_greedy import EpsilonGreedy
 from recsim_env.agents.bandits.explore_first import ExploreFirst, tuned_pulls
 from recsim_env.agents.bandits.gaussian_ts import GaussianTS
 from recsim_env.agents.bandits.kl_ucb import KLUCB
+from recsim_env.agents.bandits.lagrange_bwk import LagrangeBwK
 from recsim_env.agents.bandits.moss import MOSS
+from recsim_env.agents.bandits.pbm_ucb import PBMUCB
+from recsim_env.agents.bandits.ranked_bandits import RankedBandits
+from recsim_env.agents.bandits.repeated_he import RepeatedHE
 from recsim_env.agents.bandits.successive_elimination import SuccessiveElimination
+from recsim_env.agents.bandits.top_rank import TopRank
 from recsim_env.agents.bandits.ucb1 import UCB1
+from recsim_env.agents.bandits.ucb_bwk import UcbBwK
+from recsim_env.agents.bandits.uniform_grid import UniformGrid
+from recsim_env.agents.bandits.zooming import Zooming
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.arms import ArmsWorld
+from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
+from recsim_env.simulators.worlds.knapsack import KnapsackWorld
+from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld
+from recsim_env.simulators.worlds.position_bandit import PositionBandit
 
 
 @dataclass(frozen=True)
@@ -34,6 +51,11 @@ class BanditTask:
     def arms(self) -> tuple[int, int]:
         """B, N."""
         return self.num_replicates, self.world.num_items
+
+    @property
+    def slates(self) -> tuple[int, int, int]:
+        """B, N, K."""
+        return self.num_replicates, self.world.num_items, self.world.slate_size
 
 
 @dataclass(frozen=True)
@@ -58,10 +80,31 @@ def _pulls(task: BanditTask) -> int:
     return tuned_pulls(task.rounds, task.world.num_items)
 
 
+def _arm_facts(task: BanditTask) -> dict[str, Any]:
+    """What the bounds of algorithms for arms are about; refuses means that every user has of their own."""
+    return {"means": -task.world.gaps, "deviation": _deviation(task)}
+
+
+def _moss_bound(task: BanditTask, rounds: Ints) -> Floats:
+    """Infinite for normal rewards, of which the paper says nothing."""
+    if _deviation(task) is not None:
+        return np.full(np.shape(rounds), np.inf)
+    return moss.regret_bound(rounds, num_items=task.world.num_items, horizon=task.rounds)
+
+
+def _ranking_facts(task: BanditTask) -> dict[str, Any]:
+    """What the bounds of ranking bandits are about."""
+    attraction = np.ravel(task.world.attraction)
+    return {"attraction": attraction, "slate_size": task.world.slate_size, "num_rounds": task.rounds}
+
+
+RANKINGS = (CascadeWorld, PositionBandit)
+ANY = (ArmsWorld, LipschitzWorld, KnapsackWorld, IncentivisedWorld, *RANKINGS)
+
 BANDITS: dict[str, BanditAgent] = {
     "random": BanditAgent(
         lambda task: RandomSlates(task.world.num_items, task.world.slate_size),
-        (ArmsWorld,),
+        ANY,
         unit_rewards=False,
     ),
     "ucb1": BanditAgent(
@@ -74,7 +117,7 @@ BANDITS: dict[str, BanditAgent] = {
     "explore_first": BanditAgent(
         lambda task: ExploreFirst(*task.arms, _pulls(task), task.world.reward_range),
         (ArmsWorld,),
-        lambda task, rounds: explore_first.regret_bound(rounds, means=task.world.mean, pulls=_pulls(task)),
+        lambda task, rounds: explore_first.regret_bound(rounds, pulls=_pulls(task), **_arm_facts(task)),
         unit_rewards=False,
     ),
     "epsilon_greedy": BanditAgent(
@@ -86,7 +129,7 @@ BANDITS: dict[str, BanditAgent] = {
         lambda task: SuccessiveElimination(*task.arms, task.rounds, _deviation(task)),
         (ArmsWorld,),
         lambda task, rounds: successive_elimination.regret_bound(
-            rounds, means=task.world.mean, horizon=task.rounds
+            rounds, horizon=task.rounds, **_arm_facts(task)
         ),
         unit_rewards=False,
     ),
@@ -94,7 +137,7 @@ BANDITS: dict[str, BanditAgent] = {
     "moss": BanditAgent(
         lambda task: MOSS(*task.arms, task.rounds, _deviation(task)),
         (ArmsWorld,),
-        lambda task, rounds: moss.regret_bound(rounds, num_items=task.world.num_items, horizon=task.rounds),
+        _moss_bound,
         unit_rewards=False,
     ),
     "moss_anytime": BanditAgent(
@@ -107,6 +150,47 @@ BANDITS: dict[str, BanditAgent] = {
     ),
     "bayes_ucb": BanditAgent(lambda task: BayesUCB(*task.arms), (ArmsWorld,)),
     "delayed_beta_ts": BanditAgent(lambda task: DelayedFeedback(BetaTS(*task.arms), 10), (ArmsWorld,)),
+    "ranked_bandits": BanditAgent(lambda task: RankedBandits(*task.slates), RANKINGS, unit_rewards=False),
+    "batch_rank": BanditAgent(
+        lambda task: BatchRank(*task.slates, task.rounds),
+        RANKINGS,
+        unit_rewards=False,
+    ),
+    "top_rank": BanditAgent(
+        lambda task: TopRank(*task.slates, task.rounds),
+        RANKINGS,
+        lambda task, rounds: top_rank.regret_bound(rounds, **_ranking_facts(task)),
+        unit_rewards=False,
+    ),
+    "bubble_rank": BanditAgent(
+        lambda task: BubbleRank(*task.slates, task.rounds), RANKINGS, unit_rewards=False
+    ),
+    "pbm_ucb": BanditAgent(
+        lambda task: PBMUCB(*task.slates, task.world.examination), (PositionBandit,), unit_rewards=False
+    ),
+    "uniform_grid": BanditAgent(
+        lambda task: UniformGrid(*task.arms, task.world.slope, task.rounds), (LipschitzWorld,)
+    ),
+    "zooming": BanditAgent(
+        lambda task: Zooming(*task.arms, task.world.slope, task.rounds), (LipschitzWorld,)
+    ),
+    "ucb_bwk": BanditAgent(
+        lambda task: UcbBwK(*task.arms, task.world.budget, task.world.horizon), (KnapsackWorld,)
+    ),
+    "lagrange_bwk": BanditAgent(
+        lambda task: LagrangeBwK(*task.arms, task.world.budget, task.world.horizon), (KnapsackWorld,)
+    ),
+    "repeated_he": BanditAgent(
+        lambda task: RepeatedHE(
+            *task.arms,
+            task.world.alpha,
+            task.world.beta,
+            task.world.warm_up,
+            task.world.horizon,
+            exploration=task.world.exploration,
+        ),
+        (IncentivisedWorld,),
+    ),
 }
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from recsim_env.errors import InputError
 
 Answer = float | str | Sequence[str] | None
@@ -27,6 +29,7 @@ class Prediction:
         Args:
             truth: of the kind of the answer.
         """
+        truth = truth.item() if isinstance(truth, np.generic) else truth
         said = "You wrote nothing down" if self.answer is None else f"You said {_words(self.answer)}"
         comment = "" if self.answer is None else f" {_comment(self.answer, truth)}"
         sys.stdout.write(f"{self.question}\n{said}. It is {_words(truth)}.{comment}\n")
@@ -44,6 +47,7 @@ def predict(question: str, answer: Answer = None, choices: Sequence[str] = ()) -
         InputError: an answer that is not a number, or not made of the choices.
     """
     choices = tuple(choices)
+    answer = answer.item() if isinstance(answer, np.generic) else answer
     if answer is None:
         sys.stdout.write(f"{question}\nWrite your answer down as `answer=...` and run this cell again.\n")
     elif not choices:
