@@ -11,15 +11,19 @@ from recsim_env.agents.bandits import (
     cascade_lin_ucb,
     comb_ucb1,
     exp3,
+    explore_first,
     follow_the_perturbed_leader,
     hedge,
     lin_ucb,
+    moss,
     semi_bandit_hedge,
+    successive_elimination,
     top_rank,
     ucb1,
     weighted_majority,
 )
 from recsim_env.agents.bandits.batch_rank import BatchRank
+from recsim_env.agents.bandits.bayes_ucb import BayesUCB
 from recsim_env.agents.bandits.beta_ts import BetaTS
 from recsim_env.agents.bandits.binned_contexts import BinnedContexts, theory_bins
 from recsim_env.agents.bandits.bubble_rank import BubbleRank
@@ -27,16 +31,22 @@ from recsim_env.agents.bandits.cascade_lin_ts import CascadeLinTS
 from recsim_env.agents.bandits.cascade_lin_ucb import CascadeLinUCB
 from recsim_env.agents.bandits.comb_ucb1 import CombUCB1
 from recsim_env.agents.bandits.context_cells import decision_stumps
+from recsim_env.agents.bandits.delayed_feedback import DelayedFeedback
 from recsim_env.agents.bandits.discounted_ts import DiscountedTS
 from recsim_env.agents.bandits.discounted_ucb import DiscountedUCB
+from recsim_env.agents.bandits.epsilon_greedy import EpsilonGreedy
 from recsim_env.agents.bandits.exp3 import Exp3
 from recsim_env.agents.bandits.exp4 import Exp4
+from recsim_env.agents.bandits.explore_first import ExploreFirst, tuned_pulls
 from recsim_env.agents.bandits.follow_the_perturbed_leader import FollowThePerturbedLeader
+from recsim_env.agents.bandits.gaussian_ts import GaussianTS
 from recsim_env.agents.bandits.hedge import Hedge
 from recsim_env.agents.bandits.in_slate_thompson import InSlateThompson
+from recsim_env.agents.bandits.kl_ucb import KLUCB
 from recsim_env.agents.bandits.lagrange_bwk import LagrangeBwK
 from recsim_env.agents.bandits.lin_ts import LinTS
 from recsim_env.agents.bandits.lin_ucb import LinUCB
+from recsim_env.agents.bandits.moss import MOSS
 from recsim_env.agents.bandits.neural_linear_ts import NeuralLinearTS
 from recsim_env.agents.bandits.pbm_ucb import PBMUCB
 from recsim_env.agents.bandits.policy_class_epsilon_greedy import PolicyClassEpsilonGreedy
@@ -45,6 +55,7 @@ from recsim_env.agents.bandits.repeated_he import RepeatedHE
 from recsim_env.agents.bandits.semi_bandit_hedge import SemiBanditHedge
 from recsim_env.agents.bandits.sliding_window_ts import SlidingWindowTS
 from recsim_env.agents.bandits.sliding_window_ucb import SlidingWindowUCB
+from recsim_env.agents.bandits.successive_elimination import SuccessiveElimination
 from recsim_env.agents.bandits.top_rank import TopRank
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.agents.bandits.ucb_bwk import UcbBwK
@@ -102,6 +113,23 @@ class BanditAgent:
 def _deviation(task: BanditTask) -> float | None:
     """Of normal rewards, which an algorithm has to be told; None where rewards are 0 or 1."""
     return getattr(task.world, "deviation", None)
+
+
+def _pulls(task: BanditTask) -> int:
+    """Of every arm by explore-first."""
+    return tuned_pulls(task.rounds, task.world.num_items)
+
+
+def _arm_facts(task: BanditTask) -> dict[str, Any]:
+    """What the bounds of algorithms for arms are about; refuses means that every user has of their own."""
+    return {"means": -task.world.gaps, "deviation": _deviation(task)}
+
+
+def _moss_bound(task: BanditTask, rounds: Ints) -> Floats | None:
+    """None for normal rewards, of which the paper says nothing."""
+    if _deviation(task) is not None:
+        return None
+    return moss.regret_bound(rounds, num_items=task.world.num_items, horizon=task.rounds)
 
 
 def _ranking_facts(task: BanditTask) -> dict[str, Any]:
@@ -182,6 +210,42 @@ BANDITS: dict[str, BanditAgent] = {
         ),
         unit_rewards=False,
     ),
+    "explore_first": BanditAgent(
+        lambda task: ExploreFirst(*task.arms, _pulls(task), task.world.reward_range),
+        (ArmsWorld,),
+        lambda task, rounds: explore_first.regret_bound(rounds, pulls=_pulls(task), **_arm_facts(task)),
+        unit_rewards=False,
+    ),
+    "epsilon_greedy": BanditAgent(
+        lambda task: EpsilonGreedy(*task.arms, reward_range=task.world.reward_range),
+        (ArmsWorld,),
+        unit_rewards=False,
+    ),
+    "successive_elimination": BanditAgent(
+        lambda task: SuccessiveElimination(*task.arms, task.rounds, _deviation(task)),
+        (ArmsWorld,),
+        lambda task, rounds: successive_elimination.regret_bound(
+            rounds, horizon=task.rounds, **_arm_facts(task)
+        ),
+        unit_rewards=False,
+    ),
+    "kl_ucb": BanditAgent(lambda task: KLUCB(*task.arms), (ArmsWorld,)),
+    "moss": BanditAgent(
+        lambda task: MOSS(*task.arms, task.rounds, _deviation(task)),
+        (ArmsWorld,),
+        _moss_bound,
+        unit_rewards=False,
+    ),
+    "moss_anytime": BanditAgent(
+        lambda task: MOSS(*task.arms, deviation=_deviation(task)), (ArmsWorld,), unit_rewards=False
+    ),
+    "gaussian_ts": BanditAgent(
+        lambda task: GaussianTS(*task.arms, deviation=_deviation(task) or 1.0),
+        (ArmsWorld,),
+        unit_rewards=False,
+    ),
+    "bayes_ucb": BanditAgent(lambda task: BayesUCB(*task.arms), (ArmsWorld,)),
+    "delayed_beta_ts": BanditAgent(lambda task: DelayedFeedback(BetaTS(*task.arms), 10), (ArmsWorld,)),
     "beta_ts": BanditAgent(lambda task: BetaTS(*task.arms), ARMS),
     "exp3": BanditAgent(
         lambda task: Exp3(*task.arms),
