@@ -7,11 +7,16 @@ from typing import Any
 from recsim_env.agents.agent import Agent
 from recsim_env.agents.bandits import ucb1
 from recsim_env.agents.bandits.beta_ts import BetaTS
+from recsim_env.agents.bandits.cascade_kl_ucb import CascadeKLUCB
+from recsim_env.agents.bandits.cascade_ts import CascadeTS
+from recsim_env.agents.bandits.cascade_ucb import CascadeUCB
+from recsim_env.agents.bandits.ts_cascade import TSCascade
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.arms import ArmsWorld
+from recsim_env.simulators.worlds.cascade import CascadeWorld
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,11 @@ class BanditTask:
         """B, N."""
         return self.num_replicates, self.world.num_items
 
+    @property
+    def cascade(self) -> tuple[int, int, int, int]:
+        """B, S, N, K."""
+        return self.num_replicates, self.world.num_states, self.world.num_items, self.world.slate_size
+
 
 @dataclass(frozen=True)
 class BanditAgent:
@@ -34,9 +44,8 @@ class BanditAgent:
 
     make: Callable[[BanditTask], Agent]
     worlds: tuple[type, ...]  # in which it can act
-    bound: Callable[[BanditTask, Ints], Floats] | None = (
-        None  # on regret after (P,) rounds, where one is known
-    )
+    # on regret after (P,) rounds, where one is known; InputError in worlds of which it does not speak
+    bound: Callable[[BanditTask, Ints], Floats] | None = None
     unit_rewards: bool = True  # whether it is made for rewards from 0 to 1, and refuses others
 
 
@@ -45,25 +54,51 @@ def _deviation(task: BanditTask) -> float | None:
     return getattr(task.world, "deviation", None)
 
 
+def _unit_means(task: BanditTask) -> Floats:
+    """(N,) means of rewards from 0 to 1.
+
+    Raises:
+        InputError: rewards can be any number, or every user has means of their own; bounds are of neither.
+    """
+    if task.world.deviation is not None:
+        raise InputError("this bound is of rewards from 0 to 1")
+    return task.world.mean.max() - task.world.gaps
+
+
 BANDITS: dict[str, BanditAgent] = {
     "random": BanditAgent(
         lambda task: RandomSlates(task.world.num_items, task.world.slate_size),
-        (ArmsWorld,),
+        (ArmsWorld, CascadeWorld),
         unit_rewards=False,
     ),
     "ucb1": BanditAgent(
         lambda task: UCB1(*task.arms, deviation=_deviation(task)),
         (ArmsWorld,),
-        lambda task, rounds: ucb1.regret_bound(rounds, means=task.world.mean),
+        lambda task, rounds: ucb1.regret_bound(rounds, means=_unit_means(task)),
         unit_rewards=False,
     ),
     "beta_ts": BanditAgent(lambda task: BetaTS(*task.arms), (ArmsWorld,)),
+    "cascade_ucb": BanditAgent(lambda task: CascadeUCB(*task.cascade), (CascadeWorld,)),
+    "cascade_kl_ucb": BanditAgent(lambda task: CascadeKLUCB(*task.cascade), (CascadeWorld,)),
+    "cascade_ts": BanditAgent(lambda task: CascadeTS(*task.cascade), (CascadeWorld,)),
+    "ts_cascade": BanditAgent(lambda task: TSCascade(*task.cascade), (CascadeWorld,)),
 }
 
 
 def bandits_of(world: Any) -> list[str]:
     """The algorithms that can act in a world."""
     return [name for name in BANDITS if _obstacle(name, world) is None]
+
+
+def bound_of(name: str, task: BanditTask, rounds: Ints) -> Floats | None:
+    """(P,) the bound of an algorithm in this world, None where there is none or it does not hold there."""
+    bound = BANDITS[name].bound
+    if bound is None:
+        return None
+    try:
+        return bound(task, rounds)
+    except InputError:
+        return None
 
 
 def check_bandit(name: str, env_id: str, world: Any) -> None:

@@ -24,6 +24,7 @@ from recsim_env.experiments.settings import add_options, from_options, from_run
 def experiments() -> dict[str, ModuleType]:
     """The experiments by name; imported only when one is asked for, so that `--help` is quick."""
     from recsim_env.experiments.suite import (
+        bandits,
         cascade_bandit,
         cascade_mdp,
         off_policy_accuracy,
@@ -31,7 +32,14 @@ def experiments() -> dict[str, ModuleType]:
         simulator_agreement,
     )
 
-    modules = (cascade_mdp, cascade_bandit, offline_ranking, off_policy_accuracy, simulator_agreement)
+    modules = (
+        cascade_mdp,
+        cascade_bandit,
+        bandits,
+        offline_ranking,
+        off_policy_accuracy,
+        simulator_agreement,
+    )
     return {module.NAME: module for module in modules}
 
 
