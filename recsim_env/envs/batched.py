@@ -175,7 +175,7 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         return {"elapsed": self._elapsed, "done": self._done, **arrays}
 
     def restore(self, arrays: Mapping[str, Array]) -> Observation:
-        """Go on where `progress` was called, in the same episode of the same seeds, which `reset` has begun."""
+        """Go on where `progress` was called, in the episode that `reset` has begun anew."""
         if self._luck is None:
             raise InputError("the episode has not begun: call reset() first")
         states = [arrays[f"state/{i}"] for i in range(len(columns(self._state)))]

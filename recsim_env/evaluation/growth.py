@@ -3,17 +3,17 @@
 Where the mean of B curves is R(t) = c t^e, log R is a line in log t and e is its slope. It is fitted by least
 squares over the steps p of a window, low <= t_p <= high, each with the same weight:
 
-    e = sum_p (x_p - x) log R_p / sum_p (x_p - x)^2,      x_p = log t_p,   x their mean,   R_p the mean regret.
+    e = sum_p (x_p - x) log R_p / sum_p (x_p - x)^2,     x_p = log t_p,   x their mean,   R_p the mean regret.
 
 1 is a learner that never learns, 2/3 explore-first, 1/2 the minimax rate; logarithmic regret, log t, has the
 local exponent 1 / log t, which falls towards 0. So the window belongs to the number.
 
 The logarithm is of the mean, not a mean of logarithms: a single curve may be 0. Steps of one curve depend on
-each other, so what is drawn with replacement is whole curves (`resampling.py`); the standard error is the spread
-of e over resamples times sqrt(B / (B-1)), which what is drawn from B curves lacks, and the interval Student's
-with B - 1 degrees of freedom. Of curves |W_t| of random walks, whose exponent is 1/2, it holds the truth in 94
-or 95 cases of 100 with 5 to 100 curves, the percentile interval of the same resamples in 82 with 5 and 89 with
-20 (`tests/test_growth.py` measures the first).
+each other, so what is drawn with replacement is whole curves (`resampling.py`); the standard error is the
+spread of e over resamples times sqrt(B / (B-1)), which what is drawn from B curves lacks, and the interval
+Student's with B - 1 degrees of freedom. Of curves |W_t| of random walks, whose exponent is 1/2, it holds the
+truth in 93 to 95 cases of 100 with 5 to 100 curves, the percentile interval of the same resamples in 82 with
+5 and 89 with 20 (`tests/test_growth.py` measures both).
 """
 
 import numpy as np
@@ -38,8 +38,8 @@ def growth_exponent(
         seed: of the resamples, 0 or more.
 
     Returns:
-        The exponent with its standard error, nan for one curve. Where the mean is not above 0 in the window it
-        has no logarithm: all is nan, and a warning says so.
+        The exponent with its standard error, nan for one curve. Where the mean is not above 0 in the window
+        it has no logarithm: all is nan, and a warning says so.
 
     Raises:
         InputError: steps and curves that do not fit each other, a value that is not finite, or a window with

@@ -1,16 +1,16 @@
 """Which of M learners is best? Pairwise tests of their means, and the ranks that they leave open.
 
-Two learners that played the same replicates (the same users, the same luck) are compared by their differences,
-replicate by replicate; two that did not, by Welch's test:
+Two learners that played the same replicates (the same users, the same luck) are compared by their
+differences, replicate by replicate; two that did not, by Welch's test:
 
     paired   t = mean(d) / sqrt(s_d^2 / n),              n - 1 degrees of freedom
     Welch    t = (m_i - m_j) / sqrt(u + v),  u = s_i^2 / n_i,  v = s_j^2 / n_j,
              (u + v)^2 / (u^2 / (n_i - 1) + v^2 / (n_j - 1)) degrees of freedom
 
 The M (M - 1) / 2 p-values are corrected together by Holm's method. The rank of a learner is then between
-1 + the number of those surely better and M - the number of those surely worse. All M intervals hold their true
-ranks at once with at least the confidence asked for, whatever the means are, where percentiles of ranks over
-resamples do not (see `agreement.py`).
+1 + the number of those surely better and M - the number of those surely worse. All M intervals hold their
+true ranks at once with at least the confidence asked for, as far as the t-tests do, whatever the means are;
+percentiles of ranks over resamples do not (see `agreement.py`).
 
 Source: Mogstad, Romano, Shaikh, Wilhelm, "Inference for ranks with applications to mobility across
 neighbourhoods and academic achievement across countries", Review of Economic Studies 91, 2024, for intervals
@@ -46,7 +46,7 @@ class Ranking:
     rank_high: Ints  # (M,) between which the rank is
     difference: Floats  # (M, M) mean of row - mean of column, over shared replicates where they are paired
     p: Floats  # (M, M) corrected by Holm; nan on the diagonal, and where there is one replicate
-    paired: Bools  # (M, M) whether it is of shared replicates
+    paired: Bools  # (M, M) whether the two are compared on shared replicates
 
 
 def rank_learners(scores: Mapping[str, Scores], confidence: float = 0.95) -> Ranking:
@@ -71,7 +71,7 @@ def rank_learners(scores: Mapping[str, Scores], confidence: float = 0.95) -> Ran
     M = len(all_scores)
     mean = np.array([one.values.mean() for one in all_scores])
     difference, p = np.zeros((M, M)), np.full((M, M), np.nan)
-    paired = np.zeros((M, M), np.bool_)
+    paired = np.eye(M, dtype=np.bool_)
     pairs = np.triu_indices(M, 1)
     for i, j in zip(*pairs, strict=True):
         difference[i, j], p[i, j], paired[i, j] = _test(all_scores[i], all_scores[j])
@@ -84,7 +84,7 @@ def rank_learners(scores: Mapping[str, Scores], confidence: float = 0.95) -> Ran
     worse = (sure & (difference < 0)).sum(axis=1)
     rank = np.empty(M, np.int64)
     rank[np.argsort(mean, kind="stable")] = np.arange(1, M + 1)
-    # the rank by the means lies in it: pairs over shared replicates may order two learners the other way round
+    # the rank by the means lies in it: pairs over shared replicates may order two the other way round
     low, high = np.minimum(1 + better, rank), np.maximum(M - worse, rank)
     return Ranking(mean, rank, low, high, difference, p, paired)
 

@@ -1,8 +1,8 @@
 """What the module of an algorithm says of it: feedback, bound, source. It is read, not imported.
 
 The module's docstring has the fields `Feedback:`, `Bound:` and `Source:`, each at the beginning of a line and
-continued in indented ones; where the bound has constants, the docstring of `regret_bound` says where they come
-from.
+continued in indented ones; where the bound has constants, the docstring of `regret_bound` says where they
+come from.
 """
 
 import ast
@@ -28,7 +28,7 @@ class AlgorithmFields:
     bound: str
     source: str
     constants: str  # of the bound: where they come from
-    defines_agent: bool  # there is a class with `act` and `update`
+    defines_agent: bool  # there is a class that acts
 
 
 def read_fields(module: str) -> AlgorithmFields:
@@ -43,10 +43,11 @@ def read_fields(module: str) -> AlgorithmFields:
         if isinstance(node, ast.FunctionDef) and node.name == "regret_bound":
             constants = _provenance(ast.get_docstring(node) or "")
         if isinstance(node, ast.ClassDef):
-            methods = {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
-            defines_agent |= methods >= {"act", "update"}
-    fields = (found.get(name, "") for name in ("Feedback", "Bound", "Source"))
-    return AlgorithmFields(module, *fields, constants, defines_agent)
+            defines_agent |= any(
+                isinstance(part, ast.FunctionDef) and part.name == "act" for part in node.body
+            )
+    feedback, bound, source = (found.get(name, "") for name in ("Feedback", "Bound", "Source"))
+    return AlgorithmFields(module, feedback, bound, source, constants, defines_agent)
 
 
 def _provenance(doc: str) -> str:
@@ -74,5 +75,7 @@ def modules_of(make: Callable[..., Any]) -> list[str]:
 
 
 def _names(code: CodeType) -> list[str]:
-    inner = [name for constant in code.co_consts if isinstance(constant, CodeType) for name in _names(constant)]
+    inner = [
+        name for constant in code.co_consts if isinstance(constant, CodeType) for name in _names(constant)
+    ]
     return [*code.co_names, *inner]

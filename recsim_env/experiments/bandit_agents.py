@@ -1,7 +1,9 @@
 """Bandit algorithms by name: how each is made, where it can act, and the bound that was proved of it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from recsim_env.agents.agent import Agent
@@ -14,7 +16,9 @@ from recsim_env.agents.bandits.ts_cascade import TSCascade
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
+from recsim_env.envs.describe import builder, registered_ids
 from recsim_env.errors import InputError
+from recsim_env.experiments.env_args import world_of
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
 
@@ -88,6 +92,22 @@ BANDITS: dict[str, BanditAgent] = {
 def bandits_of(world: Any) -> list[str]:
     """The algorithms that can act in a world."""
     return [name for name in BANDITS if _obstacle(name, world) is None]
+
+
+def algorithms_by_world() -> dict[str, list[str]]:
+    """What can act in each environment with its default parameters; those without a bandit are left out.
+
+    A world that needs a file which is not there is judged by its type alone.
+    """
+    found = {}
+    for env_id in registered_ids():
+        kind = signature(builder(env_id)).return_annotation
+        fitting = [name for name, agent in BANDITS.items() if issubclass(kind, agent.worlds)]
+        if fitting:
+            with suppress(InputError):
+                fitting = bandits_of(world_of(env_id, {}))
+            found[env_id] = fitting
+    return found
 
 
 def bound_of(name: str, task: BanditTask, rounds: Ints) -> Floats | None:

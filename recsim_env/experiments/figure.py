@@ -39,7 +39,8 @@ MARKERS = ("", "o", "s", "^", "D", "v")  # of curves whose colours come round ag
 STYLES = ("-", "--", ":", "-.")
 MOST_INSIDE = 8  # names in a legend inside the panel; more of them would hide the curves
 PANEL = (6.4, 4.4)  # inches
-BESIDE = 2.6  # inches of a legend beside its panel
+MOST_ROWS = 20  # of a legend beside the panel, which would be higher than the panel else
+BESIDE = 2.6  # inches of a column of it
 
 
 def new_figure(panels: int, rows: int = 1) -> tuple["Figure", list[Any]]:
@@ -93,7 +94,9 @@ def draw_bounds(axes: Any, steps: Ints, bounds: Mapping[str, Floats]) -> None:
     """
     low, high = axes.get_ylim()
     looks = _looks(axes, list(bounds))
-    there = {line.get_label() for line in axes.get_lines()}  # an earlier run in this panel may have drawn them
+    there = {
+        line.get_label() for line in axes.get_lines()
+    }  # an earlier run in this panel may have drawn them
     for agent, bound in bounds.items():
         name = f"bound of {agent}: {bound[-1]:,.0f}"
         if name in there:
@@ -132,9 +135,11 @@ def legend(axes: Any) -> None:
     if len(handles) <= MOST_INSIDE:
         axes.legend(handles, names, frameon=False, fontsize=9)
         return
-    axes.legend(handles, names, frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    columns = axes.get_subplotspec().get_gridspec().ncols
-    axes.figure.set_figwidth((PANEL[0] + BESIDE) * columns)
+    columns = -(-len(handles) // MOST_ROWS)
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "ncols": columns}
+    axes.legend(handles, names, frameon=False, fontsize=9, **place)
+    width = (PANEL[0] + BESIDE * columns) * axes.get_subplotspec().get_gridspec().ncols
+    axes.figure.set_figwidth(max(width, axes.figure.get_figwidth()))
 
 
 def draw_bars(axes: Any, results: Results, metrics: list[str]) -> None:

@@ -1,9 +1,9 @@
 """Which bandit algorithm has least regret, and how fast does its regret grow?
 
 Every algorithm plays `replicates` independent users of one world for one episode of `rounds` rounds. What is
-recorded: `regret`, pseudo-regret against the best arm of the moment, without the luck of the rewards; `reward`,
-and `realised_regret` beside it, which has that luck in it; in worlds with an adversary also `regret_fixed`,
-against the best fixed arm in hindsight, of which the bounds of adversarial bandits speak.
+recorded: `regret`, pseudo-regret against the best arm of the moment, without the luck of the rewards;
+`reward`, and `realised_regret` beside it, which has that luck in it; in worlds with an adversary also
+`regret_fixed`, against the best fixed arm in hindsight, of which the bounds of adversarial bandits speak.
 """
 
 import sys
@@ -43,17 +43,20 @@ SCALES = ("linear", "log")
 class Settings:
     """Options of the command line."""
 
-    env: str = option("BernoulliBandit-v0", "id of a world; `recsim-env list` says which algorithms act where")
+    env: str = option(
+        "BernoulliBandit-v0", "id of a world; `recsim-env list` says which algorithms act where"
+    )
     env_args: str = option(
         "",
-        "a parameter of the world, such as num_items=5; may be repeated; `recsim-env describe ENV` lists them",
+        "a parameter of the world, such as num_items=5; may be repeated; see `recsim-env describe ENV`",
         each="env-arg",
     )
     rounds: int = option(10000, "slates that every replicate shows, one episode of the world")
     replicates: int = option(100, "independent users, and learners, of every algorithm")
     agents: str = option("all", f"algorithms to compare, or all that can act there, of {', '.join(BANDITS)}")
     against: str = option(
-        "moment", "what regret is drawn and ranked against: the best arm of the moment, or fixed, in hindsight"
+        "moment",
+        "what regret is drawn and ranked against: the best arm of the moment, or fixed, in hindsight",
     )
     bounds: int = option(1, "1 draws the bounds that were proved, dashed; 0 does not")
     scale: str = option("linear", "of the axes; log shows powers as lines, and bounds that are far off")
@@ -114,7 +117,9 @@ def algorithms(settings: Settings, world: Any) -> list[str]:
     if names in ([], ["all"]):
         names = known
     if not known:
-        raise InputError(f"no bandit algorithm can act in {settings.env}: `recsim-env list` says which act where")
+        raise InputError(
+            f"no bandit algorithm can act in {settings.env}: `recsim-env list` says which act where"
+        )
     for i, name in enumerate(names):
         if name not in BANDITS:
             raise unknown_name("bandit algorithm", name, BANDITS)
@@ -126,8 +131,9 @@ def algorithms(settings: Settings, world: Any) -> list[str]:
 
 def title(settings: Settings) -> str:
     """What the run is about, for a picture; runs with one title are comparable."""
-    given = sorted(parts(settings.env_args))
-    return settings.env + (f" ({' '.join(given)})" if given else "") + f", {settings.rounds:,} rounds"
+    given = f" ({' '.join(sorted(parts(settings.env_args)))})" if settings.env_args else ""
+    against = ", against the best fixed arm" if settings.against == "fixed" else ""
+    return f"{settings.env}{given}, {settings.rounds:,} rounds{against}"
 
 
 def score(settings: Settings) -> str:
@@ -140,8 +146,7 @@ def draw(axes: Any, results: Results, settings: Settings, label: str = "", style
     if settings.scale == "log":
         axes.set(xscale="log", yscale="log")
     figure.draw_curves(axes, results, score(settings), label, style)
-    against = " against the best fixed arm" if settings.against == "fixed" else ""
-    axes.set(title=title(settings), xlabel="round", ylabel=f"cumulative regret{against}")
+    axes.set(title=title(settings), xlabel="round", ylabel="cumulative regret")
     figure.draw_bounds(axes, _steps(results), _bounds(settings, results))
 
 
@@ -168,7 +173,7 @@ def report(results: Results, settings: Settings) -> None:
     replicates = next(iter(results.curves.values()))["regret"].values.shape[1]
     sys.stdout.write(
         f"\n{aligned([cells for _, cells in rows])}"
-        f"mean +- standard error of {replicates} replicates; the exponent of {metric} with its 95 % interval\n"
+        f"mean +- standard error of {replicates} replicates; exponent of {metric} with its 95 % interval\n"
         + "".join(f"{line}\n" for line in unsure)
     )
     for agent in bounds:
