@@ -15,8 +15,8 @@ PAGE = ROOT / "docs" / "algorithms" / "README.md"
 HEAD = """\
 # Algorithms
 
-Written by `python docs/make_algorithms.py` from the tables of algorithms, the `Feedback:` and `Bound:` lines of
-their modules, and the imports of the notebooks. T is the number of rounds, N of arms or items, K of slots.
+Written by `python docs/make_algorithms.py` from the tables of algorithms, the `Feedback:` and `Bound:` lines
+of their modules, and the imports of the notebooks. T is the number of rounds, N of arms or items, K of slots.
 """
 
 

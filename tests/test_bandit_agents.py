@@ -12,11 +12,16 @@ from recsim_env.experiments import checkpoint
 from recsim_env.experiments.bandit_agents import BANDITS, BanditTask, bandits_of, check_bandit
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.bernoulli_bandit import bernoulli_bandit
+from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.cascade_bandit import cascade_bandit
 from recsim_env.simulators.worlds.gaussian_bandit import gaussian_bandit
 
 ROUNDS = 1000
 # A small world of every kind, in which an algorithm that learns has far less regret than chance.
-SMALL = {ArmsWorld: lambda: bernoulli_bandit(num_items=2, low=0.2, high=0.8, horizon=ROUNDS)}
+SMALL = {
+    ArmsWorld: lambda: bernoulli_bandit(num_items=2, low=0.2, high=0.8, horizon=ROUNDS),
+    CascadeWorld: lambda: cascade_bandit(num_items=4, slate_size=2, attraction=0.6, gap=0.5, horizon=ROUNDS),
+}
 CASES = [
     pytest.param(name, kind, id=f"{name}-{kind.__name__}")
     for name, agent in BANDITS.items()

@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from inspect import cleandoc
 from pathlib import Path
@@ -61,6 +62,8 @@ def modules_of(make: Callable[..., Any]) -> list[str]:
     """The modules of the agents that a line of a table can make: those of the classes that it names."""
     if isinstance(make, type):
         return [make.__module__]
+    if isinstance(make, partial):
+        return modules_of(make.func)
     assert isinstance(make, FunctionType)
     found: list[str] = []
     for name in _names(make.__code__):

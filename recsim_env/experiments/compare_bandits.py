@@ -40,8 +40,8 @@ TABLE = (
 PAIRS = ("problem", "algorithm", "run", "other_algorithm", "other_run", "difference", "p_holm", "test")
 MEANING = (
     "Mean at the last round with its 95 % interval; the rank, and the ranks that the tests leave open; p of "
-    "each two, corrected by Holm's method: of differences replicate by replicate, and with a w by Welch's test, "
-    "of runs that share no replicates."
+    "each two, corrected by Holm's method: of differences replicate by replicate, and with a w by Welch's "
+    "test, of runs that share no replicates."
 )
 
 

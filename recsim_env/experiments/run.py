@@ -57,9 +57,9 @@ def play(
         progress: told of every step.
 
     Returns:
-        Cumulative curves: `regret` and `reward`; `realised_regret`, where the world does not plan ahead, which
-        is what the best slates of the moment were to earn less what was earned, so regret plus the luck of
-        the rewards; and `regret_fixed`, where the world knows it (`fixed_regret`): regret less that of the
+        Cumulative curves: `regret` and `reward`; `realised_regret`, where the world does not plan ahead: what
+        the best slates of the moment were to earn less what was earned, so regret plus the luck of the
+        rewards; and `regret_fixed`, where the world knows it (`fixed_regret`): regret less that of the
         best fixed arm in hindsight, which is regret against that arm.
     """
     assert env.autoreset_mode is AutoresetMode.DISABLED
