@@ -1,5 +1,6 @@
 """The index of algorithms is what the code says; every algorithm says its feedback and its bound."""
 
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -94,7 +95,8 @@ def test_notebooks_are_found_by_what_they_import(tmp_path):
         "from recsim_env.agents.bandits.ucb1 import UCB1\nfrom recsim_env.agents.bandits import beta_ts\n"
     )
     (tmp_path / "02_more.py").write_text(
-        "def later():\n    import recsim_env.agents.bandits.ucb1\nfrom recsim_env.agents.bandits.ucb1 import *\n"
+        "def later():\n    import recsim_env.agents.bandits.ucb1\n"
+        "from recsim_env.agents.bandits.ucb1 import *\n"
     )
     found = make_algorithms.notebooks_by_module(sorted(tmp_path.glob("*.py")))
     assert found["recsim_env.agents.bandits.ucb1"] == ["01_explore.py", "02_more.py"]
@@ -103,9 +105,6 @@ def test_notebooks_are_found_by_what_they_import(tmp_path):
 
 
 def test_links_of_the_page_lead_somewhere():
-    import re
-
     links = re.findall(r"\]\(([^)]+)\)", make_algorithms.PAGE.read_text(encoding="utf-8"))
-    assert len(links) > 20
-    missing = [link for link in links if not (make_algorithms.PAGE.parent / link).exists()]
-    assert missing in ([], ["../environments/CascadeRec-MovieLens-v0.md"])
+    assert len(links) > 10
+    assert [link for link in links if not (make_algorithms.PAGE.parent / link).exists()] == []

@@ -16,8 +16,8 @@ def option(default: Any, help: str, each: str = "") -> Any:
     Args:
         default: a number or a text.
         help: the line.
-        each: of a text of parts KEY=VALUE, the option that gives one and may be repeated; they are joined as a
-            shell would read them (`parts`).
+        each: of a text of parts KEY=VALUE, the option that gives one and may be repeated; they are joined as
+            a shell would read them (`parts`).
     """
     return field(default=default, metadata={"help": help, "each": each})
 
