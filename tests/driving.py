@@ -3,6 +3,7 @@
 import numpy as np
 
 from recsim_env.agents.agent import Transition
+from recsim_env.experiments import rounds as rounds_of
 from recsim_env.simulators.luck import Luck
 
 
@@ -30,16 +31,5 @@ def drive(world, agent, B, episodes, seed=0, each_episode=None):
 
 def play_rounds(world, agent, B, seed=0, rounds=None):
     """Slates (T, B, K) and cumulative regret (T, B) of every round of one episode."""
-    user, mine = Luck.from_seeds(np.arange(B) + seed), Luck.from_seeds(np.arange(B) + seed + (1 << 40))
-    state = world.begin(user)
-    observation = world.observe(state)
-    shown, lost = [], []
-    for t in range(rounds or world.horizon):
-        slates = agent.act(observation, mine.at(t))
-        state, o = world.respond(state, slates, user.at(t))
-        after = world.observe(state)
-        agent.update(Transition(observation, slates, *o.response, o.reward, after, o.left, o.left))
-        observation = after
-        shown.append(slates)
-        lost.append(o.best_value - o.slate_value)
-    return np.array(shown), np.cumsum(lost, axis=0)
+    played = rounds_of.play_rounds(world, agent, B, rounds, seed)
+    return played.slates, played.regret

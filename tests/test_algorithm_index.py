@@ -107,4 +107,5 @@ def test_notebooks_are_found_by_what_they_import(tmp_path):
 def test_links_of_the_page_lead_somewhere():
     links = re.findall(r"\]\(([^)]+)\)", make_algorithms.PAGE.read_text(encoding="utf-8"))
     assert len(links) > 10
-    assert [link for link in links if not (make_algorithms.PAGE.parent / link).exists()] == []
+    here = [link for link in links if "/environments/" not in link]  # those pages have a test of their own
+    assert [link for link in here if not (make_algorithms.PAGE.parent / link).exists()] == []

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import njit
 from scipy import stats
 
 import recsim_env
 from recsim_env.errors import InputError
+from recsim_env.simulators.beta_draws import DENSITY, EDGES, TAIL, _normal
 from recsim_env.simulators.luck import Luck, stream_number
 from recsim_env.simulators.philox import philox
 
@@ -167,3 +169,25 @@ def test_streams_of_the_package_have_different_numbers():
     names = set(re.findall(r"(?:uniform|normal|beta|stream_number)\(\s*\"([^\"]+)\"", source))
     assert {"cascade", "start", "cascade_ts", "random_slates"} <= names
     assert len({stream_number(name) for name in names}) == len(names)
+
+
+def test_ziggurat_normals():
+    """The middle, the layers' edges and the tail, against the distribution function."""
+    draws = many_normals(1_000_000, 7)
+    assert stats.kstest(draws, "norm").pvalue > 1e-4
+    for edge in (EDGES[200], EDGES[2], TAIL, 4.2):
+        expected = 1e6 * stats.norm.sf(edge)
+        for beyond in ((draws > edge).sum(), (draws < -edge).sum()):
+            assert abs(beyond - expected) < 5 * np.sqrt(expected)
+    area = EDGES[1:-1] * np.diff(DENSITY[1:])  # every layer above the lowest
+    np.testing.assert_allclose(area, area[0], rtol=1e-9)
+    np.testing.assert_allclose(EDGES[0] * DENSITY[1], area[0], rtol=1e-9)
+    assert DENSITY[-1] == 1.0
+
+
+@njit
+def many_normals(n, seed):
+    draws, state = np.empty(n), np.uint64(seed)
+    for i in range(n):
+        draws[i], state = _normal(state)
+    return draws

@@ -6,14 +6,26 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
+import numpy as np
+
 from recsim_env.agents.agent import Agent
-from recsim_env.agents.bandits import ucb1
+from recsim_env.agents.bandits import top_rank, ucb1
+from recsim_env.agents.bandits.batch_rank import BatchRank
 from recsim_env.agents.bandits.beta_ts import BetaTS
+from recsim_env.agents.bandits.bubble_rank import BubbleRank
 from recsim_env.agents.bandits.cascade_kl_ucb import CascadeKLUCB
 from recsim_env.agents.bandits.cascade_ts import CascadeTS
 from recsim_env.agents.bandits.cascade_ucb import CascadeUCB
+from recsim_env.agents.bandits.lagrange_bwk import LagrangeBwK
+from recsim_env.agents.bandits.pbm_ucb import PBMUCB
+from recsim_env.agents.bandits.ranked_bandits import RankedBandits
+from recsim_env.agents.bandits.repeated_he import RepeatedHE
+from recsim_env.agents.bandits.top_rank import TopRank
 from recsim_env.agents.bandits.ts_cascade import TSCascade
 from recsim_env.agents.bandits.ucb1 import UCB1
+from recsim_env.agents.bandits.ucb_bwk import UcbBwK
+from recsim_env.agents.bandits.uniform_grid import UniformGrid
+from recsim_env.agents.bandits.zooming import Zooming
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
 from recsim_env.envs.describe import builder, registered_ids
@@ -21,6 +33,10 @@ from recsim_env.errors import InputError
 from recsim_env.experiments.env_args import world_of
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
+from recsim_env.simulators.worlds.knapsack import KnapsackWorld
+from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld
+from recsim_env.simulators.worlds.position_bandit import PositionBandit
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,11 @@ class BanditTask:
     def cascade(self) -> tuple[int, int, int, int]:
         """B, S, N, K."""
         return self.num_replicates, self.world.num_states, self.world.num_items, self.world.slate_size
+
+    @property
+    def slates(self) -> tuple[int, int, int]:
+        """B, N, K."""
+        return self.num_replicates, self.world.num_items, self.world.slate_size
 
 
 @dataclass(frozen=True)
@@ -69,10 +90,25 @@ def _unit_means(task: BanditTask) -> Floats:
     return task.world.mean.max() - task.world.gaps
 
 
+def _ranking_facts(task: BanditTask) -> dict[str, Any]:
+    """What the bounds of ranking bandits are about.
+
+    Raises:
+        InputError: users have states, of which these bounds do not speak.
+    """
+    if getattr(task.world, "num_states", 1) > 1:
+        raise InputError("this bound is of users without states")
+    attraction = np.ravel(task.world.attraction)
+    return {"attraction": attraction, "slate_size": task.world.slate_size, "num_rounds": task.rounds}
+
+
+RANKINGS = (CascadeWorld, PositionBandit)
+ANY = (ArmsWorld, LipschitzWorld, KnapsackWorld, IncentivisedWorld, *RANKINGS)
+
 BANDITS: dict[str, BanditAgent] = {
     "random": BanditAgent(
         lambda task: RandomSlates(task.world.num_items, task.world.slate_size),
-        (ArmsWorld, CascadeWorld),
+        ANY,
         unit_rewards=False,
     ),
     "ucb1": BanditAgent(
@@ -86,6 +122,47 @@ BANDITS: dict[str, BanditAgent] = {
     "cascade_kl_ucb": BanditAgent(lambda task: CascadeKLUCB(*task.cascade), (CascadeWorld,)),
     "cascade_ts": BanditAgent(lambda task: CascadeTS(*task.cascade), (CascadeWorld,)),
     "ts_cascade": BanditAgent(lambda task: TSCascade(*task.cascade), (CascadeWorld,)),
+    "ranked_bandits": BanditAgent(lambda task: RankedBandits(*task.slates), RANKINGS, unit_rewards=False),
+    "batch_rank": BanditAgent(
+        lambda task: BatchRank(*task.slates, task.rounds),
+        RANKINGS,
+        unit_rewards=False,
+    ),
+    "top_rank": BanditAgent(
+        lambda task: TopRank(*task.slates, task.rounds),
+        RANKINGS,
+        lambda task, rounds: top_rank.regret_bound(rounds, **_ranking_facts(task)),
+        unit_rewards=False,
+    ),
+    "bubble_rank": BanditAgent(  # not in cascades, where order earns nothing and exchanges never end
+        lambda task: BubbleRank(*task.slates, task.rounds), (PositionBandit,), unit_rewards=False
+    ),
+    "pbm_ucb": BanditAgent(
+        lambda task: PBMUCB(*task.slates, task.world.examination), (PositionBandit,), unit_rewards=False
+    ),
+    "uniform_grid": BanditAgent(
+        lambda task: UniformGrid(*task.arms, task.world.slope, task.rounds), (LipschitzWorld,)
+    ),
+    "zooming": BanditAgent(
+        lambda task: Zooming(*task.arms, task.world.slope, task.rounds), (LipschitzWorld,)
+    ),
+    "ucb_bwk": BanditAgent(
+        lambda task: UcbBwK(*task.arms, task.world.budget, task.world.horizon), (KnapsackWorld,)
+    ),
+    "lagrange_bwk": BanditAgent(
+        lambda task: LagrangeBwK(*task.arms, task.world.budget, task.world.horizon), (KnapsackWorld,)
+    ),
+    "repeated_he": BanditAgent(
+        lambda task: RepeatedHE(
+            *task.arms,
+            task.world.alpha,
+            task.world.beta,
+            task.world.warm_up,
+            task.world.horizon,
+            exploration=task.world.exploration,
+        ),
+        (IncentivisedWorld,),
+    ),
 }
 
 

@@ -21,7 +21,8 @@ from scipy.special import ndtri
 
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
-from recsim_env.simulators.philox import fill_beta, fill_uniform
+from recsim_env.simulators.beta_draws import fill_beta
+from recsim_env.simulators.philox import fill_uniform
 
 
 class Luck:
@@ -129,10 +130,9 @@ class Luck:
         """
         if a.shape != b.shape or a.shape[:1] != self.seed.shape or a.ndim != 2:
             raise InputError(f"a and b must have shape ({len(self)}, N), got {a.shape} and {b.shape}")
-        if a.size and not (a.min() >= 1.0 and b.min() >= 1.0):
-            raise InputError(f"a and b must be at least 1, got {min(a.min(), b.min())}")
         draws = np.empty(a.shape)
-        fill_beta(self.seed, self.episode, self.step, stream_number(stream), a, b, draws)
+        if not fill_beta(self.seed, self.episode, self.step, stream_number(stream), a, b, draws):
+            raise InputError(f"a and b must be at least 1, got {min(a.min(), b.min())}")
         return draws
 
 

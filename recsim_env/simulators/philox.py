@@ -9,10 +9,8 @@ Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3
 known-answer vectors of their Random123 library are in `tests/test_luck.py`.
 """
 
-import math
 from typing import Any
 
-import numpy as np
 from numba import njit, uint32, uint64
 
 from recsim_env.arrays import Array, Floats, Ints
@@ -52,63 +50,3 @@ def fill_uniform(seed: Array, episode: Ints, step: Ints, stream: int, draws: Flo
             w0, w1, w2, w3 = philox(block, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32))
             draws[2 * block, b] = to_uniform(w0, w1)
             draws[2 * block + 1, b] = to_uniform(w2, w3)
-
-
-@njit(cache=True)
-def fill_beta(
-    seed: Array, episode: Ints, step: Ints, stream: int, a: Floats, b: Floats, draws: Floats
-) -> None:
-    """Write Beta(a, b) draws (B, N): X / (X + Y) of Gamma(a) X and Gamma(b) Y, with a, b >= 1."""
-    B, N = a.shape
-    state, spare = np.empty(1, np.uint64), np.empty(1)
-    for i in range(B):
-        w0, w1, _, _ = philox(0, step[i], stream, episode[i], seed[i], seed[i] >> uint64(32))
-        state[0] = (uint64(w0) << uint64(32)) | uint64(w1)
-        spare[0] = np.nan
-        for n in range(N):
-            x = _gamma(a[i, n], state, spare)
-            y = _gamma(b[i, n], state, spare)
-            draws[i, n] = x / (x + y)
-
-
-@njit(inline="always")
-def _next_uniform(state: Array) -> float:
-    """SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): advance the 64-bit state, a uniform in (0, 1)."""
-    state[0] += uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
-    z = z ^ (z >> uint64(31))
-    return (float(z >> uint64(11)) + 0.5) * 2.0**-53
-
-
-@njit(inline="always")
-def _next_normal(state: Array, spare: Floats) -> float:
-    """A standard normal by Marsaglia's polar method, which makes two: `spare` keeps the other, or nan."""
-    if not math.isnan(spare[0]):
-        normal = spare[0]
-        spare[0] = np.nan
-        return normal
-    while True:
-        p, q = 2.0 * _next_uniform(state) - 1.0, 2.0 * _next_uniform(state) - 1.0
-        r = p * p + q * q
-        if 0.0 < r < 1.0:
-            scale = math.sqrt(-2.0 * math.log(r) / r)
-            spare[0] = q * scale
-            return p * scale
-
-
-@njit(inline="always")
-def _gamma(shape: float, state: Array, spare: Floats) -> float:
-    """Gamma(shape, 1) for shape >= 1 (Marsaglia and Tsang, ACM TOMS 26, 2000)."""
-    d = shape - 1.0 / 3.0
-    c = 1.0 / math.sqrt(9.0 * d)
-    while True:
-        x = _next_normal(state, spare)
-        v = 1.0 + c * x
-        if v <= 0.0:
-            continue
-        v = v * v * v
-        u = _next_uniform(state)
-        if u < 1.0 - 0.0331 * x**4 or math.log(u) < 0.5 * x * x + d * (1.0 - v + math.log(v)):
-            return d * v

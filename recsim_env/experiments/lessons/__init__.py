@@ -1,0 +1,1 @@
+"""What the notebooks share: predictions, pictures, and the checks of their exercises, a file a notebook."""

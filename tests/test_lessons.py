@@ -1,0 +1,139 @@
+"""The checks of the notebooks' exercises: right answers pass, and the usual wrong ones get their hint."""
+
+import numpy as np
+import pytest
+
+from recsim_env.errors import InputError
+from recsim_env.experiments.lessons import (
+    first_slate,
+    off_policy_evaluation,
+    planning_ahead,
+    remember_and_drift,
+)
+from recsim_env.experiments.lessons.predictions import predict
+
+
+def unwritten(*arguments):
+    raise NotImplementedError
+
+
+# for every check: a right answer, and wrong ones with a piece of what is said of them
+EXERCISES = {
+    first_slate.check_click_probabilities: (
+        lambda q: [a * np.prod([1 - b for b in q[:k]]) for k, a in enumerate(q)],
+        {
+            "for ([0.5, 0.5]) it gives [0.5, 0.5], and [0.5, 0.25] is right. A user who clicked": lambda q: q,
+            "it gives shape (), and (1,) is wanted": lambda q: 0.5,
+            "it stopped with TypeError": lambda q: q - 1,
+            "the function returns nothing yet": lambda q: None,
+            "it gives 'half', which is no number": lambda q: "half",
+        },
+    ),
+    first_slate.check_expected_reward: (
+        lambda q, w: np.sum(w * q * np.cumprod(np.append(1, 1 - q[:-1]))),
+        {"weigh each worth": lambda q, w: np.sum(q), "needs that none above": lambda q, w: q @ w},
+    ),
+    planning_ahead.check_value_of_list: (
+        lambda q, w, none: np.sum(w * q * np.cumprod(np.append(1, 1 - q[:-1]))) + none * np.prod(1 - q),
+        {
+            "is worth something too": lambda q, w, none: np.sum(w * q),
+            "none above it": lambda q, w, none: np.sum(w * q) + none * np.prod(1 - q),
+        },
+    ),
+    planning_ahead.check_backup: (
+        lambda q, r, p, V: q * (r + p @ V) + (1 - q) * V,
+        {
+            "q r": lambda q, r, p, V: r + p @ V,
+            "a row of p": lambda q, r, p, V: q * (r + V @ p) + (1 - q) * V,
+            "the user stays": lambda q, r, p, V: q * (r + p @ V),
+        },
+    ),
+    remember_and_drift.check_activation: (
+        lambda ages, decay: np.log(np.sum(ages**-decay)),
+        {
+            "of the sum": lambda ages, decay: np.sum(np.log(ages**-decay)),
+            "minus d": lambda ages, decay: np.log(np.sum(ages**decay)),
+            "decay that is given": lambda ages, decay: np.log(np.sum(ages**-0.5)),
+        },
+    ),
+    remember_and_drift.check_click_rate_now: (
+        lambda clicked, ages, half_life: np.average(clicked, weights=0.5 ** (ages / half_life)),
+        {
+            "sum of the weights": lambda clicked, ages, half_life: np.mean(
+                clicked * 0.5 ** (ages / half_life)
+            ),
+            "two half-lives": lambda clicked, ages, half_life: np.average(
+                clicked, weights=1 / (1 + ages / half_life)
+            ),
+        },
+    ),
+    off_policy_evaluation.check_inverse_propensity: (
+        lambda r, new, old: np.mean(r * new / old),
+        {
+            "not the other way round": lambda r, new, old: np.mean(r * old / new),
+            "self-normalised": lambda r, new, old: (
+                np.sum(r * new / old) / np.sum(new / old) if len(r) > 1 else 0.4
+            ),
+        },
+    ),
+    off_policy_evaluation.check_effective_sample_size: (
+        lambda w: np.sum(w) ** 2 / np.sum(w**2),
+        {
+            "size must not change": lambda w: np.sum(w),
+            "says nothing": lambda w: len(w),
+            "right places": lambda w: np.count_nonzero(w),
+        },
+    ),
+}
+NAMES = {check: f"{check.__module__.rsplit('.', 1)[-1]}.{check.__name__}" for check in EXERCISES}
+
+
+@pytest.mark.parametrize("check", EXERCISES, ids=NAMES.get)
+def test_exercises(check, capsys):
+    right, wrong = EXERCISES[check]
+    assert check(right)
+    assert capsys.readouterr().out.endswith(": right\n")
+    for words, answer in wrong.items():
+        assert not check(answer)
+        said = capsys.readouterr().out
+        assert "not yet: " in said
+        assert words in said
+        assert said.count("\n") == 1
+    assert not check(unwritten)
+    assert "write the function first" in capsys.readouterr().out
+
+
+def test_predictions(capsys):
+    predict("How many?", answer=4000).reveal(6112)
+    predict("How many?", answer=6000).reveal(6112)
+    predict("Which?", answer="a", choices=["a", "b"]).reveal("b")
+    predict("Order?", answer=["c", "a", "b"], choices=["a", "b", "c"]).reveal(["a", "b", "c"])
+    predict("Order?", answer=("a", "b"), choices=["a", "b"]).reveal(["a", "b"])
+    assert capsys.readouterr().out.splitlines() == [
+        "How many?",
+        "You said 4,000. It is 6,112. You were 35% below.",
+        "How many?",
+        "You said 6,000. It is 6,112. Close.",
+        "Which?",
+        "You said a. It is b. Not so: why?",
+        "Order?",
+        "You said c, a, b. It is a, b, c. 1 of 3 pairs are in the right order.",
+        "Order?",
+        "You said a, b. It is a, b. Right.",
+    ]
+    predict("How many?").reveal(0.25)
+    assert "Write your answer down" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("answer", "choices", "message"),
+    [
+        ("many", (), "answer must be a number, got 'many'"),
+        ("c", ("a", "b"), "answer must be one of a, b, got 'c'"),
+        (["a"], ("a", "b"), r"answer must put a, b in order, got \['a'\]"),
+        (3, ("a", "b"), "answer must put a, b in order, got 3"),
+    ],
+)
+def test_answers_of_another_kind_are_refused(answer, choices, message):
+    with pytest.raises(InputError, match=message):
+        predict("?", answer, choices)
