@@ -213,6 +213,39 @@ SECOND = {
         "horizon": 9,
         "world_seed": 1,
     },
+    "SwitchingBandit-v0": {
+        "num_items": 5,
+        "kind": "drift",
+        "num_switches": {"num_switches": 9, "horizon": 20},
+        "drift": {"drift": 0.1, "kind": "drift"},
+        "horizon": 9,
+        "world_seed": 1,
+    },
+    "ExpertAdvice-v0": {
+        "num_experts": 5,
+        "kind": "adversary",
+        "best_error": 0.1,
+        "gap": 0.4,
+        "horizon": 9,
+        "world_seed": 1,
+    },
+    "LinearBandit-v0": {
+        "num_items": 7,
+        "dimension": 3,
+        "fresh_features": False,
+        "noise": "coins",
+        "deviation": 0.3,
+        "horizon": 9,
+        "world_seed": 1,
+    },
+    "ContextualBandit-v0": {
+        "num_items": 7,
+        "dimension": 2,
+        "waves": 1,
+        "height": 0.2,
+        "horizon": 9,
+        "world_seed": 1,
+    },
 }
 BASE = {"RepeatListen-v0": {"num_items": 600, "num_users": 20, "remembered": 100}}  # for speed
 SMALL = {  # catalogues small enough for every slate to be looked at
@@ -238,6 +271,10 @@ SMALL = {  # catalogues small enough for every slate to be looked at
     "LipschitzBandit-v0": {"num_items": 101},
     "KnapsackBandit-v0": {"budget": 3, "horizon": 6},
     "IncentivisedUsers-v0": {"num_items": 3},
+    "SwitchingBandit-v0": {},
+    "ExpertAdvice-v0": {},
+    "LinearBandit-v0": {"num_items": 5, "dimension": 3},
+    "ContextualBandit-v0": {},
 }
 
 
@@ -614,6 +651,9 @@ OPTIONS = {  # parameters that are words, and every word; of one id as "ID param
     "LipschitzBandit-v0 kind": ["tent", "round", "peaks"],
     "KnapsackBandit-v0 kind": ["bernoulli", "pricing"],
     "IncentivisedUsers-v0 kind": ["recommendation", "history"],
+    "SwitchingBandit-v0 kind": ["piecewise", "drift", "adversary"],
+    "ExpertAdvice-v0 kind": ["stochastic", "adversary"],
+    "noise": ["normal", "coins"],
 }
 
 

@@ -9,22 +9,46 @@ from typing import Any
 import numpy as np
 
 from recsim_env.agents.agent import Agent
-from recsim_env.agents.bandits import top_rank, ucb1
+from recsim_env.agents.bandits import (
+    exp3,
+    follow_the_perturbed_leader,
+    hedge,
+    lin_ucb,
+    top_rank,
+    ucb1,
+    weighted_majority,
+)
 from recsim_env.agents.bandits.batch_rank import BatchRank
 from recsim_env.agents.bandits.beta_ts import BetaTS
+from recsim_env.agents.bandits.binned_contexts import BinnedContexts, theory_bins
 from recsim_env.agents.bandits.bubble_rank import BubbleRank
 from recsim_env.agents.bandits.cascade_kl_ucb import CascadeKLUCB
 from recsim_env.agents.bandits.cascade_ts import CascadeTS
 from recsim_env.agents.bandits.cascade_ucb import CascadeUCB
+from recsim_env.agents.bandits.context_cells import decision_stumps
+from recsim_env.agents.bandits.discounted_ts import DiscountedTS
+from recsim_env.agents.bandits.discounted_ucb import DiscountedUCB
+from recsim_env.agents.bandits.exp3 import Exp3
+from recsim_env.agents.bandits.exp4 import Exp4
+from recsim_env.agents.bandits.follow_the_perturbed_leader import FollowThePerturbedLeader
+from recsim_env.agents.bandits.hedge import Hedge
 from recsim_env.agents.bandits.lagrange_bwk import LagrangeBwK
+from recsim_env.agents.bandits.lin_ts import LinTS
+from recsim_env.agents.bandits.lin_ucb import LinUCB
+from recsim_env.agents.bandits.neural_linear_ts import NeuralLinearTS
 from recsim_env.agents.bandits.pbm_ucb import PBMUCB
+from recsim_env.agents.bandits.policy_class_epsilon_greedy import PolicyClassEpsilonGreedy
 from recsim_env.agents.bandits.ranked_bandits import RankedBandits
 from recsim_env.agents.bandits.repeated_he import RepeatedHE
+from recsim_env.agents.bandits.sliding_window_ts import SlidingWindowTS
+from recsim_env.agents.bandits.sliding_window_ucb import SlidingWindowUCB
 from recsim_env.agents.bandits.top_rank import TopRank
 from recsim_env.agents.bandits.ts_cascade import TSCascade
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.agents.bandits.ucb_bwk import UcbBwK
 from recsim_env.agents.bandits.uniform_grid import UniformGrid
+from recsim_env.agents.bandits.weighted_majority import WeightedMajority
+from recsim_env.agents.bandits.window_counts import tuned_discount, tuned_window
 from recsim_env.agents.bandits.zooming import Zooming
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
@@ -33,10 +57,14 @@ from recsim_env.errors import InputError
 from recsim_env.experiments.env_args import world_of
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
+from recsim_env.simulators.worlds.contextual_bandit import ContextualWorld
+from recsim_env.simulators.worlds.experts import ExpertWorld
 from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
 from recsim_env.simulators.worlds.knapsack import KnapsackWorld
+from recsim_env.simulators.worlds.linear_bandit import LinearWorld
 from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld
 from recsim_env.simulators.worlds.position_bandit import PositionBandit
+from recsim_env.simulators.worlds.switching import SwitchingWorld
 
 
 @dataclass(frozen=True)
@@ -69,8 +97,8 @@ class BanditAgent:
 
     make: Callable[[BanditTask], Agent]
     worlds: tuple[type, ...]  # in which it can act
-    # on regret after (P,) rounds, where one is known; InputError in worlds of which it does not speak
-    bound: Callable[[BanditTask, Ints], Floats] | None = None
+    # on regret after (P,) rounds, where one is known; None or InputError in worlds of which it does not speak
+    bound: Callable[[BanditTask, Ints], Floats | None] | None = None
     unit_rewards: bool = True  # whether it is made for rewards from 0 to 1, and refuses others
 
 
@@ -102,8 +130,43 @@ def _ranking_facts(task: BanditTask) -> dict[str, Any]:
     return {"attraction": attraction, "slate_size": task.world.slate_size, "num_rounds": task.rounds}
 
 
+SWITCHES = 4  # that windows and discounts are tuned to: how often arms change is not told to them
+
+
+def _window(task: BanditTask) -> int:
+    return max(tuned_window(task.rounds, SWITCHES), task.world.num_items)
+
+
+def _linear(task: BanditTask) -> dict[str, Any]:
+    """Arguments of linear learners: one model where items have features, one an item where users do."""
+    shared = isinstance(task.world, LinearWorld)
+    return {"num_features": task.world.dimension, "shared": shared}
+
+
+def _spread(task: BanditTask) -> float:
+    """Of what sub-Gaussian constant a reward is: 1/2 from 0 to 1."""
+    deviation = _deviation(task)
+    return 0.5 if deviation is None else deviation
+
+
+def _stumps(task: BanditTask, bins: int = 8) -> dict[str, Any]:
+    """Arguments of learners with a class of policies: all decision stumps on a grid of contexts."""
+    D = task.world.dimension
+    return {"policies": decision_stumps(task.world.num_items, D, bins), "dimension": D, "bins": bins}
+
+
+ARMS = (ArmsWorld, SwitchingWorld)
 RANKINGS = (CascadeWorld, PositionBandit)
-ANY = (ArmsWorld, LipschitzWorld, KnapsackWorld, IncentivisedWorld, *RANKINGS)
+ANY = (
+    *ARMS,
+    LipschitzWorld,
+    ExpertWorld,
+    LinearWorld,
+    ContextualWorld,
+    KnapsackWorld,
+    IncentivisedWorld,
+    *RANKINGS,
+)
 
 BANDITS: dict[str, BanditAgent] = {
     "random": BanditAgent(
@@ -113,11 +176,75 @@ BANDITS: dict[str, BanditAgent] = {
     ),
     "ucb1": BanditAgent(
         lambda task: UCB1(*task.arms, deviation=_deviation(task)),
-        (ArmsWorld,),
-        lambda task, rounds: ucb1.regret_bound(rounds, means=_unit_means(task)),
+        ARMS,
+        lambda task, rounds: (
+            ucb1.regret_bound(rounds, means=_unit_means(task)) if isinstance(task.world, ArmsWorld) else None
+        ),
         unit_rewards=False,
     ),
-    "beta_ts": BanditAgent(lambda task: BetaTS(*task.arms), (ArmsWorld,)),
+    "beta_ts": BanditAgent(lambda task: BetaTS(*task.arms), ARMS),
+    "exp3": BanditAgent(
+        lambda task: Exp3(*task.arms),
+        ARMS,
+        lambda task, rounds: exp3.regret_bound(rounds, num_items=task.world.num_items),
+    ),
+    "sliding_window_ucb": BanditAgent(lambda task: SlidingWindowUCB(*task.arms, window=_window(task)), ARMS),
+    "sliding_window_ts": BanditAgent(lambda task: SlidingWindowTS(*task.arms, window=_window(task)), ARMS),
+    "discounted_ucb": BanditAgent(
+        lambda task: DiscountedUCB(*task.arms, discount=tuned_discount(task.rounds, SWITCHES)), ARMS
+    ),
+    "discounted_ts": BanditAgent(
+        lambda task: DiscountedTS(*task.arms, discount=tuned_discount(task.rounds, SWITCHES)), ARMS
+    ),
+    "hedge": BanditAgent(
+        lambda task: Hedge(*task.arms),
+        (ExpertWorld,),
+        lambda task, rounds: hedge.regret_bound(rounds, num_items=task.world.num_items),
+    ),
+    "follow_the_perturbed_leader": BanditAgent(
+        lambda task: FollowThePerturbedLeader(*task.arms),
+        (ExpertWorld,),
+        lambda task, rounds: follow_the_perturbed_leader.regret_bound(rounds, num_items=task.world.num_items),
+    ),
+    "weighted_majority": BanditAgent(
+        lambda task: WeightedMajority(*task.arms),
+        (ExpertWorld,),
+        lambda task, rounds: weighted_majority.regret_bound(
+            rounds,
+            num_items=task.world.num_items,
+            best_cost=task.world.best_cost()[np.minimum(rounds, task.world.horizon)],
+        ),
+    ),
+    "lin_ucb": BanditAgent(
+        lambda task: LinUCB(*task.arms, deviation=_spread(task), **_linear(task)),
+        (LinearWorld,),
+        lambda task, rounds: lin_ucb.regret_bound(
+            rounds, num_features=task.world.dimension, deviation=_spread(task)
+        ),
+        unit_rewards=False,
+    ),
+    "lin_ts": BanditAgent(
+        lambda task: LinTS(*task.arms, inflation=_spread(task), **_linear(task)),
+        (LinearWorld,),
+        unit_rewards=False,
+    ),
+    "lin_ucb_disjoint": BanditAgent(lambda task: LinUCB(*task.arms, **_linear(task)), (ContextualWorld,)),
+    "lin_ts_disjoint": BanditAgent(lambda task: LinTS(*task.arms, **_linear(task)), (ContextualWorld,)),
+    "binned_contexts": BanditAgent(
+        lambda task: BinnedContexts(
+            *task.arms,
+            task.world.dimension,
+            theory_bins(task.rounds, task.world.num_items, task.world.lipschitz, task.world.dimension),
+        ),
+        (ContextualWorld,),
+    ),
+    "policy_class_epsilon_greedy": BanditAgent(
+        lambda task: PolicyClassEpsilonGreedy(*task.arms, **_stumps(task)), (ContextualWorld,)
+    ),
+    "exp4": BanditAgent(lambda task: Exp4(*task.arms, **_stumps(task)), (ContextualWorld,)),
+    "neural_linear_ts": BanditAgent(
+        lambda task: NeuralLinearTS(*task.arms, task.world.dimension), (ContextualWorld,)
+    ),
     "cascade_ucb": BanditAgent(lambda task: CascadeUCB(*task.cascade), (CascadeWorld,)),
     "cascade_kl_ucb": BanditAgent(lambda task: CascadeKLUCB(*task.cascade), (CascadeWorld,)),
     "cascade_ts": BanditAgent(lambda task: CascadeTS(*task.cascade), (CascadeWorld,)),
@@ -134,7 +261,7 @@ BANDITS: dict[str, BanditAgent] = {
         lambda task, rounds: top_rank.regret_bound(rounds, **_ranking_facts(task)),
         unit_rewards=False,
     ),
-    "bubble_rank": BanditAgent(  # not in cascades, where order earns nothing and exchanges never end
+    "bubble_rank": BanditAgent(  # not in cascades: order earns nothing there, and exchanges are slow
         lambda task: BubbleRank(*task.slates, task.rounds), (PositionBandit,), unit_rewards=False
     ),
     "pbm_ucb": BanditAgent(
