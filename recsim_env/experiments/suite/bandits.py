@@ -208,8 +208,8 @@ def _exponent(
     low, high = estimate.interval
     if np.isnan(estimate.value):
         return "-"
-    interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
-    return f"{estimate.value:.2f}{interval}"
+    value, low, high = (round(float(x), 2) + 0.0 for x in (estimate.value, low, high))  # no -0.00
+    return f"{value:.2f}" + ("" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]")
 
 
 def _paragraph(text: str) -> str:
