@@ -196,6 +196,23 @@ SECOND = {
         "exploration": {"warm_up": 1, "exploration": 1.0},
         "horizon": 50,
     },
+    "SemiBandit-v0": {
+        "num_items": 20,
+        "slate_size": 2,
+        "attraction": 0.4,
+        "gap": 0.05,
+        "kind": "adversarial",
+        "horizon": 9,
+        "world_seed": 1,
+    },
+    "LinearCascadeBandit-v0": {
+        "num_items": 20,
+        "slate_size": 2,
+        "dimension": 3,
+        "attraction": 0.8,
+        "horizon": 9,
+        "world_seed": 1,
+    },
     "BernoulliBandit-v0": {
         "num_items": 5,
         "low": 0.5,
@@ -266,6 +283,8 @@ SMALL = {  # catalogues small enough for every slate to be looked at
     "BoredUser-v0": {"num_items": 5, "slate_size": 3, "num_categories": 2, "num_users": 30, "threshold": 2},
     "GroupSlate-v0": {"num_items": 5, "slate_size": 3, "num_groups": 2},
     "ShortcutBench-v0": {"num_items": 5, "slate_size": 3, "branching": 2},
+    "SemiBandit-v0": {"num_items": 5, "slate_size": 3, "kind": "adversarial"},
+    "LinearCascadeBandit-v0": {"num_items": 5, "slate_size": 3},
     "BernoulliBandit-v0": {},
     "GaussianBandit-v0": {},
     "LipschitzBandit-v0": {"num_items": 101},
@@ -617,6 +636,8 @@ FULL = {  # the longest slate: the whole catalogue, or all but what listeners re
     "BoredUser-v0": {"num_items": 30, "slate_size": 30},
     "GroupSlate-v0": {"num_items": 30, "slate_size": 30},
     "ShortcutBench-v0": {"num_items": 30, "slate_size": 30},
+    "SemiBandit-v0": {"slate_size": 16},
+    "LinearCascadeBandit-v0": {"num_items": 30, "slate_size": 30},
 }
 
 
@@ -647,6 +668,7 @@ OPTIONS = {  # parameters that are words, and every word; of one id as "ID param
     "candidates_from": ["catalogue", "interest"],
     "user": ["linear", "gated"],
     "memory": ["exact", "approximate"],
+    "kind": ["stochastic", "adversarial"],
     "means": ["even", "one_best", "drawn"],
     "LipschitzBandit-v0 kind": ["tent", "round", "peaks"],
     "KnapsackBandit-v0 kind": ["bernoulli", "pricing"],

@@ -23,8 +23,10 @@ from recsim_env.simulators.worlds.gaussian_bandit import gaussian_bandit
 from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
 from recsim_env.simulators.worlds.knapsack import KnapsackWorld
 from recsim_env.simulators.worlds.linear_bandit import LinearWorld, linear_bandit
+from recsim_env.simulators.worlds.linear_cascade import LinearCascadeWorld, linear_cascade_bandit
 from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld, lipschitz_bandit
 from recsim_env.simulators.worlds.position_bandit import PositionBandit, position_bandit
+from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld, semi_bandit
 from recsim_env.simulators.worlds.switching import SwitchingWorld
 
 ROUNDS = 1000
@@ -45,6 +47,8 @@ SMALL = {
     ContextualWorld: lambda: contextual_bandit(
         num_items=2, waves=1, height=0.5, horizon=ROUNDS, world_seed=4
     ),
+    SemiBanditWorld: lambda: semi_bandit(5, 2, attraction=0.8, gap=0.7, horizon=ROUNDS),
+    LinearCascadeWorld: lambda: linear_cascade_bandit(30, 2, dimension=2, attraction=0.8, horizon=ROUNDS),
 }
 CASES = [
     pytest.param(name, kind, id=f"{name}-{kind.__name__}")

@@ -18,6 +18,7 @@ from recsim_env.simulators.worlds.drifting import DriftWorld
 from recsim_env.simulators.worlds.grouped import GroupWorld
 from recsim_env.simulators.worlds.listening import ListeningState, ListeningWorld
 from recsim_env.simulators.worlds.position_bandit import PositionBandit
+from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld
 from recsim_env.simulators.worlds.shortcut_bench import SuccessionWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.song_memory import SONG
@@ -181,8 +182,9 @@ def _(world: SuccessionWorld, scene: Scene, row: int) -> UserScene:
     return UserScene(int(state.step[0]), world.horizon, user, driver, shown)
 
 
-@user_scene.register
-def _(world: PositionBandit, scene: Scene, row: int) -> UserScene:
+@user_scene.register(PositionBandit)
+@user_scene.register(SemiBanditWorld)
+def _(world: PositionBandit | SemiBanditWorld, scene: Scene, row: int) -> UserScene:
     state = one_row(scene.state, row)
     shown, listed = None, set()
     if scene.slates is not None and state.step[0] > 0:
@@ -191,10 +193,13 @@ def _(world: PositionBandit, scene: Scene, row: int) -> UserScene:
         chances = (world.slate_attraction(before, slate)[0] for slate in (items, best))
         shown = shown_slate(world, scene, row, items[0], next(chances), best[0], next(chances), _item_name)
         listed = set(items.ravel().tolist())
-    top = np.argsort(-world.attraction, kind="stable")[:NUM_BARS]
+    if isinstance(world, SemiBanditWorld):
+        attraction = world.attraction[world.phase_of(state)[0]]
+    else:
+        attraction = world.attraction
     bars = tuple(
-        Bar(_item_name(i), float(a / max(world.attraction[top[0]], 1e-300)), f"{a:.2f}", i in listed)
-        for i, a in zip(top.tolist(), world.attraction[top].tolist(), strict=True)
+        Bar(_item_name(i), float(attraction[i]), f"{attraction[i]:.2f}", i in listed)
+        for i in np.argsort(-attraction, kind="stable")[:NUM_BARS].tolist()
     )
     driver = Driver("attraction of items", bars, ON_SLATE)
     return UserScene(int(state.step[0]), world.horizon, "a user", driver, shown)

@@ -10,10 +10,13 @@ import numpy as np
 
 from recsim_env.agents.agent import Agent
 from recsim_env.agents.bandits import (
+    cascade_lin_ucb,
+    comb_ucb1,
     exp3,
     follow_the_perturbed_leader,
     hedge,
     lin_ucb,
+    semi_bandit_hedge,
     top_rank,
     ucb1,
     weighted_majority,
@@ -23,8 +26,11 @@ from recsim_env.agents.bandits.beta_ts import BetaTS
 from recsim_env.agents.bandits.binned_contexts import BinnedContexts, theory_bins
 from recsim_env.agents.bandits.bubble_rank import BubbleRank
 from recsim_env.agents.bandits.cascade_kl_ucb import CascadeKLUCB
+from recsim_env.agents.bandits.cascade_lin_ts import CascadeLinTS
+from recsim_env.agents.bandits.cascade_lin_ucb import CascadeLinUCB
 from recsim_env.agents.bandits.cascade_ts import CascadeTS
 from recsim_env.agents.bandits.cascade_ucb import CascadeUCB
+from recsim_env.agents.bandits.comb_ucb1 import CombUCB1
 from recsim_env.agents.bandits.context_cells import decision_stumps
 from recsim_env.agents.bandits.discounted_ts import DiscountedTS
 from recsim_env.agents.bandits.discounted_ucb import DiscountedUCB
@@ -32,6 +38,7 @@ from recsim_env.agents.bandits.exp3 import Exp3
 from recsim_env.agents.bandits.exp4 import Exp4
 from recsim_env.agents.bandits.follow_the_perturbed_leader import FollowThePerturbedLeader
 from recsim_env.agents.bandits.hedge import Hedge
+from recsim_env.agents.bandits.in_slate_thompson import InSlateThompson
 from recsim_env.agents.bandits.lagrange_bwk import LagrangeBwK
 from recsim_env.agents.bandits.lin_ts import LinTS
 from recsim_env.agents.bandits.lin_ucb import LinUCB
@@ -40,6 +47,7 @@ from recsim_env.agents.bandits.pbm_ucb import PBMUCB
 from recsim_env.agents.bandits.policy_class_epsilon_greedy import PolicyClassEpsilonGreedy
 from recsim_env.agents.bandits.ranked_bandits import RankedBandits
 from recsim_env.agents.bandits.repeated_he import RepeatedHE
+from recsim_env.agents.bandits.semi_bandit_hedge import SemiBanditHedge
 from recsim_env.agents.bandits.sliding_window_ts import SlidingWindowTS
 from recsim_env.agents.bandits.sliding_window_ucb import SlidingWindowUCB
 from recsim_env.agents.bandits.top_rank import TopRank
@@ -62,8 +70,10 @@ from recsim_env.simulators.worlds.experts import ExpertWorld
 from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
 from recsim_env.simulators.worlds.knapsack import KnapsackWorld
 from recsim_env.simulators.worlds.linear_bandit import LinearWorld
+from recsim_env.simulators.worlds.linear_cascade import LinearCascadeWorld
 from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld
 from recsim_env.simulators.worlds.position_bandit import PositionBandit
+from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld
 from recsim_env.simulators.worlds.switching import SwitchingWorld
 
 
@@ -155,6 +165,24 @@ def _stumps(task: BanditTask, bins: int = 8) -> dict[str, Any]:
     return {"policies": decision_stumps(task.world.num_items, D, bins), "dimension": D, "bins": bins}
 
 
+def _comb_ucb1_bound(task: BanditTask, rounds: Ints) -> Floats | None:
+    """Where nothing changes; against an adversary there is none."""
+    w = task.world.attraction
+    if len(w) > 1:
+        return None
+    return comb_ucb1.regret_bound(rounds, means=w[0], slate_size=task.world.slate_size)
+
+
+def _hedge_bound(task: BanditTask, rounds: Ints) -> Floats:
+    _, N, K = task.slates
+    return semi_bandit_hedge.regret_bound(rounds, num_items=N, slate_size=K, num_rounds=task.rounds)
+
+
+def _lin_ucb_bound(task: BanditTask, rounds: Ints) -> Floats:
+    K, D = task.world.slate_size, task.world.features.shape[1]
+    return cascade_lin_ucb.regret_bound(rounds, dimension=D, slate_size=K, num_rounds=task.rounds)
+
+
 ARMS = (ArmsWorld, SwitchingWorld)
 RANKINGS = (CascadeWorld, PositionBandit)
 ANY = (
@@ -165,6 +193,8 @@ ANY = (
     ContextualWorld,
     KnapsackWorld,
     IncentivisedWorld,
+    SemiBanditWorld,
+    LinearCascadeWorld,
     *RANKINGS,
 )
 
@@ -249,6 +279,30 @@ BANDITS: dict[str, BanditAgent] = {
     "cascade_kl_ucb": BanditAgent(lambda task: CascadeKLUCB(*task.cascade), (CascadeWorld,)),
     "cascade_ts": BanditAgent(lambda task: CascadeTS(*task.cascade), (CascadeWorld,)),
     "ts_cascade": BanditAgent(lambda task: TSCascade(*task.cascade), (CascadeWorld,)),
+    # of slates: the reward is the number of clicks, and each slot's click is from 0 to 1
+    "comb_ucb1": BanditAgent(
+        lambda task: CombUCB1(*task.slates), (SemiBanditWorld,), _comb_ucb1_bound, unit_rewards=False
+    ),
+    "semi_bandit_hedge": BanditAgent(
+        lambda task: SemiBanditHedge(*task.slates, task.rounds),
+        (SemiBanditWorld,),
+        _hedge_bound,
+        unit_rewards=False,
+    ),
+    "in_slate_thompson": BanditAgent(
+        lambda task: InSlateThompson(*task.slates), (SemiBanditWorld, CascadeWorld), unit_rewards=False
+    ),
+    "cascade_lin_ucb": BanditAgent(
+        lambda task: CascadeLinUCB(
+            task.num_replicates, task.world.features, task.world.slate_size, task.rounds
+        ),
+        (LinearCascadeWorld,),
+        _lin_ucb_bound,
+    ),
+    "cascade_lin_ts": BanditAgent(
+        lambda task: CascadeLinTS(task.num_replicates, task.world.features, task.world.slate_size),
+        (LinearCascadeWorld,),
+    ),
     "ranked_bandits": BanditAgent(lambda task: RankedBandits(*task.slates), RANKINGS, unit_rewards=False),
     "batch_rank": BanditAgent(
         lambda task: BatchRank(*task.slates, task.rounds),

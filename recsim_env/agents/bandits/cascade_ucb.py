@@ -24,6 +24,7 @@ from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.cascade_counts import CascadeCounts, highest
+from recsim_env.agents.bandits.item_counts import check_slate_sizes
 from recsim_env.arrays import Array, Floats, Ints
 
 if TYPE_CHECKING:
@@ -42,9 +43,13 @@ class CascadeUCB:
         num_states: S; 1 for a bandit.
         num_items: N.
         slate_size: K.
+
+    Raises:
+        InputError: no replicates, no items, or more slots than items.
     """
 
     def __init__(self, num_replicates: int, num_states: int, num_items: int, slate_size: int) -> None:
+        check_slate_sizes(num_replicates, num_items, slate_size)
         self.slate_size = slate_size
         self.counts = CascadeCounts(num_replicates, num_states, num_items)
         # Equal indices are ordered by a draw of each replicate's own, so that no item is favoured by its id.

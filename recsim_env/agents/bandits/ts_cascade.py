@@ -20,6 +20,7 @@ from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.cascade_counts import CascadeCounts, highest
+from recsim_env.agents.bandits.item_counts import check_slate_sizes
 from recsim_env.arrays import Array, Floats, Ints
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class TSCascade:
     """One learner per row; arguments as in `CascadeUCB`."""
 
     def __init__(self, num_replicates: int, num_states: int, num_items: int, slate_size: int) -> None:
+        check_slate_sizes(num_replicates, num_items, slate_size)
         self.slate_size = slate_size
         self.counts = CascadeCounts(num_replicates, num_states, num_items)
         self.ties = np.zeros((num_replicates, num_items))  # as in CascadeUCB: unseen items are all alike
