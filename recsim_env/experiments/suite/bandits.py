@@ -23,6 +23,7 @@ from recsim_env.envs.describe import builder
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.evaluation.growth import growth_exponent
 from recsim_env.evaluation.intervals import mean_estimate
+from recsim_env.evaluation.regret_bounds import lai_robbins
 from recsim_env.experiments import figure
 from recsim_env.experiments.algorithm_fields import modules_of, read_fields
 from recsim_env.experiments.aligned import aligned
@@ -33,6 +34,7 @@ from recsim_env.experiments.results import Results
 from recsim_env.experiments.run import Race
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, parts, positive
+from recsim_env.simulators.worlds.arms import ArmsWorld
 
 NAME = "bandits"
 AGAINST = {"moment": "regret", "fixed": "regret_fixed"}  # what the setting `against` measures
@@ -147,7 +149,20 @@ def draw(axes: Any, results: Results, settings: Settings, label: str = "", style
         axes.set(xscale="log", yscale="log")
     figure.draw_curves(axes, results, score(settings), label, style)
     axes.set(title=title(settings), xlabel="round", ylabel="cumulative regret")
+    _draw_lower_bound(axes, _steps(results), settings)
     figure.draw_bounds(axes, _steps(results), _bounds(settings, results))
+
+
+LAI_ROBBINS = "Lai-Robbins, in the long run"
+
+
+def _draw_lower_bound(axes: Any, steps: Ints, settings: Settings) -> None:
+    """Dotted, where arms never change: what no algorithm that learns all such problems stays below for ever."""
+    world = task_of(settings).world
+    drawn = LAI_ROBBINS in {line.get_label() for line in axes.get_lines()}
+    if settings.bounds and not drawn and isinstance(world, ArmsWorld) and world.mean.ndim == 1:
+        lower = lai_robbins(steps, world.mean, world.deviation)
+        axes.plot(steps, lower, color="black", lw=1.1, ls=":", label=LAI_ROBBINS, zorder=1)
 
 
 def report(results: Results, settings: Settings) -> None:
