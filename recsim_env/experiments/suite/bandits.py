@@ -157,7 +157,7 @@ LAI_ROBBINS = "Lai-Robbins, in the long run"
 
 
 def _draw_lower_bound(axes: Any, steps: Ints, settings: Settings) -> None:
-    """Dotted, where arms never change: what no algorithm that learns all such problems stays below for ever."""
+    """Dotted, where arms never change: what no algorithm that learns all of them stays below for ever."""
     world = task_of(settings).world
     drawn = LAI_ROBBINS in {line.get_label() for line in axes.get_lines()}
     if settings.bounds and not drawn and isinstance(world, ArmsWorld) and world.mean.ndim == 1:
