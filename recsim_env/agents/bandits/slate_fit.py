@@ -36,10 +36,10 @@ class Schedule:
         InputError: a number out of range.
     """
 
-    epochs: int = 60  # at most, of all rounds
-    patience: int = 8  # epochs without a better loss
+    epochs: int = 40  # at most, of all rounds
+    patience: int = 10  # epochs without a better loss
     batch_size: int = 64  # episodes
-    learning_rate: float = 0.03
+    learning_rate: float = 0.05  # at first; falls to 0 along a cosine in every round
     held_out: float = 0.1  # share of episodes
 
     def __post_init__(self) -> None:
@@ -136,7 +136,9 @@ def fit_posterior(
                 tensor.requires_grad_(name in trained)
             optimiser = torch.optim.Adam([tensors[name] for name in sorted(trained)], schedule.learning_rate)
             best, kept, waited = math.inf, {}, 0
-            end = schedule.epochs * (number + 1) // len(rounds) if number + 1 < len(rounds) else schedule.epochs
+            epochs = max(1, (schedule.epochs - len(losses)) // (len(rounds) - number))
+            end, steps = len(losses) + epochs, epochs * -(-len(train) // schedule.batch_size)
+            falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
             while len(losses) < end and waited < schedule.patience:
                 shuffled = train[torch.randperm(len(train), generator=generator)]
                 for rows in shuffled.split(schedule.batch_size):
@@ -148,6 +150,7 @@ def fit_posterior(
                     loss.backward()
                     torch.nn.utils.clip_grad_norm_([tensors[name] for name in trained], CLIP)
                     optimiser.step()
+                    falling.step()
                 losses.append(_held_out_loss(torch, tensors, held_out, rules, seed))
                 if not math.isfinite(losses[-1]):
                     raise InputError(f"the fit diverged in epoch {len(losses)}: lower learning_rate")

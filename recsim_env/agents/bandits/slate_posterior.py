@@ -2,7 +2,7 @@
 
 Prior, with g(i) the group of item i (one group for all = the "flat" model), coordinate by coordinate:
 
-    mu_g, c_g ~ N(0, 5^2),      v_i ~ N(mu_g(i), max(|c_g(i)|, 0.001)^2)
+    mu_g ~ N(0, 5^2),     ln c_g ~ N(0, 2^2),     v_i ~ N(mu_g(i), c_g(i)^2)
     b ~ N(0, 1) for every slate length,     gamma ~ N(0.5, 0.3^2),     gates ~ N(0, 5^2),     h_0 ~ N(0, first_scale^2)
 
 The posterior is a normal of its own for every number (mean field), that of h_0 is read off the clicks
@@ -10,13 +10,15 @@ The posterior is a normal of its own for every number (mean field), that of h_0 
 
     ELBO = E_q[ sum_e log P(clicks of episode e | v, h_0, b, gamma, gates) ] - KL(q || prior)
 
-by draws of q behind the likelihood and in closed form behind the KL: also over mu, but for the group scale c, of
-which there is a draw.
+by a draw of q behind the likelihood and in closed form behind the KL, of items too, where mu and c are unknown:
+
+    E_q KL(v_i) = E[ln c] - ln sd_i + (sd_i^2 + sd_mu^2 + (m_i - m_mu)^2) E[c^-2] / 2 - 1/2
 
 Source: Eide, Leslie, Frigessi, "Dynamic slate recommendation with gated recurrent units and Thompson sampling",
 Data Mining and Knowledge Discovery 36, 2022. Their h_0 has a prior scale of 0.5 and their code counts the
 likelihood 100 times. Here it counts once, so that Thompson sampling draws from what the data leave open, and the
-prior of h_0 is to be given in the unit of the distances. The start values are ours.
+prior of h_0 is to be given in the unit of the distances. Their group scales are max(|c|, 0.001) of a normal c ~
+N(0, 5^2), whose E[c^-2] hangs on how often c comes near 0; the logarithm has no such trap. Start values are ours.
 """
 
 from typing import Any, NamedTuple
@@ -27,11 +29,10 @@ from recsim_env.agents.bandits.slate_likelihood import log_likelihood, uniform_c
 from recsim_env.agents.bandits.slate_user_state import first_state, preferences
 from recsim_env.arrays import Array, Floats, Ints
 
-LEAST_SCALE = 1e-3  # of a group
 SPREAD_SCALES = (1e-3, 5.0)  # of s
 PRIORS = {
     "group_mean": (0.0, 5.0),
-    "group_scale": (0.0, 5.0),
+    "group_log_scale": (0.0, 2.0),
     "no_click": (0.0, 1.0),
     "keep": (0.5, 0.3),
     "gates": (0.0, 5.0),
@@ -63,7 +64,7 @@ class SlatePosterior:
     Attributes:
         items: (N, D) v.
         group_mean: (G, D) mu.
-        group_scale: (G, D) c.
+        group_log_scale: (G, 1) ln c.
         no_click: (K+1,) b by the number of items on the slate.
         keep: (1,) gamma.
         gates: (7, D, D), see `slate_user_state.preferences`.
@@ -81,7 +82,7 @@ class SlatePosterior:
         gates[4], gates[6] = identity, identity  # so that the gates begin near gamma = 1/2
         self.items = MeanField(centre[group] + near, 0.1)
         self.group_mean = MeanField(centre, 0.1)
-        self.group_scale = MeanField(np.ones_like(centre), 0.1)
+        self.group_log_scale = MeanField(np.zeros((len(centre), 1)), 0.1)
         self.no_click = MeanField(np.zeros(slate_size + 1), 0.1)
         self.keep = MeanField(np.array([0.5]), 0.1)
         self.gates = MeanField(gates, 0.03)
@@ -141,9 +142,9 @@ def negative_elbo(
         episodes: of the whole log, over which the KL of what they share is spread.
         generator: of the draws.
     """
-    value = {name: _draw(tensors, name, generator) for name in ("items", "group_scale", *USED[user_state])}
+    value = {name: _draw(tensors, name, generator) for name in ("items", *USED[user_state])}
     fit, local = episode_terms(tensors, value, batch, user_state, likelihood, first_scale, generator)
-    return (local - fit).mean() + shared_kl(tensors, value["group_scale"], group, user_state) / episodes
+    return (local - fit).mean() + shared_kl(tensors, group, user_state) / episodes
 
 
 def episode_terms(
@@ -181,19 +182,20 @@ def episode_terms(
     return fit, normal_kl(mean, sd, 0.0, first_scale).sum(dim=1)
 
 
-def shared_kl(tensors: dict[str, Any], scale: Any, group: Any, user_state: str) -> Any:
-    """KL of all that episodes share, given the draw c (G, D) of the group scales."""
+def shared_kl(tensors: dict[str, Any], group: Any, user_state: str) -> Any:
+    """KL of all that episodes share."""
     import torch
 
     total = torch.zeros(())
-    for name in ("group_mean", "group_scale", *USED[user_state]):
+    for name in ("group_mean", "group_log_scale", *USED[user_state]):
         mean, log_sd = tensors[f"{name}.mean"], tensors[f"{name}.log_sd"]
         total = total + normal_kl(mean, log_sd.exp(), *PRIORS[name]).sum()
-    mean, sd = tensors["items.mean"], tensors["items.log_sd"].exp()
-    centre, doubt = tensors["group_mean.mean"], tensors["group_mean.log_sd"].exp()
-    width = scale.abs().clamp(min=LEAST_SCALE)[group]
-    # the centre is not known either: its variance adds to the expected square
-    return total + (normal_kl(mean, sd, centre[group], width) + 0.5 * (doubt[group] / width) ** 2).sum()
+    mean, log_sd = tensors["items.mean"], tensors["items.log_sd"]
+    apart = (mean - tensors["group_mean.mean"][group]) ** 2
+    square = (2.0 * log_sd).exp() + (2.0 * tensors["group_mean.log_sd"]).exp()[group] + apart
+    log_scale, doubt = tensors["group_log_scale.mean"], (2.0 * tensors["group_log_scale.log_sd"]).exp()
+    precision = (2.0 * (doubt - log_scale)).exp()[group]  # E[c^-2]
+    return total + (log_scale[group] - log_sd + 0.5 * (square * precision - 1.0)).sum()
 
 
 def normal_kl(mean: Any, sd: Any, prior_mean: Any, prior_sd: Any) -> Any:
