@@ -29,9 +29,17 @@ def experiments() -> dict[str, ModuleType]:
         off_policy_accuracy,
         offline_ranking,
         simulator_agreement,
+        slate_exploration,
     )
 
-    modules = (cascade_mdp, cascade_bandit, offline_ranking, off_policy_accuracy, simulator_agreement)
+    modules = (
+        cascade_mdp,
+        cascade_bandit,
+        offline_ranking,
+        off_policy_accuracy,
+        simulator_agreement,
+        slate_exploration,
+    )
     return {module.NAME: module for module in modules}
 
 

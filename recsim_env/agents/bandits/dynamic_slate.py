@@ -1,39 +1,42 @@
 """The slate recommender of Eide, Leslie and Frigessi: recurrent users, Thompson sampling over whole slates.
 
-A posterior of items and users is fitted to a log (`slate_posterior.py`, `slate_fit.py`), from which S joint draws
-are kept. A user's state is computed from what they clicked in this episode (`slate_user_state.py`), and slates are
+A posterior of items and users is fitted to a log (`slate_posterior.py`, `slate_fit.py`), from which S joint
+draws are kept. A user's state is computed from what they clicked in this episode (`slate_user_state.py`),
+and slates are
 
     greedy         the K items nearest to the preference, all at their posterior means
     thompson       one draw of all parameters for the request: the K items nearest under it
     in_slate       K draws: slot k holds the best item of draw k that no slot above holds
 
-In-slate sampling is the list (best of draw 1, .., best of draw K, second of draw 1, ...) without repetitions, and
-fills a slate with what is good under different beliefs: slates are more diverse, and more is learned from each.
+An in-slate list holds what is good under different beliefs: slates are more diverse, and more is learned of
+each. Where the best items of the K draws differ, it is the interleaving of their rankings (best of draw 1,
+..., best of draw K, second of draw 1, ...) without repetitions, as in the published code. Where two draws
+agree on the best, that goes on with the second of draw 1, and here the later draw gives its own second.
 
-Agents choose the draw of each request, and h_0, by the row's own luck. All rows share one model: the episodes of
-all are collected, and after `refit_every` of each row the posterior is fitted to all of them anew, from where it
-was. Before the first fit slates are uniformly random. With `likelihood="all_items"` the model is the usual one that
-takes every item for a candidate of every click, which is an ablation.
+Agents choose the draw of each request, and h_0, by the row's own luck. All rows share one model: the
+episodes of all are collected, and after `refit_every` of each row the posterior is fitted to all of them
+anew, from where it was. Before the first fit slates are uniformly random. With `likelihood="all_items"` the
+model is the usual one that takes every item for a candidate of every click, which is an ablation.
 
 Feedback: the click on the slate shown, or none.
 Bound: none is known.
-Source: Eide, Leslie, Frigessi, "Dynamic slate recommendation with gated recurrent units and Thompson sampling",
-    Data Mining and Knowledge Discovery 36, 2022 (arXiv 2104.15046), checked against the code published with it.
-    There every request has draws of its own; here it is one of S (100), drawn after each fit. Schedule and start
-    values are ours.
+Source: Eide, Leslie, Frigessi, "Dynamic slate recommendation with gated recurrent units and Thompson
+    sampling", Data Mining and Knowledge Discovery 36, 2022 (arXiv 2104.15046); details from its published
+    code. There every request has draws of its own; here it has one of S (100), drawn after each fit. The
+    schedule and the start values are ours.
 """
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.slate_fit import Schedule, episodes_of, fit_posterior
 from recsim_env.agents.bandits.slate_likelihood import LIKELIHOODS
+from recsim_env.agents.bandits.slate_lists import fill_slates
 from recsim_env.agents.bandits.slate_posterior import SlatePosterior
-from recsim_env.agents.bandits.slate_user_state import USER_STATES, preference_of
-from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.agents.bandits.slate_user_state import USER_STATES
+from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.simulators.log import Log
 
@@ -56,7 +59,7 @@ class DynamicSlate:
         user_state: linear, markov or gru.
         explore: greedy, thompson or in_slate.
         likelihood: slate, or all_items.
-        first_scale: standard deviation of the first state, in the unit of distances; the paper has 0.5, in its own.
+        first_scale: prior standard deviation of the first state, in the unit of distances (the paper's: 0.5).
         num_draws: S, of the posterior; greedy needs none.
         refit_every: episodes of each row between two fits; 0 = never by itself.
         schedule: of a fit.
@@ -89,7 +92,9 @@ class DynamicSlate:
             if number < 1:
                 raise InputError(f"{name} must be 1 or more, got {number}")
         if not 1 <= slate_size <= num_items:
-            raise InputError(f"slate_size must be from 1 to the number of items ({num_items}), got {slate_size}")
+            raise InputError(
+                f"slate_size must be from 1 to the number of items ({num_items}), got {slate_size}"
+            )
         for kind, name, known in (
             ("user state", user_state, USER_STATES),
             ("way to explore", explore, EXPLORE),
@@ -135,7 +140,9 @@ class DynamicSlate:
         """
         log.check_items(self.num_items)
         if log.slate.shape[1] > self.slate_size:
-            raise InputError(f"log has slates of {log.slate.shape[1]}, more than slate_size = {self.slate_size}")
+            raise InputError(
+                f"log has slates of {log.slate.shape[1]}, more than slate_size = {self.slate_size}"
+            )
         slate, click = episodes_of(log)
         room = self.slate_size - slate.shape[2], max(0, self.horizon - slate.shape[1])
         self.known_slate = np.pad(slate, ((0, 0), (0, room[1]), (0, room[0])), constant_values=-1)
@@ -229,56 +236,3 @@ class DynamicSlate:
             items, keep, self.gates = (part.draw(rng, self.num_draws) for part in found)
         self.items = np.ascontiguousarray(items.transpose(0, 2, 1))  # (S, D, N)
         self.keep = np.ascontiguousarray(keep[:, 0])  # (S,)
-
-
-@njit(cache=True)
-def fill_slates(
-    kind: int,
-    history: Ints,
-    count: Ints,
-    draw: Ints,
-    noise: Floats,
-    items: Array,
-    keep: Array,
-    gates: Array,
-    spread_scale: float,
-    first_scale: float,
-    slates: Ints,
-) -> None:
-    """Write the slates (B, K): the K nearest of one draw (B, 1), or one of each of K draws (B, K)."""
-    B, K = slates.shape
-    D, N = items.shape[1:]
-    distance = np.empty(N, np.float32)  # squared
-    for b in range(B):
-        clicks = history[b, : count[b]]
-        for m in range(draw.shape[1]):
-            s = draw[b, m]
-            z = preference_of(
-                kind, clicks, items[s], keep[s], gates[s], spread_scale, first_scale, noise[b, m]
-            )
-            distance[:] = 0.0
-            for d in range(D):
-                at, row = np.float32(z[d]), items[s, d]
-                for i in range(N):
-                    distance[i] += (at - row[i]) * (at - row[i])
-            if draw.shape[1] == 1:
-                nearest(distance, slates[b])
-            else:
-                for k in range(m):
-                    distance[slates[b, k]] = np.inf
-                nearest(distance, slates[b, m : m + 1])
-
-
-@njit(cache=True)
-def nearest(distance: Array, slate: Ints) -> None:
-    """Write the items of least distance (N,), least first, ties to the lower id."""
-    filled = 0
-    for i in range(len(distance)):
-        if filled == len(slate) and distance[i] >= distance[slate[-1]]:
-            continue
-        k = min(filled, len(slate) - 1)
-        while k > 0 and distance[slate[k - 1]] > distance[i]:
-            slate[k] = slate[k - 1]
-            k -= 1
-        slate[k] = i
-        filled = min(filled + 1, len(slate))

@@ -1,15 +1,16 @@
 """Fitting the posterior of slates to a log: episodes in batches, Adam, and an end when held-out users say so.
 
     linear, markov    one round: all parts
-    gru               two rounds: the items by the simpler linear user, until the held-out loss stalls or half of
-                      the epochs are over; then the gates, with the items frozen
+    gru               two rounds: the items by the simpler linear user, until the held-out loss stalls or half
+                      of the epochs are over; then the gates, with the items frozen
 
-A round ends after `patience` epochs without a better loss on the held-out episodes, at the posterior mean, and
-the best epoch is kept. A second fit goes on from the first.
+A round ends after `patience` epochs without a better loss on the held-out episodes, at the posterior mean,
+and the best epoch is kept. A second fit goes on from the first.
 
-Source: Eide, Leslie, Frigessi, "Dynamic slate recommendation with gated recurrent units and Thompson sampling",
-Data Mining and Knowledge Discovery 36, 2022: its code has Adam with a rate of 3e-4 and betas of 0.1, batches of
-30,000, at most 100 epochs and a patience of 25, for 37 million slates; the numbers here are for thousands.
+Source: Eide, Leslie, Frigessi, "Dynamic slate recommendation with gated recurrent units and Thompson
+sampling", Data Mining and Knowledge Discovery 36, 2022: its code has Adam with a rate of 3e-4 and betas of
+0.1, batches of 30,000, at most 100 epochs and a patience of 25, for 37 million slates; the numbers here are
+for thousands.
 """
 
 import math
@@ -61,7 +62,9 @@ def episodes_of(log: Log) -> tuple[Ints, Ints]:
         InputError: no rows, no click, or a slate with two clicks.
     """
     if not len(log) or not log.clicked.any():
-        raise InputError(f"log must hold a click, got none in {len(log)} rows: there is nothing to learn from")
+        raise InputError(
+            f"log must hold a click, got none in {len(log)} rows: there is nothing to learn from"
+        )
     clicks = log.clicked.sum(axis=1)
     if (clicks > 1).any():
         row = int(np.argmax(clicks > 1))
@@ -71,12 +74,12 @@ def episodes_of(log: Log) -> tuple[Ints, Ints]:
     if log.episode is not None:
         first[1:] |= log.episode[1:] != log.episode[:-1]
     starts = np.flatnonzero(first)
-    row = np.cumsum(first) - 1
-    step = np.arange(len(log)) - starts[row]
+    place = np.cumsum(first) - 1
+    step = np.arange(len(log)) - starts[place]
     slate = np.full((len(starts), int(step.max()) + 1, log.slate.shape[1]), -1)
     click = np.full(slate.shape[:2], -1)
-    slate[row, step] = log.slate
-    click[row, step] = np.where(clicks > 0, log.clicked.argmax(axis=1), -1)
+    slate[place, step] = log.slate
+    click[place, step] = np.where(clicks > 0, log.clicked.argmax(axis=1), -1)
     return slate, click
 
 
@@ -140,7 +143,7 @@ def fit_posterior(
             end, steps = len(losses) + epochs, epochs * -(-len(train) // schedule.batch_size)
             falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
             while len(losses) < end and waited < schedule.patience:
-                shuffled = train[torch.randperm(len(train), generator=generator)]
+                shuffled: Any = train[torch.randperm(len(train), generator=generator)]
                 for rows in shuffled.split(schedule.batch_size):
                     batch = Batch(*(column[rows] for column in data))
                     optimiser.zero_grad()
@@ -172,7 +175,9 @@ def _batch(torch: Any, slate: Ints, click: Ints) -> Batch:
     return Batch(torch.as_tensor(slate), torch.as_tensor(click), torch.as_tensor(item), weight)
 
 
-def _held_out_loss(torch: Any, tensors: dict[str, Any], batch: Batch, rules: dict[str, Any], seed: int) -> float:
+def _held_out_loss(
+    torch: Any, tensors: dict[str, Any], batch: Batch, rules: dict[str, Any], seed: int
+) -> float:
     """-ELBO per episode of the terms that are the episodes' own, at the posterior means."""
     means = {name.removesuffix(".mean"): value for name, value in tensors.items() if name.endswith(".mean")}
     with torch.no_grad():

@@ -2,18 +2,20 @@
 
 With a preference z in R^D, item vectors v_i and a slate A of |A| items,
 
-    P(click i) = exp(-|z - v_i|) / (exp(b_|A|) + sum_{j in A} exp(-|z - v_j|)),    P(no click) = exp(b_|A|) / (same)
+    P(click i) = exp(-|z - v_i|) / (exp(b_|A|) + sum_{j in A} exp(-|z - v_j|))
+    P(no click) = exp(b_|A|) / (the same)
 
 The sum runs over what was shown: an item that nobody saw says nothing about what users like. The usual
-likelihood of recommenders takes every item for a candidate. Here it is an ablation, `uniform_candidates`: the
-items beside the clicked one are exchanged for uniform draws from the catalogue, anew whenever it is called, so
-that items count as liked because they were shown often.
+likelihood of recommenders takes every item for a candidate. Here it is an ablation, `uniform_candidates`:
+the items beside the clicked one are exchanged for uniform draws from the catalogue, anew whenever it is
+called, so that items count as liked because they were shown often.
 
-Tensors are PyTorch's, which is an extra: pip install "recsim-env[torch]". The same law in NumPy, with which it
-is compared in the tests, is `user_models/choices.py: MultinomialLogit`.
+Tensors are PyTorch's, which is an extra: pip install "recsim-env[torch]". The same law in NumPy, with which
+it is compared in the tests, is `user_models/choices.py: MultinomialLogit`.
 
-Source: Eide, Leslie, Frigessi, "Dynamic slate recommendation with gated recurrent units and Thompson sampling",
-Data Mining and Knowledge Discovery 36, 2022. Their code limits logits to [-100, 20]; distances need no limit.
+Source: Eide, Leslie, Frigessi, "Dynamic slate recommendation with gated recurrent units and Thompson
+sampling", Data Mining and Knowledge Discovery 36, 2022. Their code limits logits to [-100, 20]; distances
+need no limit.
 """
 
 from typing import Any

@@ -2,23 +2,25 @@
 
 Prior, with g(i) the group of item i (one group for all = the "flat" model), coordinate by coordinate:
 
-    mu_g ~ N(0, 5^2),     ln c_g ~ N(0, 2^2),     v_i ~ N(mu_g(i), c_g(i)^2)
-    b ~ N(0, 1) for every slate length,     gamma ~ N(0.5, 0.3^2),     gates ~ N(0, 5^2),     h_0 ~ N(0, first_scale^2)
+    mu_g ~ N(0, 5^2),     ln c_g ~ N(0, 2^2),     v_i ~ N(mu_g(i), c_g(i)^2),     h_0 ~ N(0, first_scale^2)
+    b ~ N(0, 1) for every slate length,     gamma ~ N(0.5, 0.3^2),     gates ~ N(0, 5^2)
 
 The posterior is a normal of its own for every number (mean field), that of h_0 is read off the clicks
 (`slate_user_state.py: first_state`, with one learned number s in [0.001, 5]). Maximised is
 
     ELBO = E_q[ sum_e log P(clicks of episode e | v, h_0, b, gamma, gates) ] - KL(q || prior)
 
-by a draw of q behind the likelihood and in closed form behind the KL, of items too, where mu and c are unknown:
+by a draw of q behind the likelihood and in closed form behind the KL, of items too, where mu and c are
+unknown:
 
     E_q KL(v_i) = E[ln c] - ln sd_i + (sd_i^2 + sd_mu^2 + (m_i - m_mu)^2) E[c^-2] / 2 - 1/2
 
-Source: Eide, Leslie, Frigessi, "Dynamic slate recommendation with gated recurrent units and Thompson sampling",
-Data Mining and Knowledge Discovery 36, 2022. Their h_0 has a prior scale of 0.5 and their code counts the
-likelihood 100 times. Here it counts once, so that Thompson sampling draws from what the data leave open, and the
-prior of h_0 is to be given in the unit of the distances. Their group scales are max(|c|, 0.001) of a normal c ~
-N(0, 5^2), whose E[c^-2] hangs on how often c comes near 0; the logarithm has no such trap. Start values are ours.
+Source: Eide, Leslie, Frigessi, "Dynamic slate recommendation with gated recurrent units and Thompson
+sampling", Data Mining and Knowledge Discovery 36, 2022. Their h_0 has a prior scale of 0.5 and their code
+counts the likelihood 100 times. Here it counts once, so that Thompson sampling draws from what the data
+leave open, and the prior of h_0 is to be given in the unit of the distances. Their group scales are
+max(|c|, 0.001) of a normal c ~ N(0, 5^2), whose E[c^-2] hangs on how often c comes near 0; the logarithm
+has no such trap. Start values are ours.
 """
 
 from typing import Any, NamedTuple
@@ -27,7 +29,7 @@ import numpy as np
 
 from recsim_env.agents.bandits.slate_likelihood import log_likelihood, uniform_candidates
 from recsim_env.agents.bandits.slate_user_state import first_state, preferences
-from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.arrays import Array, Ints
 
 SPREAD_SCALES = (1e-3, 5.0)  # of s
 PRIORS = {
@@ -48,14 +50,12 @@ class MeanField:
     """Independent normals: mean and standard deviation, float32 of one shape."""
 
     def __init__(self, mean: Array, sd: float) -> None:
-        self.mean = np.asarray(mean, np.float32)
-        self.sd = np.full(self.mean.shape, sd, np.float32)
+        self.mean: Array = np.asarray(mean, np.float32)
+        self.sd: Array = np.full(self.mean.shape, sd, np.float32)
 
     def draw(self, rng: np.random.Generator, count: int) -> Array:
         """(count, ...) float32."""
-        return np.asarray(
-            self.mean + self.sd * rng.standard_normal((count, *self.mean.shape)), np.float32
-        )
+        return np.asarray(self.mean + self.sd * rng.standard_normal((count, *self.mean.shape)), np.float32)
 
 
 class SlatePosterior:
@@ -213,5 +213,5 @@ def _draw(tensors: dict[str, Any], name: str, generator: Any) -> Any:
     return mean + log_sd.exp() * torch.randn(mean.shape, generator=generator)
 
 
-def _array(tensor: Any) -> Floats:
+def _array(tensor: Any) -> Array:
     return np.array(tensor.detach().numpy())

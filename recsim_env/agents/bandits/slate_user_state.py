@@ -7,20 +7,21 @@ A click on v moves the hidden state h, no click leaves it, and z is what the use
     gru       r = sigmoid(W_ir x + W_hr h),    u = sigmoid(W_iu x + W_hu h),    x = v / UNIT
               n = tanh(W_in x + r (W_hn h)),   h' = (1 - u) n + u h                            z = UNIT W_z h
 
-The first state of a user is not a parameter of its own but read off their clicks v_1, v_2, ..., v_n, the first
-of which say most:
+The first state of a user is not a parameter of its own but read off their clicks v_1, v_2, ..., v_n, the
+first of which say most:
 
-    h_0 ~ N(m, s^2 (S + FLOOR)),    m = sum_j w_j v_j,    S = sum_j w_j (v_j - m)^2,    w_j proportional to j^-4
+    h_0 ~ N(m, s^2 (S + FLOOR)),   m = sum_j w_j v_j,   S = sum_j w_j (v_j - m)^2,   w_j proportional to j^-4
 
 coordinate by coordinate (over UNIT, for gru); of a user without clicks it is the prior, N(0, first_scale^2).
 
-Each law stands here twice: for tensors with gradients (`first_state`, `preferences`) and compiled, one row after
-the other, for acting (`preference_of`), where PyTorch is not needed. The tests hold both against a third.
+Each law stands here twice: for tensors with gradients (`first_state`, `preferences`) and compiled, one row
+after the other, for acting (`preference_of`), where PyTorch is not needed. The tests hold both against a
+third.
 
-Source: Eide, Leslie, Frigessi, "Dynamic slate recommendation with gated recurrent units and Thompson sampling",
-Data Mining and Knowledge Discovery 36, 2022. UNIT and FLOOR are ours: with theirs (1 and 0) the gates saturate at
-distances of several units, and one click leaves no doubt about the first state. Not implemented: `lingru`, the
-mean of linear and gru.
+Source: Eide, Leslie, Frigessi, "Dynamic slate recommendation with gated recurrent units and Thompson
+sampling", Data Mining and Knowledge Discovery 36, 2022. UNIT and FLOOR are ours: with theirs (1 and 0) the
+gates saturate at distances of several units, and one click leaves no doubt about the first state. Not
+implemented: `lingru`, the mean of linear and gru.
 """
 
 from typing import Any
@@ -66,9 +67,7 @@ def first_state(vectors: Any, weight: Any, spread_scale: Any, first_scale: float
     return mean, torch.where(some, spread_scale * torch.sqrt(spread + FLOOR), first_scale)
 
 
-def preferences(
-    user_state: str, hidden: Any, vectors: Any, clicked: Any, keep: Any, gates: Any
-) -> Any:
+def preferences(user_state: str, hidden: Any, vectors: Any, clicked: Any, keep: Any, gates: Any) -> Any:
     """(E, H, D) z before each step.
 
     Args:
