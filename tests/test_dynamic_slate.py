@@ -296,7 +296,7 @@ def test_the_slate_likelihood_recovers_the_items_where_some_are_shown_oftener():
         for likelihood in ("slate", "all_items"):
             agent = make(likelihood=likelihood, schedule=Schedule(epochs=15)).fit(log, progress=False)
             found[name, likelihood] = np.corrcoef(distances(agent.posterior.items.mean), truth)[0, 1]
-    assert found["skewed", "slate"] > 0.7
+    assert found["skewed", "slate"] > 0.6
     assert found["skewed", "slate"] > found["skewed", "all_items"] + 0.1
     assert abs(found["random", "slate"] - found["random", "all_items"]) < 0.1
 
@@ -541,6 +541,9 @@ def test_bad_logs_and_schedules():
         agent.fit(Log(log.user, log.time, np.array([[1, 2], [3, 10]]), log.clicked))
     with pytest.raises(InputError, match="log has slates of 2, more than slate_size = 1"):
         DynamicSlate(1, 10, 1, 4).fit(log)
+    late = {"step": np.array([4]), "slate": np.zeros((1, 2), int), "clicked": np.zeros((1, 2), int)}
+    with pytest.raises(InputError, match="step 4, beyond horizon = 4"):
+        agent.act(late, Luck.from_seeds([0]))
     for bad in ({"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"held_out": 1.0}, {"patience": 0}):
         with pytest.raises(InputError, match=next(iter(bad))):
             Schedule(**bad)

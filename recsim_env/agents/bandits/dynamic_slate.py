@@ -153,7 +153,11 @@ class DynamicSlate:
         return self
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
-        """The slates (B, K); row i depends on the model, its own episode and its own luck."""
+        """The slates (B, K); row i depends on the model, its own episode and its own luck.
+
+        Raises:
+            InputError: a step beyond the horizon.
+        """
         self._follow(observation)
         if not self.fits[0]:
             order = np.argsort(luck.uniform("dynamic_slate/random", (self.num_items,)), axis=1)
@@ -203,6 +207,10 @@ class DynamicSlate:
     def _follow(self, observation: dict[str, Array]) -> None:
         """Add what was clicked last to the histories, once a step; a step of 0 begins an episode."""
         step, slate, clicked = (observation[name] for name in ("step", "slate", "clicked"))
+        if step.max() >= self.horizon:
+            raise InputError(
+                f"observation is of step {step.max()}, beyond horizon = {self.horizon}: raise it"
+            )
         self.count[step == 0] = 0
         new = (step > 0) & (step != self.seen) & (clicked > 0).any(axis=1)
         rows = np.flatnonzero(new)
