@@ -581,6 +581,10 @@ def test_the_experiment_runs_at_a_small_size(tmp_path, capsys):
     assert (best.mean() > results.curves["random"]["clicks"].values.mean()).all()
     assert main([*common, "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again/results.csv").read_bytes() == (tmp_path / "r/results.csv").read_bytes()
+    assert main([*common, "--seed", "1", "--out", str(tmp_path / "next")]) == 0
+    after = Results.read(tmp_path / "next" / "results.csv")
+    for name, curves in results.curves.items():  # replicate i has seed + i, alone or among others
+        assert_array_equal(after.curves[name]["clicks"].values[:, 0], curves["clicks"].values[:, 1])
     assert main([*common, "--replicates", "1", "--out", str(tmp_path / "one")]) == 2
     assert main([*common, "--user-state", "lstm", "--out", str(tmp_path / "lstm")]) == 2
     assert not (tmp_path / "lstm").exists()
@@ -589,7 +593,7 @@ def test_the_experiment_runs_at_a_small_size(tmp_path, capsys):
 @needs_torch
 @pytest.mark.slow
 def test_exploring_earns_at_least_what_greedy_does_and_the_slate_likelihood_more(tmp_path):
-    """The paper's result, in ten worlds, with 95 % intervals of the differences."""
+    """The paper's result, in twenty worlds, with 95 % intervals of the differences."""
     assert main(["run", "slate_exploration", "--out", str(tmp_path / "r")]) == 0
     results = Results.read(tmp_path / "r" / "results.csv")
     mean = {name: curves["clicks"].values.mean(axis=0) for name, curves in results.curves.items()}
@@ -597,7 +601,7 @@ def test_exploring_earns_at_least_what_greedy_does_and_the_slate_likelihood_more
     low, _ = mean_estimate(mean["in_slate_thompson"] - mean["greedy"]).interval
     assert low > 0
     low, _ = mean_estimate(mean["thompson"] - mean["greedy"]).interval
-    assert low > -0.01
+    assert low > -0.005
     assert found["thompson", "greedy"].difference > 0
     _, high = mean_estimate(mean["greedy_all_items"] - mean["greedy"]).interval
     assert high < 0

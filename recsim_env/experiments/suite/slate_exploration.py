@@ -13,6 +13,7 @@ over the rounds.
 
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Settings:
     round_users: int = option(100, "new users of every round")
     rounds: int = option(5, "rounds, with a fit before each")
     epochs: int = option(20, "of every fit, at most")
-    replicates: int = option(10, "independent worlds")
+    replicates: int = option(20, "independent worlds")
     seed: int = option(0, "of the world of replicate 0; replicate i has seed + i")
 
 
@@ -80,6 +81,8 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         raise InputError(f"replicates must be 2 or more, got {settings.replicates}: one has no interval")
     if settings.seed < 0:
         raise InputError(f"seed must be 0 or more, got {settings.seed}")
+    if find_spec("torch") is None:
+        raise InputError("slate_exploration needs torch: pip install 'recsim-env[torch]'")
     learner("greedy", make_world(settings, 0), settings, 0)  # refuses settings before anything runs
     directory = open_run(out, NAME, as_json(settings), resume)
     if directory.finished:
