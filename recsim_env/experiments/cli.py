@@ -31,6 +31,7 @@ def experiments() -> dict[str, ModuleType]:
         off_policy_accuracy,
         offline_ranking,
         simulator_agreement,
+        slate_exploration,
     )
 
     modules = (
@@ -40,6 +41,7 @@ def experiments() -> dict[str, ModuleType]:
         offline_ranking,
         off_policy_accuracy,
         simulator_agreement,
+        slate_exploration,
     )
     return {module.NAME: module for module in modules}
 
