@@ -5,8 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsim_env.agents.agent import Agent
-from recsim_env.agents.bandits import ucb1
+from recsim_env.agents.bandits import explore_first, moss, successive_elimination, ucb1
+from recsim_env.agents.bandits.bayes_ucb import BayesUCB
 from recsim_env.agents.bandits.beta_ts import BetaTS
+from recsim_env.agents.bandits.delayed_feedback import DelayedFeedback
+from recsim_env.agents.bandits.epsilon_greedy import EpsilonGreedy
+from recsim_env.agents.bandits.explore_first import ExploreFirst, tuned_pulls
+from recsim_env.agents.bandits.gaussian_ts import GaussianTS
+from recsim_env.agents.bandits.kl_ucb import KLUCB
+from recsim_env.agents.bandits.moss import MOSS
+from recsim_env.agents.bandits.successive_elimination import SuccessiveElimination
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
@@ -45,6 +53,11 @@ def _deviation(task: BanditTask) -> float | None:
     return getattr(task.world, "deviation", None)
 
 
+def _pulls(task: BanditTask) -> int:
+    """Of every arm by explore-first."""
+    return tuned_pulls(task.rounds, task.world.num_items)
+
+
 BANDITS: dict[str, BanditAgent] = {
     "random": BanditAgent(
         lambda task: RandomSlates(task.world.num_items, task.world.slate_size),
@@ -58,6 +71,42 @@ BANDITS: dict[str, BanditAgent] = {
         unit_rewards=False,
     ),
     "beta_ts": BanditAgent(lambda task: BetaTS(*task.arms), (ArmsWorld,)),
+    "explore_first": BanditAgent(
+        lambda task: ExploreFirst(*task.arms, _pulls(task), task.world.reward_range),
+        (ArmsWorld,),
+        lambda task, rounds: explore_first.regret_bound(rounds, means=task.world.mean, pulls=_pulls(task)),
+        unit_rewards=False,
+    ),
+    "epsilon_greedy": BanditAgent(
+        lambda task: EpsilonGreedy(*task.arms, reward_range=task.world.reward_range),
+        (ArmsWorld,),
+        unit_rewards=False,
+    ),
+    "successive_elimination": BanditAgent(
+        lambda task: SuccessiveElimination(*task.arms, task.rounds, _deviation(task)),
+        (ArmsWorld,),
+        lambda task, rounds: successive_elimination.regret_bound(
+            rounds, means=task.world.mean, horizon=task.rounds
+        ),
+        unit_rewards=False,
+    ),
+    "kl_ucb": BanditAgent(lambda task: KLUCB(*task.arms), (ArmsWorld,)),
+    "moss": BanditAgent(
+        lambda task: MOSS(*task.arms, task.rounds, _deviation(task)),
+        (ArmsWorld,),
+        lambda task, rounds: moss.regret_bound(rounds, num_items=task.world.num_items, horizon=task.rounds),
+        unit_rewards=False,
+    ),
+    "moss_anytime": BanditAgent(
+        lambda task: MOSS(*task.arms, deviation=_deviation(task)), (ArmsWorld,), unit_rewards=False
+    ),
+    "gaussian_ts": BanditAgent(
+        lambda task: GaussianTS(*task.arms, deviation=_deviation(task) or 1.0),
+        (ArmsWorld,),
+        unit_rewards=False,
+    ),
+    "bayes_ucb": BanditAgent(lambda task: BayesUCB(*task.arms), (ArmsWorld,)),
+    "delayed_beta_ts": BanditAgent(lambda task: DelayedFeedback(BetaTS(*task.arms), 10), (ArmsWorld,)),
 }
 
 

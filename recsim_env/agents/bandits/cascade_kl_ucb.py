@@ -9,13 +9,7 @@ In round t, with T_e examinations and mean m_e = W_e / T_e of item e,
 largest U_t, in descending order. Regret is at most the sum over items e outside the best K of
 (1 + eps) Delta (1 + log(1/Delta)) / KL(w_e || w_K) (log n + 3 log log n) + a constant.
 
-U_t is found by Newton's method in x = -log(1 - u), in which the divergence is convex, and close to a line
-where u is near 1:
-
-    g(x) = T KL(m || u) - budget,      g'(x) = T (u - m) / u.
-
-It starts from the x of the previous round, which the root has left by little; from the right of the root
-every step stays on the right of it, and from the left the first step crosses over. Two or three are usual.
+`kl_bounds.py` finds U_t, starting from that of the round before.
 
 As CascadeUCB1, the learner is myopic, and sees unseen items first rather than observing each for free.
 
@@ -30,13 +24,11 @@ from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.cascade_counts import CascadeCounts, highest
+from recsim_env.agents.bandits.kl_bounds import FARTHEST, kl_root
 from recsim_env.arrays import Array, Floats, Ints
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
-
-TOLERANCE = 1e-10  # of U_t: Newton's method stops at a step shorter than this
-FARTHEST = 30.0  # the largest x that is tried, u = 1 - 1e-13: the divergence is infinite at u = 1
 
 
 class CascadeKLUCB:
@@ -81,29 +73,7 @@ def kl_upper_bounds(
                 bounds[b, s, e] = FARTHEST
                 index[b, e] = 1.0 + ties[b, e]
                 continue
-            x = _root(clicks[b, s, e] / T, budget / T, bounds[b, s, e])
+            x = kl_root(clicks[b, s, e] / T, budget / T, bounds[b, s, e])
             bounds[b, s, e] = x
             index[b, e] = 1.0 - np.exp(-x) + ties[b, e]
     return index
-
-
-@njit(inline="always")
-def _root(m: float, budget: float, x: float) -> float:
-    """Newton's method from x: -log(1 - u) of the largest u >= m with KL(m || u) <= budget, for m < 1."""
-    if m == 0.0:
-        return min(budget, FARTHEST)
-    entropy = m * np.log(m) + (1.0 - m) * np.log(1.0 - m)
-    if 1.0 - np.exp(-x) <= m:  # the mean has risen above the last bound: start on the right instead
-        x = FARTHEST
-    for _ in range(60):
-        u = 1.0 - np.exp(-x)
-        step = (entropy - m * np.log(u) + (1.0 - m) * x - budget) * u / (u - m)
-        new = min(x - step, FARTHEST)
-        if 1.0 - np.exp(-new) <= m:  # rounding, close to the minimum
-            return x
-        if (
-            abs(new - x) * max(1.0 - u, np.exp(-new)) < TOLERANCE
-        ):  # in u, of which x is minus the log of what lacks to 1
-            return new
-        x = new
-    return x

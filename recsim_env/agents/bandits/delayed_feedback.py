@@ -1,0 +1,96 @@
+"""Delayed feedback: any agent, told what happened some rounds later.
+
+With delay d, the agent inside learns of round t at the end of round t + d; or, in batches, of rounds 1 to d
+at the end of round d, of rounds d + 1 to 2 d at the end of round 2 d, and so on (d = 1: no delay). It acts in
+every round with what it knows. What was not yet told at the end is never told.
+
+An index policy that hears nothing repeats itself for the whole delay; one that draws, as Thompson sampling
+does, goes on exploring.
+
+Feedback: that of the agent inside, later.
+Bound: none is stated here; for arms, Joulani, Gyorgy, Szepesvari, "Online learning under delayed feedback",
+    ICML 2013, add O(gap d) an arm to what holds without delay.
+Source: Chapelle, Li, "An empirical evaluation of Thompson sampling", NIPS 2011, section 3 (batches).
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recsim_env.agents.agent import Agent, Transition
+from recsim_env.arrays import Array, Ints
+from recsim_env.errors import InputError
+
+if TYPE_CHECKING:
+    from recsim_env.simulators.luck import Luck
+
+
+class DelayedFeedback:
+    """An agent that is told later.
+
+    Args:
+        agent: any, with its own rows.
+        delay: d rounds, at least 1.
+        batches: whether rounds are told d at a time instead of each d rounds late.
+
+    Attributes:
+        waiting: (d, bytes of a transition) what was not yet told, a ring: plain bytes, so that whatever an
+            agent sees can be kept in one array; (d, 0) before the first round.
+        rounds: (1,) that have been played.
+
+    Raises:
+        InputError: a delay below 1.
+    """
+
+    def __init__(self, agent: Agent, delay: int, batches: bool = False) -> None:
+        if delay < 1:
+            raise InputError(f"delay must be at least 1, got {delay}")
+        self.agent = agent
+        self.batches = batches
+        self.waiting = np.zeros((delay, 0), np.uint8)
+        self.rounds = np.zeros(1, np.int64)
+
+    def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
+        """What the agent inside does, (B, K)."""
+        return self.agent.act(observation, luck)
+
+    def update(self, transition: Transition) -> None:
+        """Keep this round, and tell what is due."""
+        now, delay = int(self.rounds[0]), len(self.waiting)
+        packed = np.concatenate([_as_bytes(array) for array in _arrays(transition)])
+        if now == 0:
+            self.waiting = np.zeros((delay, len(packed)), np.uint8)
+        place = now % delay
+        if not self.batches and now >= delay:
+            self.agent.update(_unpack(self.waiting[place], transition))
+        self.waiting[place] = packed
+        self.rounds += 1
+        if self.batches and place == delay - 1:
+            for told in self.waiting:
+                self.agent.update(_unpack(told, transition))
+
+
+def _arrays(t: Transition) -> list[Array]:
+    """All of a transition, in a fixed order."""
+    fields = [t.slates, t.clicked, t.examined, t.reward, t.terminated, t.truncated]
+    for observation in (t.observation, t.next_observation):
+        fields += [observation[name] for name in sorted(observation)]
+    return fields
+
+
+def _as_bytes(array: Array) -> Array:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _unpack(packed: Array, like: Transition) -> Transition:
+    """The transition that these bytes are, which has the shapes and dtypes of another."""
+    arrays, start = [], 0
+    for array in _arrays(like):
+        end = start + array.nbytes
+        arrays.append(packed[start:end].copy().view(array.dtype).reshape(array.shape))
+        start = end
+    slates, clicked, examined, reward, terminated, truncated = arrays[:6]
+    names, later = sorted(like.observation), sorted(like.next_observation)
+    before = dict(zip(names, arrays[6:], strict=False))
+    after = dict(zip(later, arrays[6 + len(names) :], strict=True))
+    return Transition(before, slates, clicked, examined, reward, after, terminated, truncated)
