@@ -78,7 +78,7 @@ def needed(p, q, wanted=0.05):
 tosses.reveal(needed(0.5, 0.6))
 
 # %%
-numbers = np.unique(np.geomspace(10, 600, 22).astype(int))
+numbers = np.unique(np.geomspace(10, 600, 18).astype(int))
 figure = plt.figure(figsize=(6.4, 3.2))
 
 
