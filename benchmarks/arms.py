@@ -1,4 +1,4 @@
-"""Bandits with arms in lock-step: rounds of a replicate per CPU-second. 60 s: python benchmarks/arms.py
+"""Bandits with arms in lock-step: rounds of a replicate per CPU-second. 2 min: python benchmarks/arms.py
 
 A round is acting, the world's step and the update, on 10 arms with means 0.1 to 0.9, for 1,000 replicates at
 once and for one alone. Limit: the world's step alone; peer: UCB1 in plain NumPy, with its own coins and
@@ -31,7 +31,7 @@ AGENTS: tuple[tuple[str, Callable[[int, int], Agent], str], ...] = (
     ("KLUCB", KLUCB, "0.5 M"),
     ("MOSS", lambda B, K: MOSS(B, K, 10_000), "5 M"),
     ("MOSS anytime", MOSS, "5 M"),
-    ("BayesUCB", BayesUCB, "2 M"),
+    ("BayesUCB", BayesUCB, "3 M"),
     ("ExploreFirst", lambda B, K: ExploreFirst(B, K, 200), "5 M"),
     ("EpsilonGreedy", EpsilonGreedy, "5 M"),
     ("SuccessiveElimination", lambda B, K: SuccessiveElimination(B, K, 10_000), "5 M"),

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 from driving import drive
 
+from recsim_env.agents.bandits.cascade_kl_ucb import CascadeKLUCB
+from recsim_env.agents.bandits.cascade_ts import CascadeTS
+from recsim_env.agents.bandits.cascade_ucb import CascadeUCB
+from recsim_env.agents.bandits.ts_cascade import TSCascade
 from recsim_env.errors import InputError
 from recsim_env.experiments.agents import AGENTS, Task, agent_names
 from recsim_env.simulators.worlds.cascade_bandit import cascade_bandit
@@ -142,6 +146,19 @@ def test_bad_settings(setting):
 
     with pytest.raises(InputError, match=next(iter(setting))):
         CascadingVI(1, 2, 3, 2, 4, 10, **setting)
+
+
+@pytest.mark.parametrize("learner", [CascadeUCB, CascadeKLUCB, CascadeTS, TSCascade])
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((0, 1, 5, 2), "num_replicates must be at least 1, got 0"),
+        ((2, 1, 5, 6), "slate_size must be from 1 to"),
+    ],
+)
+def test_bad_sizes(learner, sizes, message):
+    with pytest.raises(InputError, match=message):
+        learner(*sizes)
 
 
 def test_names():

@@ -43,6 +43,15 @@ SECOND = {
         "horizon": 9,
         "world_seed": 1,
     },
+    "PositionBandit-v0": {
+        "num_items": 12,
+        "slate_size": 3,
+        "highest": 0.9,
+        "lowest": 0.3,
+        "decay": 0.2,
+        "horizon": 9,
+        "world_seed": 1,
+    },
     "CascadeRec-Grocery-v0": {
         "num_items": 20,
         "num_states": 10,
@@ -159,6 +168,51 @@ SECOND = {
         "horizon": 9,
         "world_seed": 1,
     },
+    "LipschitzBandit-v0": {
+        "num_items": 501,
+        "kind": "round",
+        "peak": 0.6,
+        "top": 0.8,
+        "floor": 0.2,
+        "slope": 2.0,
+        "num_peaks": {"kind": "peaks", "num_peaks": 4},
+        "horizon": 50,
+        "world_seed": {"kind": "peaks", "world_seed": 1},
+    },
+    "KnapsackBandit-v0": {
+        "num_arms": 5,
+        "kind": "pricing",
+        "budget": 700,
+        "horizon": 3000,
+        "world_seed": 1,
+    },
+    "IncentivisedUsers-v0": {
+        "num_items": 3,
+        "best_mean": 0.6,
+        "gap": 0.1,
+        "strength": 5.0,
+        "kind": {"warm_up": 1, "kind": "history"},
+        "warm_up": {"exploration": 1.0, "warm_up": 2},
+        "exploration": {"warm_up": 1, "exploration": 1.0},
+        "horizon": 50,
+    },
+    "SemiBandit-v0": {
+        "num_items": 20,
+        "slate_size": 2,
+        "attraction": 0.4,
+        "gap": 0.05,
+        "kind": "adversarial",
+        "horizon": 9,
+        "world_seed": 1,
+    },
+    "LinearCascadeBandit-v0": {
+        "num_items": 20,
+        "slate_size": 2,
+        "dimension": 3,
+        "attraction": 0.8,
+        "horizon": 9,
+        "world_seed": 1,
+    },
     "BernoulliBandit-v0": {
         "num_items": 5,
         "low": 0.5,
@@ -176,11 +230,45 @@ SECOND = {
         "horizon": 9,
         "world_seed": 1,
     },
+    "SwitchingBandit-v0": {
+        "num_items": 5,
+        "kind": "drift",
+        "num_switches": {"num_switches": 9, "horizon": 20},
+        "drift": {"drift": 0.1, "kind": "drift"},
+        "horizon": 9,
+        "world_seed": 1,
+    },
+    "ExpertAdvice-v0": {
+        "num_experts": 5,
+        "kind": "adversary",
+        "best_error": 0.1,
+        "gap": 0.4,
+        "horizon": 9,
+        "world_seed": 1,
+    },
+    "LinearBandit-v0": {
+        "num_items": 7,
+        "dimension": 3,
+        "fresh_features": False,
+        "noise": "coins",
+        "deviation": 0.3,
+        "horizon": 9,
+        "world_seed": 1,
+    },
+    "ContextualBandit-v0": {
+        "num_items": 7,
+        "dimension": 2,
+        "waves": 1,
+        "height": 0.2,
+        "horizon": 9,
+        "world_seed": 1,
+    },
 }
 BASE = {"RepeatListen-v0": {"num_items": 600, "num_users": 20, "remembered": 100}}  # for speed
 SMALL = {  # catalogues small enough for every slate to be looked at
     "CascadeRec-v0": {"num_items": 5, "slate_size": 3},
     "CascadeBandit-v0": {"num_items": 5, "slate_size": 3},
+    "PositionBandit-v0": {"num_items": 5, "slate_size": 3},
     "CascadeRec-Grocery-v0": {"num_items": 5, "num_states": 4, "slate_size": 3},
     "CascadeRec-MovieLens-v0": {"num_items": 5, "num_states": 4, "slate_size": 3},
     "SlateRec-v0": {"num_items": 5, "slate_size": 3, "num_categories": 2, "num_users": 30},
@@ -195,8 +283,17 @@ SMALL = {  # catalogues small enough for every slate to be looked at
     "BoredUser-v0": {"num_items": 5, "slate_size": 3, "num_categories": 2, "num_users": 30, "threshold": 2},
     "GroupSlate-v0": {"num_items": 5, "slate_size": 3, "num_groups": 2},
     "ShortcutBench-v0": {"num_items": 5, "slate_size": 3, "branching": 2},
+    "SemiBandit-v0": {"num_items": 5, "slate_size": 3, "kind": "adversarial"},
+    "LinearCascadeBandit-v0": {"num_items": 5, "slate_size": 3},
     "BernoulliBandit-v0": {},
     "GaussianBandit-v0": {},
+    "LipschitzBandit-v0": {"num_items": 101},
+    "KnapsackBandit-v0": {"budget": 3, "horizon": 6},
+    "IncentivisedUsers-v0": {"num_items": 3},
+    "SwitchingBandit-v0": {},
+    "ExpertAdvice-v0": {},
+    "LinearBandit-v0": {"num_items": 5, "dimension": 3},
+    "ContextualBandit-v0": {},
 }
 
 
@@ -530,6 +627,7 @@ def test_reclab_the_true_value_is_the_mean_of_samples_under_satiation():
 FULL = {  # the longest slate: the whole catalogue, or all but what listeners remember
     "CascadeRec-v0": {"slate_size": 12},
     "CascadeBandit-v0": {"slate_size": 16, "gap": 0.15},
+    "PositionBandit-v0": {"slate_size": 10},
     "CascadeRec-Grocery-v0": {"slate_size": 25},
     "CascadeRec-MovieLens-v0": {"slate_size": 10},
     "SlateRec-v0": {"num_items": 30, "slate_size": 30},
@@ -538,6 +636,8 @@ FULL = {  # the longest slate: the whole catalogue, or all but what listeners re
     "BoredUser-v0": {"num_items": 30, "slate_size": 30},
     "GroupSlate-v0": {"num_items": 30, "slate_size": 30},
     "ShortcutBench-v0": {"num_items": 30, "slate_size": 30},
+    "SemiBandit-v0": {"slate_size": 16},
+    "LinearCascadeBandit-v0": {"num_items": 30, "slate_size": 30},
 }
 
 
@@ -568,7 +668,14 @@ OPTIONS = {  # parameters that are words, and every word; of one id as "ID param
     "candidates_from": ["catalogue", "interest"],
     "user": ["linear", "gated"],
     "memory": ["exact", "approximate"],
+    "kind": ["stochastic", "adversarial"],
     "means": ["even", "one_best", "drawn"],
+    "LipschitzBandit-v0 kind": ["tent", "round", "peaks"],
+    "KnapsackBandit-v0 kind": ["bernoulli", "pricing"],
+    "IncentivisedUsers-v0 kind": ["recommendation", "history"],
+    "SwitchingBandit-v0 kind": ["piecewise", "drift", "adversary"],
+    "ExpertAdvice-v0 kind": ["stochastic", "adversary"],
+    "noise": ["normal", "coins"],
 }
 
 

@@ -587,8 +587,9 @@ def test_a_parameter_that_is_infinite_reaches_the_world(value: str, tmp_path: Pa
 
 @pytest.mark.parametrize("env_id", sorted({*registered_ids()} - {"CascadeRec-MovieLens-v0"}))
 def test_agents_work_where_the_list_says(env_id: str) -> None:
-    world = world_of(env_id, {})
-    cascading = {"CascadeRec-v0", "CascadeBandit-v0", "CascadeRec-Grocery-v0"}
+    few = {"num_items": 16}  # so that all lists can be gone through
+    world = world_of(env_id, few if env_id == "LinearCascadeBandit-v0" else {})
+    cascading = {"CascadeRec-v0", "CascadeBandit-v0", "CascadeRec-Grocery-v0", "LinearCascadeBandit-v0"}
     works = {
         **dict.fromkeys(IN_ANY, True),
         **dict.fromkeys(WHERE_ITEMS_ATTRACT, env_id != "RepeatListen-v0" and not isinstance(world, HasArms)),

@@ -1,4 +1,4 @@
-"""Algorithms for stochastic arms: indices against formulas, choices against plain Python, regret against theory."""
+"""Stochastic arms: indices against formulas, choices against plain Python, regret against theory."""
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ from recsim_env.evaluation.regret_bounds import (
     lai_robbins_slope,
     minimax_lower_bound,
 )
+from recsim_env.experiments.bandit_agents import BANDITS, BanditTask
 from recsim_env.experiments.rounds import AGENT_LUCK, play_rounds
 from recsim_env.experiments.wrong_priors import prior_costs
 from recsim_env.simulators.luck import Luck
@@ -45,6 +46,13 @@ def one_pull(arms, rewards):
     no, yes = np.zeros(B, bool), np.ones((B, 1), bool)
     slates, reward = np.array(arms)[:, None], np.array(rewards, float)
     return Transition({}, slates, reward[:, None] > 0, yes, reward, {}, no, no)
+
+
+def exact_kl_bound(mean, n, budget):
+    """KL-UCB's index by a root finder that knows nothing of ours."""
+    if mean == 1.0 or budget == 0.0:
+        return mean
+    return brentq(lambda u: n * kl_bernoulli(mean, u) - budget, max(mean, 1e-13), 1 - 1e-15, xtol=1e-14)
 
 
 def mean_and_error(x):
@@ -110,16 +118,7 @@ class KLTwin(Twin):
     def choose(self):
         budget = np.log(self.t + 1) + 3 * np.log(max(np.log(self.t + 1), 1.0))
 
-        def bound(mean, n):
-            if mean == 1.0:
-                return 1.0
-            if budget == 0.0:
-                return mean
-            return brentq(
-                lambda u: n * kl_bernoulli(mean, u) - budget, max(mean, 1e-13), 1 - 1e-15, xtol=1e-14
-            )
-
-        return self.index(bound)
+        return self.index(lambda mean, n: exact_kl_bound(mean, n, budget))
 
 
 class MOSSTwin(Twin):
@@ -196,14 +195,7 @@ def test_kl_ucb_index_against_brentq():
         for b, a in np.ndindex(50, 6):
             log_t = np.log(rounds[b] + 1)
             budget, mean = log_t + c * np.log(max(log_t, 1.0)), sums[b, a] / n[b, a]
-            exact = 1.0
-            if mean < 1.0:
-                exact = brentq(
-                    lambda u: n[b, a] * kl_bernoulli(mean, u) - budget,
-                    max(mean, 1e-13),
-                    1 - 1e-15,
-                    xtol=1e-14,  # noqa: B023
-                )
+            exact = exact_kl_bound(mean, n[b, a], budget)
             assert abs(index[b, a] - exact) < 1e-8
             assert index[b, a] <= mean + np.sqrt(budget / (2 * n[b, a])) + 1e-9  # Pinsker
 
@@ -259,8 +251,8 @@ def test_beta_quantiles_from_nothing_against_scipy(v):
 
 def test_tail_of_beta_against_scipy():
     for a, b, x in ((1, 1, 0.3), (2.5, 7, 0.9), (300, 20, 0.93), (1, 900, 0.004), (40, 1, 0.99)):
-        S, density = tail(float(a), float(b), x)
-        assert S == pytest.approx(betainc(b, a, 1 - x), rel=1e-10)
+        above, density = tail(float(a), float(b), x)
+        assert above == pytest.approx(betainc(b, a, 1 - x), rel=1e-10)
         h = 1e-6
         assert density == pytest.approx((betainc(a, b, x + h) - betainc(a, b, x - h)) / (2 * h), rel=1e-4)
 
@@ -278,13 +270,13 @@ def test_bayes_ucb_quantiles_along_a_run(shares):
         if t < 50 or t % 29 == 0:
             v = np.log(max(t + 1, 2))
             x, dv = agent.anchors[..., 0], v - agent.anchors[..., 1]
-            _, _, w, second, third, _ = np.moveaxis(agent.anchors, -1, 0)
+            _, _, _, w, second, third, _ = np.moveaxis(agent.anchors, -1, 0)
             used = x + dv * (w + dv * (second + dv * third))
             worst = max(worst, np.abs(used - betainccinv(agent.alpha, agent.beta, np.exp(-v))).max())
         _, o = world.respond(state, slates, users.at(t))
         reward = o.reward * rng.random(B) if shares else o.reward
         agent.update(one_pull(slates[:, 0], reward))
-    assert 0.0 < worst < 1e-6
+    assert 1e-12 < worst < 1e-6
 
 
 # ---- what the algorithms promise ----
@@ -492,7 +484,7 @@ def test_no_delay_is_batches_of_one():
 
 
 def test_thompson_sampling_bears_delay_and_ucb1_does_not():
-    """From batches of 1 to batches of 100, UCB1's regret grows by a far larger factor (Chapelle, Li, 2011)."""
+    """From batches of 1 to batches of 100, UCB1's regret grows by a far larger factor (Chapelle, Li)."""
     T, B, growth = 4000, 60, {}
     world = bernoulli_bandit(10, 0.1, 0.9, "one_best", horizon=T)
     for make in (UCB1, BetaTS):
@@ -546,7 +538,11 @@ def test_bounds_in_closed_form():
     wrong = 0.5 * np.exp(-20 * 0.25)
     assert bound == pytest.approx([5.0, 10.0, 10.0 + 60 * wrong])
     bound = successive_elimination.regret_bound([10, 10_000], means=means, horizon=10_000)
-    assert bound == pytest.approx([5.0, 32 * np.log(10_000) / 0.5 + 0.5 + 2e-4])
+    assert bound == pytest.approx([5.0, 32 * np.log(10_000) / 0.5 + 0.5 + 1e-4])
+    wide = successive_elimination.regret_bound([10_000], means=means, horizon=10_000, deviation=1.0)
+    assert wide == pytest.approx([4 * 32 * np.log(10_000) / 0.5 + 0.5 + 1e-4])
+    wide = explore_first.regret_bound([100], means=means, pulls=20, deviation=1.0)
+    assert wide == pytest.approx([10 + 60 * 0.5 * np.exp(-20 * 0.25 / 4)])
     assert moss.regret_bound([10, 10**6], num_items=4, horizon=10**6) == pytest.approx([10, 49 * 2000])
 
 
@@ -557,6 +553,20 @@ def test_explore_firsts_chance_of_the_wrong_arm_is_below_the_bound():
     play_rounds(world, agent, B)
     share, error = mean_and_error((agent.chosen == 0).astype(float))
     assert 0.02 < share < np.exp(-15 * 0.04) + 4 * error
+
+
+@pytest.mark.parametrize("name", ["explore_first", "successive_elimination"])
+def test_bounds_for_normal_rewards_hold(name):
+    """On 200 replicates of GaussianBandit-v0, at every round from the tenth on."""
+    world, B, T = gaussian_bandit(3, horizon=2000), 200, 2000
+    task = BanditTask(world, B, T)
+    regret = play_rounds(world, BANDITS[name].make(task), B).regret.mean(axis=1)
+    bound = BANDITS[name].bound(task, np.arange(10, T + 1))
+    assert (regret[9:] <= bound).all()
+    drawn = BanditTask(gaussian_bandit(3, means="drawn"), B, T)
+    with pytest.raises(InputError, match="every user has means of their own"):
+        BANDITS[name].bound(drawn, np.array([1]))
+    assert BANDITS["moss"].bound(task, np.array([1, T])) is None
 
 
 # ---- what is refused ----

@@ -236,7 +236,14 @@ def test_long_names_stay_in_their_place(kind, slate_size, drawn):
 
 
 LOOKS = [(env_id, {"slate_size": K}) for K in (1, 5) for env_id in IDS] + [(env_id, {}) for env_id in ARMS]
-AHEAD = {"CascadeRec-v0", "CascadeBandit-v0", "CascadeRec-Grocery-v0", "SlateRec-v0"}
+AHEAD = {
+    "CascadeRec-v0",
+    "CascadeBandit-v0",
+    "CascadeRec-Grocery-v0",
+    "LinearCascadeBandit-v0",
+    "SlateRec-v0",
+    "KnapsackBandit-v0",
+}
 
 
 @pytest.mark.parametrize(("env_id", "parameters"), LOOKS)

@@ -20,6 +20,8 @@ from recsim_env.simulators.worlds.cascade import CascadeWorld
 from recsim_env.simulators.worlds.drifting import DriftWorld
 from recsim_env.simulators.worlds.grouped import GroupWorld
 from recsim_env.simulators.worlds.listening import ListeningWorld
+from recsim_env.simulators.worlds.position_bandit import PositionBandit
+from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld
 from recsim_env.simulators.worlds.shortcut_bench import SuccessionWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.world import HasArms, World
@@ -73,6 +75,8 @@ def _(world: CascadeWorld, scene: Scene, row: int = 0) -> Array:
 @text.register(CandidateWorld)
 @text.register(ListeningWorld)
 @text.register(SuccessionWorld)
+@text.register(PositionBandit)
+@text.register(SemiBanditWorld)
 def _user_text(world: World, scene: Scene, row: int = 0) -> str:
     from recsim_env.envs.user_scene import user_text
     from recsim_env.envs.user_scenes import user_scene
@@ -87,6 +91,8 @@ def _user_text(world: World, scene: Scene, row: int = 0) -> str:
 @picture.register(CandidateWorld)
 @picture.register(ListeningWorld)
 @picture.register(SuccessionWorld)
+@picture.register(PositionBandit)
+@picture.register(SemiBanditWorld)
 def _user_picture(world: World, scene: Scene, row: int = 0) -> Array:
     from recsim_env.envs.user_drawing import user_picture
     from recsim_env.envs.user_scenes import user_scene

@@ -17,6 +17,8 @@ from recsim_env.simulators.worlds.candidates import CandidateWorld, WorldOfItems
 from recsim_env.simulators.worlds.drifting import DriftWorld
 from recsim_env.simulators.worlds.grouped import GroupWorld
 from recsim_env.simulators.worlds.listening import ListeningState, ListeningWorld
+from recsim_env.simulators.worlds.position_bandit import PositionBandit
+from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld
 from recsim_env.simulators.worlds.shortcut_bench import SuccessionWorld
 from recsim_env.simulators.worlds.slate import SlateWorld
 from recsim_env.simulators.worlds.song_memory import SONG
@@ -178,6 +180,29 @@ def _(world: SuccessionWorld, scene: Scene, row: int) -> UserScene:
     user = f"a user who took item {state.history[0, -1]}{back}"
     driver = Driver("likely next", bars, ON_SLATE)
     return UserScene(int(state.step[0]), world.horizon, user, driver, shown)
+
+
+@user_scene.register(PositionBandit)
+@user_scene.register(SemiBanditWorld)
+def _(world: PositionBandit | SemiBanditWorld, scene: Scene, row: int) -> UserScene:
+    state = one_row(scene.state, row)
+    shown, listed = None, set()
+    if scene.slates is not None and state.step[0] > 0:
+        before = one_row(scene.before, row)
+        items, best = scene.slates[row : row + 1], world.best_slate(before)
+        chances = (world.slate_attraction(before, slate)[0] for slate in (items, best))
+        shown = shown_slate(world, scene, row, items[0], next(chances), best[0], next(chances), _item_name)
+        listed = set(items.ravel().tolist())
+    if isinstance(world, SemiBanditWorld):
+        attraction = world.attraction[world.phase_of(state)[0]]
+    else:
+        attraction = world.attraction
+    bars = tuple(
+        Bar(_item_name(i), float(attraction[i]), f"{attraction[i]:.2f}", i in listed)
+        for i in np.argsort(-attraction, kind="stable")[:NUM_BARS].tolist()
+    )
+    driver = Driver("attraction of items", bars, ON_SLATE)
+    return UserScene(int(state.step[0]), world.horizon, "a user", driver, shown)
 
 
 def _item_name(item: int) -> str:

@@ -45,8 +45,8 @@ class BayesUCB:
     Attributes:
         alpha: (B, K) of the posterior.
         beta: (B, K).
-        anchors: (B, K, 6) of each arm: a quantile, its v = -log of the tail, the three coefficients of
-            quantiles of higher v, and the v at which the quantile was last found from nothing.
+        anchors: (B, K, 7) of each arm: a quantile, its v = -log of the tail, the tail, the three coefficients
+            of quantiles of higher v, and the v at which the quantile was last found from nothing.
         rounds: (B,).
         ties: (B, K) what orders equal quantiles.
 
@@ -82,7 +82,7 @@ class BayesUCB:
         self.ties = np.zeros((num_replicates, num_items))
         self.rounds = np.zeros(num_replicates)
         self.extra = 0.0 if horizon is None else float(c * np.log(np.log(horizon)))  # of v
-        self.anchors = np.zeros((num_replicates, num_items, 6))
+        self.anchors = np.zeros((num_replicates, num_items, 7))
         for a in range(num_items):
             v = np.log(2.0) + self.extra
             _settle(alpha[a], beta[a], v, alpha[a] / (alpha[a] + beta[a]), self.anchors[0, a])
@@ -116,20 +116,21 @@ def highest_quantile(
     """The arm of largest quantile + ties of every row, (B, 1); anchors that are far in v are renewed."""
     B, K = alpha.shape
     slates = np.empty((B, 1), np.int64)
-    round_before, v = -1.0, 0.0
+    round_before, v, wanted = -1.0, 0.0, 1.0
     for b in range(B):
         if rounds[b] != round_before:  # rows are in step, so one logarithm serves all of them
             round_before = rounds[b]
             v = np.log(max(rounds[b] + 1.0, 2.0)) + extra
+            wanted = np.exp(-v)
         best, highest = 0, -np.inf
         for a in range(K):
             anchor = anchors[b, a]
             dv = v - anchor[1]
             if dv > NEAR:
-                tail = np.exp(-anchor[1])
-                _go(alpha[b, a], beta[b, a], tail, tail / anchor[2], v, anchor)
+                tail = anchor[2]
+                _go(alpha[b, a], beta[b, a], tail, tail / anchor[3], v, wanted, anchor)
                 dv = 0.0
-            quantile = anchor[0] + dv * (anchor[2] + dv * (anchor[3] + dv * anchor[4])) + ties[b, a]
+            quantile = anchor[0] + dv * (anchor[3] + dv * (anchor[4] + dv * anchor[5])) + ties[b, a]
             if quantile > highest:
                 best, highest = a, quantile
         slates[b, 0] = best
@@ -144,44 +145,46 @@ def observe(
     for b in range(len(slates)):
         if not 0.0 <= reward[b] <= 1.0:
             return b
-    round_before, v = -1.0, 0.0
+    round_before, v, wanted = -1.0, 0.0, 1.0
     for b in range(len(slates)):
         rounds[b] += 1.0
         if rounds[b] != round_before:
             round_before = rounds[b]
             v = np.log(rounds[b] + 1.0) + extra  # of the next round
+            wanted = np.exp(-v)
         a = slates[b, 0]
         anchor = anchors[b, a]
         p, q, x = alpha[b, a], beta[b, a], anchor[0]
         alpha[b, a], beta[b, a] = p + reward[b], q + 1.0 - reward[b]
-        tail = np.exp(-anchor[1])
-        f = tail / anchor[2]
+        tail = anchor[2]
+        f = tail / anchor[3]
         if reward[b] == 1.0:
-            _go(p + 1.0, q, tail + f * x * (1.0 - x) / p, f * x * (p + q) / p, v, anchor)
+            _go(p + 1.0, q, tail + f * x * (1.0 - x) / p, f * x * (p + q) / p, v, wanted, anchor)
         elif reward[b] == 0.0:
-            _go(p, q + 1.0, tail - f * x * (1.0 - x) / q, f * (1.0 - x) * (p + q) / q, v, anchor)
+            _go(p, q + 1.0, tail - f * x * (1.0 - x) / q, f * (1.0 - x) * (p + q) / q, v, wanted, anchor)
         else:
             _settle(alpha[b, a], beta[b, a], v, x, anchor)
     return -1
 
 
 @njit(inline="always")
-def _go(a: float, b: float, tail: float, f: float, v: float, anchor: Floats) -> None:
-    """Move an anchor, at whose x the tail and density are these, to the quantile of v."""
+def _go(a: float, b: float, tail: float, f: float, v: float, wanted: float, anchor: Floats) -> None:
+    """Move an anchor, at whose x the tail and density are these, to the quantile of v; wanted = exp(-v)."""
     x = anchor[0]
     near = False
-    if v - anchor[5] < 0.7 and tail > 0.0:  # errors add up, and weigh more the smaller the tail
-        near, x, f = shift(a, b, tail, f, x, v)
+    if v - anchor[6] < 0.7 and tail > 0.0:  # errors add up, and weigh more the smaller the tail
+        near, x, f = shift(a, b, tail, f, x, v, wanted)
     if near:
-        anchor[0], anchor[1] = x, v
-        anchor[2], anchor[3], anchor[4] = series(a, b, v, x, f)
+        anchor[0], anchor[1], anchor[2] = x, v, wanted
+        anchor[3], anchor[4], anchor[5] = series(a, b, wanted, x, f)
     else:
         _settle(a, b, v, x, anchor)
 
 
 @njit(cache=True)
 def _settle(a: float, b: float, v: float, x: float, anchor: Floats) -> None:
-    """Put an anchor (6,) at the quantile of v, which is found from nothing, starting at x."""
+    """Put an anchor (7,) at the quantile of v, which is found from nothing, starting at x."""
     x, f = solve(a, b, v, x)
-    anchor[0], anchor[1], anchor[5] = x, v, v
-    anchor[2], anchor[3], anchor[4] = series(a, b, v, x, f)
+    tail = np.exp(-v)
+    anchor[0], anchor[1], anchor[2], anchor[6] = x, v, tail, v
+    anchor[3], anchor[4], anchor[5] = series(a, b, tail, x, f)

@@ -87,9 +87,10 @@ def solve(a: float, b: float, v: float, x: float) -> tuple[float, float]:
 
 
 @njit(inline="always")
-def shift(a: float, b: float, S: float, f: float, x: float, v: float) -> tuple[bool, float, float]:
-    """Whether it can be told from (x, S, f) what the quantile of tail exp(-v) is, it, and its density."""
-    wanted = math.exp(-v)
+def shift(
+    a: float, b: float, S: float, f: float, x: float, v: float, wanted: float
+) -> tuple[bool, float, float]:
+    """Whether (x, S, f) can tell what the quantile of tail wanted = exp(-v) is, it, its density."""
     dv = v + math.log(S)
     inverse = 1.0 / (x * (1.0 - x))
     slope, per, turn = a - 1.0 - (a + b - 2.0) * x, a + b - 2.0, 1.0 - 2.0 * x
@@ -118,9 +119,9 @@ def shift(a: float, b: float, S: float, f: float, x: float, v: float) -> tuple[b
 
 
 @njit(inline="always")
-def series(a: float, b: float, v: float, x: float, f: float) -> tuple[float, float, float]:
-    """Coefficients of x(v + dv) - x: first, second and third."""
-    w = math.exp(-v) / f
+def series(a: float, b: float, S: float, x: float, f: float) -> tuple[float, float, float]:
+    """Coefficients of x(v + dv) - x where tail and density are S and f: first, second and third."""
+    w = S / f
     g = (a - 1.0) / x - (b - 1.0) / (1.0 - x)
     bend = -(a - 1.0) / x**2 - (b - 1.0) / (1.0 - x) ** 2  # g'
     gw = g * w

@@ -10,7 +10,7 @@ does, goes on exploring.
 Feedback: that of the agent inside, later.
 Bound: none is stated here; for arms, Joulani, Gyorgy, Szepesvari, "Online learning under delayed feedback",
     ICML 2013, add O(gap d) an arm to what holds without delay.
-Source: Chapelle, Li, "An empirical evaluation of Thompson sampling", NIPS 2011, section 3 (batches).
+Source: Chapelle, Li, "An empirical evaluation of Thompson sampling", NIPS 2011, which tells in batches.
 """
 
 from typing import TYPE_CHECKING

@@ -101,16 +101,19 @@ def tuned_pulls(rounds: int, num_items: int) -> int:
     return max(1, min(best, rounds // num_items))
 
 
-def regret_bound(rounds: Ints | Floats, *, means: Floats, pulls: int) -> Floats:
+def regret_bound(
+    rounds: Ints | Floats, *, means: Floats, pulls: int, deviation: float | None = None
+) -> Floats:
     """(P,) after `rounds` (P,), for arms of these means (K,), each pulled N = `pulls` times first.
 
-    The difference of two means of N rewards from 0 to 1 is sqrt(1 / (2 N))-sub-Gaussian, so an arm looks
-    better than the best one with probability at most exp(-N gap^2): theorem 6.1 of Lattimore and Szepesvari
-    (from memory) with the constant of this range, as derived here. While exploring, no more than the largest
-    gap is lost in a round.
+    Rewards from 0 to 1 are 1/2-sub-Gaussian (deviation None), normal ones s-sub-Gaussian (deviation s). The
+    difference of two means of N is then s sqrt(2 / N)-sub-Gaussian, so an arm looks better than the best one
+    with probability at most exp(-N gap^2 / (4 s^2)): theorem 6.1 of Lattimore and Szepesvari (from memory,
+    for s = 1), derived here for any s. While exploring, no more than the largest gap is lost in a round.
     """
     gaps = np.max(means) - np.asarray(means, np.float64)
     t, K = np.asarray(rounds, np.float64), len(gaps)
+    s = 0.5 if deviation is None else deviation
     exploring = np.minimum(t * gaps.max(), pulls * gaps.sum())
-    wrong = (gaps * np.exp(-pulls * gaps**2)).sum()
+    wrong = (gaps * np.exp(-pulls * gaps**2 / (4.0 * s**2))).sum()
     return np.asarray(exploring + np.maximum(t - pulls * K, 0.0) * wrong)

@@ -57,12 +57,19 @@ class KLUCB:
         """The arm of largest index, (B, 1)."""
         n = self.counts
         n.break_ties(luck, "kl_ucb/ties")
-        slates: Ints = largest(kl_indices(n.pulls, n.sums, n.rounds, n.ties, self.c, self.bounds))
+        slates: Ints = highest_kl(n.pulls, n.sums, n.rounds, n.ties, self.c, self.bounds)
         return slates
 
     def update(self, transition: Transition) -> None:
         """Count the pull."""
         self.counts.update(transition)
+
+
+@njit(cache=True)
+def highest_kl(pulls: Floats, sums: Floats, rounds: Floats, ties: Floats, c: float, bounds: Floats) -> Ints:
+    """The arm of largest index, (B, 1): one call, which a batch of one feels."""
+    slates: Ints = largest(kl_indices(pulls, sums, rounds, ties, c, bounds))
+    return slates
 
 
 @njit(cache=True)

@@ -11,7 +11,7 @@ With probability 1 - 2 / T^2 no mean is ever further than r from its expectation
 of the K T <= T^2 means); then the best arm stays, and an arm is dropped as soon as 4 r < gap.
 
 Feedback: the reward of the arm pulled.
-Bound: E R(T) <= sum over arms with gap > 0 of (32 log T / gap + gap) + 2 / T for rewards from 0 to 1.
+Bound: E R(T) <= sum over arms with gap > 0 of (32 sigma^2 log T / gap + gap) + 2 max gap / T.
 Source: Even-Dar, Mannor, Mansour, JMLR 7, 2006; Slivkins, "Introduction to multi-armed bandits", 2019,
     section 1.3, whose theorem says O(sum log T / gap): the constants are those of its proof, followed here.
 """
@@ -103,14 +103,18 @@ def next_of_phase(
     return slates
 
 
-def regret_bound(rounds: Ints | Floats, *, means: Floats, horizon: int) -> Floats:
+def regret_bound(
+    rounds: Ints | Floats, *, means: Floats, horizon: int, deviation: float | None = None
+) -> Floats:
     """(P,) after `rounds` (P,), for arms of these means (K,) and the horizon T that the learner was told.
 
-    An arm that is still active after n phases has gap <= 4 r = 4 sqrt(2 log T / n), so it is pulled at most
-    32 log T / gap^2 + 1 times; the 2 / T is the probability that a mean leaves its interval, 2 / T^2, times
-    T. It holds at every round up to the horizon, where no more than the largest gap is lost in each.
+    An arm that is still active after n phases has gap <= 4 r = 4 sigma sqrt(2 log T / n), so it is pulled at
+    most 32 sigma^2 log T / gap^2 + 1 times; the last term is the probability that a mean leaves its interval,
+    2 / T^2, times what T rounds can lose. Derived here, for K <= T. It holds at every round up to the
+    horizon; no more than the largest gap is lost in each.
     """
     gaps = np.max(means) - np.asarray(means, np.float64)
     largest, gaps = gaps.max(), gaps[gaps > 0.0]
-    total = (32.0 * np.log(horizon) / gaps + gaps).sum() + 2.0 / horizon
+    sigma = 1.0 if deviation is None else 2.0 * deviation
+    total = (32.0 * sigma**2 * np.log(horizon) / gaps + gaps).sum() + 2.0 * largest / horizon
     return np.asarray(np.minimum(np.asarray(rounds, np.float64) * largest, total))

@@ -1,0 +1,229 @@
+"""Neural-linear Thompson sampling: a network learns features of contexts, a linear model on them draws.
+
+A network of two hidden layers predicts the reward of every item from the context x,
+
+    z = relu(W_2 relu(W_1 (x, 1), 1)),      f_a(x) = w_a . (z, 1),
+
+and learns only that: every `retrain` rounds its weights move on from where they are by `steps` steps of Adam
+on squared errors of random rounds of the memory (the last `memory` rounds). What is uncertain is the last
+layer alone: every item has a Bayesian linear regression on (z, 1), and
+
+    theta_a ~ N(theta_hat_a, v^2 V_a^-1),      A_t = argmax_a theta_a . (z, 1)
+
+as in `lin_ts.py`. A trained network has other features, so the regressions are fitted anew to the memory.
+
+Each row has a network of its own. Training is batched over rows in products of matrices (`torch.bmm`), one
+row to one matrix, in double precision; all else is compiled loops over rows. The vector units add in an order
+that depends on where in memory a matrix begins, so all widths are multiples of 8: every row begins alike, and
+row i is bit-identical to the learner alone. It was for all sizes tried; no promise of torch stands behind it.
+
+Needs the extra `torch`: pip install "recsim-env[torch]". Runs on the processor.
+
+Feedback: the reward of the item pulled.
+Bound: none is known for networks that are trained as they go.
+Source: Riquelme, Tucker, Snoek, "Deep Bayesian bandits showdown", ICLR 2018, section 4 (NeuralLinear). There
+    the noise has an inverse-gamma posterior and networks are wider; here v is given, as in LinTS.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+from recsim_env.agents.agent import Transition
+from recsim_env.agents.bandits.lin_ts import best_of_draws, check_inflation, posterior_draws
+from recsim_env.agents.bandits.ridge_regressions import RidgeRegressions, check_ridge, seen_features
+from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.errors import InputError
+
+if TYPE_CHECKING:
+    from recsim_env.simulators.luck import Luck
+
+
+class NeuralLinearTS:
+    """One learner per row, with a network of its own.
+
+    Args:
+        num_replicates: B.
+        num_items: N.
+        dimension: D of contexts.
+        units: of the first hidden layer, a multiple of 8.
+        num_features: F, units of the second, a multiple of 8: what the linear models see.
+        retrain: rounds between two trainings.
+        memory: rounds that are remembered.
+        steps: of Adam in one training.
+        batch_size: rounds of a step, a multiple of 8.
+        learning_rate: of Adam.
+        penalty: lambda of the linear models, above 0.
+        inflation: v, above 0.
+
+    Attributes:
+        weights: (B, W) of all layers, one after the other.
+        contexts: (B, memory, D) float32.
+        items: (B, memory).
+        rewards: (B, memory).
+        rounds: (B,).
+
+    Raises:
+        InputError: torch is missing; a size below 1, a setting out of range.
+    """
+
+    def __init__(
+        self,
+        num_replicates: int,
+        num_items: int,
+        dimension: int,
+        *,
+        units: int = 32,
+        num_features: int = 16,
+        retrain: int = 100,
+        memory: int = 2000,
+        steps: int = 100,
+        batch_size: int = 64,
+        learning_rate: float = 0.01,
+        penalty: float = 1.0,
+        inflation: float = 0.25,
+    ) -> None:
+        _torch()
+        check_ridge(num_replicates, num_items, dimension, penalty)
+        check_inflation(inflation)
+        sizes = {"units": units, "num_features": num_features, "retrain": retrain, "memory": memory}
+        for name, size in (sizes | {"steps": steps, "batch_size": batch_size}).items():
+            if size < 1:
+                raise InputError(f"{name} must be at least 1, got {size}")
+        for name, size in {"units": units, "num_features": num_features, "batch_size": batch_size}.items():
+            if size % 8:
+                raise InputError(f"{name} must be a multiple of 8, got {size}")
+        if not 0.0 < learning_rate < np.inf:
+            raise InputError(f"learning_rate must be above 0 and finite, got {learning_rate}")
+        B, N, D, F = num_replicates, num_items, dimension, num_features
+        self.shape = B, N, D
+        outputs = -(-N // 8) * 8  # the last ones predict nothing, see above
+        self.layers = (D + 1, units), (units + 1, F), (F + 1, outputs)  # the last row of each is the constant
+        self.retrain, self.steps, self.batch_size = retrain, steps, batch_size
+        self.learning_rate, self.penalty, self.inflation = learning_rate, penalty, inflation
+        self.weights = np.zeros((B, sum(rows * columns for rows, columns in self.layers)))
+        self.regressions = RidgeRegressions(B, N, F + 1, penalty)
+        self.contexts = np.zeros((B, memory, D), np.float32)
+        self.items = np.zeros((B, memory), np.int64)
+        self.rewards = np.zeros((B, memory))
+        self.rounds = np.zeros(B, np.int64)
+
+    def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
+        """The item of largest drawn reward, (B, 1); the network is trained first when its round has come.
+
+        Raises:
+            InputError: no contexts, or of another shape.
+        """
+        features = self.represent(observation)
+        if self.rounds[0] and self.rounds[0] % self.retrain == 0:
+            self._train(luck)
+            features = self.represent(observation)
+        elif self.weights[0, 0] == 0.0:
+            self._begin(luck)
+            features = self.represent(observation)
+        z = luck.normal("neural_linear_ts", self.regressions.estimate.shape[1:])
+        theta = posterior_draws(self.regressions.estimate, self.regressions.inverse, self.inflation, z)
+        slates: Ints = best_of_draws(features, theta)
+        return slates
+
+    def represent(self, observation: dict[str, Array]) -> Floats:
+        """(B, 1, F + 1) what the network makes of the contexts of an observation: (z, 1)."""
+        extended = seen_features(observation, self.shape, shared=False)  # (B, 1, D + 1)
+        z: Floats = hidden_layers(extended, *self._matrices()[:2])
+        return z
+
+    def update(self, transition: Transition) -> None:
+        """Remember the round, and learn from the reward in the last layer.
+
+        Raises:
+            InputError: a reward that is not finite.
+        """
+        features = self.represent(transition.observation)
+        self.regressions.add(features, transition.slates, transition.reward)
+        place = self.rounds[0] % self.items.shape[1]
+        self.contexts[:, place] = transition.observation["context"]
+        self.items[:, place] = transition.slates[:, 0]
+        self.rewards[:, place] = transition.reward
+        self.rounds = self.rounds + 1
+
+    def _matrices(self) -> tuple[Floats, Floats, Floats]:
+        """The layers (B, rows, columns), as views of the weights."""
+        views, start = [], 0
+        for rows, columns in self.layers:
+            end = start + rows * columns
+            views.append(self.weights[:, start:end].reshape(-1, rows, columns))
+            start = end
+        return views[0], views[1], views[2]
+
+    def _begin(self, luck: "Luck") -> None:
+        """Normal weights of variance 2 / inputs (He et al. 2015), constants of variance 1."""
+        self.weights = np.ascontiguousarray(luck.normal("neural_linear_ts/weights", self.weights.shape[1:]))
+        for matrix in self._matrices():
+            matrix[:, :-1] *= np.sqrt(2.0 / (matrix.shape[1] - 1))
+
+    def _train(self, luck: "Luck") -> None:
+        """Steps of Adam on random rounds of the memory; then the regressions anew, in its order."""
+        torch = _torch()
+        known = int(min(self.rounds[0], self.items.shape[1]))
+        drawn = luck.uniform("neural_linear_ts/batches", (self.steps * self.batch_size,))
+        chosen = (drawn * known).astype(np.int64)  # (B, steps * batch)
+        rows = np.arange(len(chosen))[:, None]
+        ones = np.ones((*chosen.shape, 1))
+        x = torch.from_numpy(np.concatenate([self.contexts[rows, chosen], ones], axis=2))
+        one_hot = self.items[rows, chosen][:, :, None] == np.arange(self.layers[2][1])
+        played = torch.from_numpy(one_hot * 1.0)  # (B, steps * batch, outputs)
+        reward = torch.from_numpy(self.rewards[rows, chosen][:, :, None])
+        one = torch.ones(len(chosen), self.batch_size, 1, dtype=torch.float64)
+        layers = [torch.tensor(matrix, requires_grad=True) for matrix in self._matrices()]
+        optimizer = torch.optim.Adam(layers, lr=self.learning_rate)
+        for step in range(self.steps):
+            part = slice(step * self.batch_size, (step + 1) * self.batch_size)
+            h = x[:, part]
+            for layer in layers[:2]:
+                h = torch.cat([torch.relu(torch.bmm(h, layer)), one], dim=2)
+            error = (torch.bmm(h, layers[2]) - reward[:, part]) * played[
+                :, part
+            ]  # of the item that was pulled
+            optimizer.zero_grad()
+            # a sum over rows: each row's gradient is that of its own mean
+            ((error**2).sum() / self.batch_size).backward()
+            optimizer.step()
+        flat = [layer.detach().numpy().reshape(len(chosen), -1) for layer in layers]
+        self.weights = np.concatenate(flat, axis=1)
+        B, N, _ = self.shape
+        self.regressions = RidgeRegressions(B, N, self.layers[2][0], self.penalty)
+        for place in range(known):
+            features = self.represent({"context": self.contexts[:, place]})
+            self.regressions.add(features, self.items[:, place, None], self.rewards[:, place])
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(f"torch cannot be imported ({error}): pip install 'recsim-env[torch]'") from None
+    return torch
+
+
+@njit(cache=True)
+def hidden_layers(extended: Array, first: Floats, second: Floats) -> Floats:
+    """(z, 1) (B, 1, F + 1) of (x, 1) (B, 1, D + 1), by layers (B, D + 1, U) and (B, U + 1, F)."""
+    B, _, U = first.shape
+    F = second.shape[2]
+    z = np.ones((B, 1, F + 1))
+    h = np.ones(U + 1)
+    for b in range(B):
+        h[:U] = 0.0
+        for d in range(extended.shape[2]):
+            x = np.float64(extended[b, 0, d])
+            for u in range(U):
+                h[u] += x * first[b, d, u]
+        z[b, 0, :F] = 0.0
+        for u in range(U + 1):
+            x = max(h[u], 0.0)
+            for f in range(F):
+                z[b, 0, f] += x * second[b, u, f]
+        for f in range(F):
+            z[b, 0, f] = max(z[b, 0, f], 0.0)
+    return z
