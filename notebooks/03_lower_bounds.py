@@ -12,7 +12,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # 3. Lower bounds
 #
 # **How much must even the best algorithm lose?**

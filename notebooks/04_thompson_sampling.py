@@ -12,7 +12,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # 4. Thompson sampling
 #
 # **Can a learner explore just as much as it should by drawing lots?**
@@ -96,8 +95,8 @@ animate(figure, draw, len(moments), per_second=3)
 
 # %% [markdown]
 # This learner has bad luck: of the first four visitors who see the best item, none clicks. Greedy would never come
-# back to it. But four visitors say little, the posterior still reaches to 60 %, and now and then the largest draw is
-# from there. So the item is tried again, and found.
+# back to it. But four visitors say little: the posterior still reaches beyond 50 %, and now and then the largest draw
+# comes from there. So the item is tried again, and found.
 #
 # In the end the posterior of the best item is narrow. Those of the bad items stay wide, for nobody needs to know *how* bad
 # they are: it is enough that they hardly ever draw the largest $\theta$. Exploration fades by itself.
@@ -138,7 +137,8 @@ axes.legend(frameon=False, loc="upper left", title="regret at the end")
 
 # %% [markdown]
 # The dashed line has the slope of the lower bound of notebook 3, moved to the end of Thompson sampling's curve: it grows
-# as slowly as can be asked for. It wins here, without a tuned constant. Do not make a law of it. On ten items from 10 to 90 %:
+# as slowly as can be asked for. Thompson sampling wins here, without a tuned constant. Do not make a law of it. On ten
+# items from 10 to 90 %:
 
 # %%
 other = {name: regret[-1] for name, regret in race(bernoulli_bandit(10, 0.1, 0.9, horizon=2000)).items()}
