@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 
 from recsim_env.errors import InputError
+from recsim_env.evaluation.regret_bounds import kl_bernoulli
 from recsim_env.experiments.lessons import (
+    explore_or_exploit,
     first_slate,
+    lower_bounds,
     off_policy_evaluation,
     planning_ahead,
     remember_and_drift,
+    thompson_sampling,
 )
 from recsim_env.experiments.lessons.predictions import predict
 
@@ -65,6 +69,61 @@ EXERCISES = {
             "two half-lives": lambda clicked, ages, half_life: np.average(
                 clicked, weights=1 / (1 + ages / half_life)
             ),
+        },
+    ),
+    explore_or_exploit.check_upper_bounds: (
+        lambda m, n, t: np.where(n > 0, m + np.sqrt(2 * np.log(t) / np.maximum(n, 1)), np.inf),
+        {
+            "sqrt(2 log t / n)": lambda m, n, t: m + 2 * np.log(t) / n,
+            "log t = 0": lambda m, n, t: m + 1 / np.sqrt(n),
+            "never shown": lambda m, n, t: m + np.sqrt(2 * np.log(t) / np.maximum(n, 1)),
+        },
+    ),
+    explore_or_exploit.check_survivors: (
+        lambda m, r: m + r >= np.max(m - r),
+        {
+            "both have a radius": lambda m, r: m + r >= np.max(m),
+            "item 0 goes": lambda m, r: m + r >= m[0] - r,
+            "largest lower end": lambda m, r: m + r >= m[-1] - r,
+        },
+    ),
+    lower_bounds.check_divergence: (
+        lambda p, q: p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q)),
+        {
+            "without heads": lambda p, q: p * np.log(p / q),
+            "weights are p": lambda p, q: kl_bernoulli(q, p),
+            "natural": lambda p, q: p * np.log2(p / q) + (1 - p) * np.log2((1 - p) / (1 - q)),
+        },
+    ),
+    lower_bounds.check_least_growth: (
+        lambda m: sum((m.max() - a) / kl_bernoulli(a, m.max()) for a in m[m < m.max()]),
+        {
+            "comes first": lambda m: sum((m.max() - a) / kl_bernoulli(m.max(), a) for a in m[m < m.max()]),
+            "costs its gap": lambda m: sum(1 / kl_bernoulli(a, m.max()) for a in m[m < m.max()]),
+            "worse than the best": lambda m: (m.max() - m.min()) / kl_bernoulli(m.min(), m.max()),
+            "for ([0.2, 0.7]) it gives nan": lambda m: np.sum((m.max() - m) / kl_bernoulli(m, m.max())),
+        },
+    ),
+    thompson_sampling.check_posterior: (
+        lambda alpha, beta, clicks: (alpha + clicks.sum(), beta + len(clicks) - clicks.sum()),
+        {
+            "Start from the prior": lambda alpha, beta, clicks: (clicks.sum(), len(clicks) - clicks.sum()),
+            "and not all visitors": lambda alpha, beta, clicks: (alpha + clicks.sum(), beta + len(clicks)),
+            "that are given": lambda alpha, beta, clicks: (1 + clicks.sum(), 1 + len(clicks) - clicks.sum()),
+        },
+    ),
+    thompson_sampling.check_choose: (
+        lambda alpha, beta, rng: rng.beta(alpha, beta).argmax(),
+        {
+            "and not the largest mean": lambda alpha, beta, rng: (
+                (alpha / (alpha + beta)).argmax() if alpha[0] != beta[0] else rng.integers(2)
+            ),
+            "surely better": lambda alpha, beta, rng: rng.integers(2),
+            "each item should be chosen half": lambda alpha, beta, rng: (alpha / (alpha + beta)).argmax(),
+            "number of one item": lambda alpha, beta, rng: rng.beta(alpha, beta),
+            "drawn far from its mean": lambda alpha, beta, rng: rng.normal(
+                alpha / (alpha + beta), 0.3
+            ).argmax(),
         },
     ),
     off_policy_evaluation.check_inverse_propensity: (
