@@ -56,8 +56,8 @@ class ArmCounts:
         self.rounds = np.zeros(num_replicates)
 
     def break_ties(self, luck: "Luck", stream: str) -> None:
-        """Draw what orders equal indices, before the first round; nothing later."""
-        if self.rounds[0] == 0.0:
+        """Draw what orders equal indices, when first asked to act; nothing later."""
+        if self.ties[0, 0] == 0.0:  # and not `rounds`, which late feedback leaves at 0
             self.ties = np.ascontiguousarray(1e-9 * luck.uniform(stream, self.ties.shape[1:]))
             self.centres = UNSEEN + self.ties
 

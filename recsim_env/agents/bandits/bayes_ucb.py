@@ -90,7 +90,7 @@ class BayesUCB:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The arm of largest quantile, (B, 1)."""
-        if self.rounds[0] == 0.0:
+        if self.ties[0, 0] == 0.0:
             self.ties = np.ascontiguousarray(1e-9 * luck.uniform("bayes_ucb/ties", self.ties.shape[1:]))
         slates: Ints = highest_quantile(
             self.alpha, self.beta, self.anchors, self.rounds, self.extra, self.ties

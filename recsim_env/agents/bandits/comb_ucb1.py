@@ -56,7 +56,7 @@ class CombUCB1:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The K items of largest index, (B, K)."""
-        if self.counts.rounds[0] == 0.0:
+        if self.ties[0, 0] == 0.0:
             self.ties = 1e-9 * luck.uniform("comb_ucb1/ties", self.ties.shape[1:]).copy()
         counts = self.counts
         index = _upper_bounds(counts.clicks, counts.examinations, counts.rounds, self.ties)

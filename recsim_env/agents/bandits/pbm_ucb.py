@@ -74,7 +74,7 @@ class PBMUCB:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The K items of largest index, the largest at the most examined slot, (B, K)."""
-        if self.rounds[0] == 0.0:
+        if self.ties.flat[0] == 0.0:
             self.ties = 1e-9 * luck.uniform("pbm_ucb/ties", self.ties.shape[1:]).copy()
         slates: Ints = choose(self.clicks, self.showings, self.exposure, self.rounds, self.ties, self.slots)
         return slates

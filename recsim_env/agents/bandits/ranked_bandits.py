@@ -67,7 +67,7 @@ class RankedBandits:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The choices of the slots from the top, replaced where shown already, (B, K)."""
-        if self.rounds[0] == 0.0:
+        if self.ties.flat[0] == 0.0:
             self.ties = 1e-9 * luck.uniform("ranked_bandits/ties", self.ties.shape[1:]).copy()
         self.chosen, slates = choose(
             self.choices,
