@@ -5,6 +5,7 @@ import pytest
 
 from recsim_env.errors import InputError
 from recsim_env.experiments.lessons import (
+    adversaries,
     first_slate,
     off_policy_evaluation,
     planning_ahead,
@@ -82,6 +83,23 @@ EXERCISES = {
             "size must not change": lambda w: np.sum(w),
             "says nothing": lambda w: len(w),
             "right places": lambda w: np.count_nonzero(w),
+        },
+    ),
+    adversaries.check_hedge: (
+        lambda c, rate: np.exp(-rate * (c - c.min())) / np.exp(-rate * (c - c.min())).sum(),
+        {
+            "add up to 1": lambda c, rate: np.exp(-rate * (c - c.min())),
+            "Less cost, more": lambda c, rate: np.exp(rate * c) / np.exp(rate * c).sum(),
+            "Use the rate": lambda c, rate: 0.5 ** (c - c.min()) / (0.5 ** (c - c.min())).sum(),
+            "take the least cost away": lambda c, rate: np.exp(-rate * c) / np.exp(-rate * c).sum(),
+        },
+    ),
+    adversaries.check_estimated_costs: (
+        lambda arm, reward, p: np.where(np.arange(len(p)) == arm, (1 - reward) / p[arm], 0),
+        {
+            "1 less the reward": lambda arm, reward, p: np.eye(len(p))[arm] * reward / p[arm],
+            "Divide by the probability": lambda arm, reward, p: np.eye(len(p))[arm] * (1 - reward),
+            "it gives shape ()": lambda arm, reward, p: (1 - reward) / p[arm],
         },
     ),
 }
