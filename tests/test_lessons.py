@@ -6,6 +6,7 @@ import pytest
 from recsim_env.errors import InputError
 from recsim_env.experiments.lessons import (
     adversaries,
+    contexts,
     first_slate,
     off_policy_evaluation,
     planning_ahead,
@@ -100,6 +101,24 @@ EXERCISES = {
             "1 less the reward": lambda arm, reward, p: np.eye(len(p))[arm] * reward / p[arm],
             "Divide by the probability": lambda arm, reward, p: np.eye(len(p))[arm] * (1 - reward),
             "it gives shape ()": lambda arm, reward, p: (1 - reward) / p[arm],
+        },
+    ),
+    contexts.check_worth_of_knowing: (
+        lambda means: means.max(axis=1).mean() - means.mean(axis=0).max(),
+        {
+            "the largest of each row": lambda means: means.max(axis=1).mean() - means.mean(axis=0)[0],
+            "is worth nothing": lambda means: means.max(axis=1).mean() - means.mean(),
+            "it gives shape (2,)": lambda means: means.max(axis=1) - means.mean(axis=0).max(),
+        },
+    ),
+    contexts.check_upper_bound: (
+        lambda x, theta, inverse, radius: x @ theta + radius * np.sqrt(x @ inverse @ x),
+        {
+            "above the estimate": lambda x, theta, inverse, radius: x @ theta - radius,
+            "With radius 0": lambda x, theta, inverse, radius: radius * np.sqrt(x @ inverse @ x),
+            "for ([0, 2], [0.5, -1], ": lambda x, theta, inverse, radius: x @ theta + radius,
+            "square root": lambda x, theta, inverse, radius: x @ theta + radius * (x @ inverse @ x),
+            "The width is": lambda x, theta, inverse, radius: x @ theta + radius * np.sqrt(x @ x),
         },
     ),
 }
