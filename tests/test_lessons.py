@@ -11,6 +11,7 @@ from recsim_env.experiments.lessons import (
     off_policy_evaluation,
     planning_ahead,
     remember_and_drift,
+    slates_and_cascades,
 )
 from recsim_env.experiments.lessons.predictions import predict
 
@@ -119,6 +120,26 @@ EXERCISES = {
             "for ([0, 2], [0.5, -1], ": lambda x, theta, inverse, radius: x @ theta + radius,
             "square root": lambda x, theta, inverse, radius: x @ theta + radius * (x @ inverse @ x),
             "The width is": lambda x, theta, inverse, radius: x @ theta + radius * np.sqrt(x @ x),
+        },
+    ),
+    slates_and_cascades.check_observed: (
+        lambda click, size: [click is None or k <= click for k in range(size)],
+        {
+            "below the click": lambda click, size: [True] * size,
+            "Without a click": lambda click, size: [click is not None and k <= click for k in range(size)],
+            "looked at the clicked slot": lambda click, size: [
+                click is None or k < click for k in range(size)
+            ],
+        },
+    ),
+    slates_and_cascades.check_attraction: (
+        lambda clicks, showings, theta: clicks / np.sum(showings * theta),
+        {
+            "it gives 0.3, and 0.6": lambda clicks, showings, theta: clicks / np.sum(showings),
+            "users who looked": lambda clicks, showings, theta: (
+                clicks / np.sum(showings) * np.mean(theta[showings > 0])
+            ),
+            "it gives shape (2,)": lambda clicks, showings, theta: clicks / (1 + showings * theta),
         },
     ),
 }
