@@ -114,9 +114,7 @@ wrong.reveal(errors["majority of those who erred least"])
 
 # %%
 bound = np.sqrt(1000 * np.log(3) / 2)
-print(
-    f"Hedge made {errors['Hedge'] - 500:.0f} mistakes more than the best expert; at most {bound:.0f} are possible"
-)
+print(f"Hedge made {errors['Hedge'] - 500:.0f} mistakes more than the best expert (bound: {bound:.0f})")
 
 # %% [markdown]
 # ## Only your own reward
