@@ -4,6 +4,7 @@ Run from the root of the repository: python docs/make_notebooks.py [NUMBER ...]
 """
 
 import base64
+import os
 import re
 import sys
 import tempfile
@@ -42,7 +43,11 @@ def write(source: Path) -> None:
     """Run one notebook and write its page and pictures."""
     notebook = jupytext.read(source)
     with tempfile.TemporaryDirectory() as place:
-        NotebookClient(notebook, timeout=600, resources={"metadata": {"path": place}}).execute()
+        # the kernel works in a folder of its own, but imports this copy of the package
+        environment = {**os.environ, "PYTHONPATH": str(SOURCES.parent)}
+        NotebookClient(notebook, timeout=600, resources={"metadata": {"path": place}}).execute(
+            env=environment
+        )
     for old in FOLDER.glob(f"{source.stem}-*"):
         old.unlink()
     link = f"[`notebooks/{source.name}`](../../notebooks/{source.name})"

@@ -6,12 +6,15 @@ import pytest
 from recsim_env.errors import InputError
 from recsim_env.evaluation.regret_bounds import kl_bernoulli
 from recsim_env.experiments.lessons import (
+    adversaries,
+    contexts,
     explore_or_exploit,
     first_slate,
     lower_bounds,
     off_policy_evaluation,
     planning_ahead,
     remember_and_drift,
+    slates_and_cascades,
     thompson_sampling,
 )
 from recsim_env.experiments.lessons.predictions import predict
@@ -141,6 +144,61 @@ EXERCISES = {
             "size must not change": lambda w: np.sum(w),
             "says nothing": lambda w: len(w),
             "right places": lambda w: np.count_nonzero(w),
+        },
+    ),
+    adversaries.check_hedge: (
+        lambda c, rate: np.exp(-rate * (c - c.min())) / np.exp(-rate * (c - c.min())).sum(),
+        {
+            "add up to 1": lambda c, rate: np.exp(-rate * (c - c.min())),
+            "Less cost, more": lambda c, rate: np.exp(rate * c) / np.exp(rate * c).sum(),
+            "Use the rate": lambda c, rate: 0.5 ** (c - c.min()) / (0.5 ** (c - c.min())).sum(),
+            "take the least cost away": lambda c, rate: np.exp(-rate * c) / np.exp(-rate * c).sum(),
+        },
+    ),
+    adversaries.check_estimated_costs: (
+        lambda arm, reward, p: np.where(np.arange(len(p)) == arm, (1 - reward) / p[arm], 0),
+        {
+            "1 less the reward": lambda arm, reward, p: np.eye(len(p))[arm] * reward / p[arm],
+            "Divide by the probability": lambda arm, reward, p: np.eye(len(p))[arm] * (1 - reward),
+            "it gives shape ()": lambda arm, reward, p: (1 - reward) / p[arm],
+        },
+    ),
+    contexts.check_worth_of_knowing: (
+        lambda means: means.max(axis=1).mean() - means.mean(axis=0).max(),
+        {
+            "the largest of each row": lambda means: means.max(axis=1).mean() - means.mean(axis=0)[0],
+            "is worth nothing": lambda means: means.max(axis=1).mean() - means.mean(),
+            "it gives shape (2,)": lambda means: means.max(axis=1) - means.mean(axis=0).max(),
+        },
+    ),
+    contexts.check_upper_bound: (
+        lambda x, theta, inverse, radius: x @ theta + radius * np.sqrt(x @ inverse @ x),
+        {
+            "above the estimate": lambda x, theta, inverse, radius: x @ theta - radius,
+            "With radius 0": lambda x, theta, inverse, radius: radius * np.sqrt(x @ inverse @ x),
+            "for ([0, 2], [0.5, -1], ": lambda x, theta, inverse, radius: x @ theta + radius,
+            "square root": lambda x, theta, inverse, radius: x @ theta + radius * (x @ inverse @ x),
+            "The width is": lambda x, theta, inverse, radius: x @ theta + radius * np.sqrt(x @ x),
+        },
+    ),
+    slates_and_cascades.check_observed: (
+        lambda click, size: [click is None or k <= click for k in range(size)],
+        {
+            "below the click": lambda click, size: [True] * size,
+            "Without a click": lambda click, size: [click is not None and k <= click for k in range(size)],
+            "looked at the clicked slot": lambda click, size: [
+                click is None or k < click for k in range(size)
+            ],
+        },
+    ),
+    slates_and_cascades.check_attraction: (
+        lambda clicks, showings, theta: clicks / np.sum(showings * theta),
+        {
+            "it gives 0.3, and 0.6": lambda clicks, showings, theta: clicks / np.sum(showings),
+            "users who looked": lambda clicks, showings, theta: (
+                clicks / np.sum(showings) * np.mean(theta[showings > 0])
+            ),
+            "it gives shape (2,)": lambda clicks, showings, theta: clicks / (1 + showings * theta),
         },
     ),
 }

@@ -1,5 +1,6 @@
 """Every notebook runs from the first cell to the last, whose assertions hold its numbers."""
 
+import os
 import re
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def notebook(request):
 def test_runs(notebook, tmp_path):
     from nbclient import NotebookClient
 
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute(env={**os.environ, "PYTHONPATH": str(FOLDER.parent)})
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     pictures = [output for output in shown if "image/png" in output.get("data", {})]
     assert pictures, "a notebook has a picture"

@@ -318,7 +318,13 @@ BANDITS: dict[str, BanditAgent] = {
         unit_rewards=False,
     ),
     "lin_ts": BanditAgent(
-        lambda task: LinTS(*task.arms, inflation=_spread(task), **_linear(task)),
+        # with this penalty the prior of theta is N(0, I / D), wide enough for a vector of length 1
+        lambda task: LinTS(
+            *task.arms,
+            inflation=_spread(task),
+            penalty=_spread(task) ** 2 * task.world.dimension,
+            **_linear(task),
+        ),
         (LinearWorld,),
         unit_rewards=False,
     ),
