@@ -24,7 +24,7 @@ def test_runs(notebook, tmp_path):
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
     client.execute(env={**os.environ, "PYTHONPATH": str(FOLDER.parent)})
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    pictures = [output for output in shown if "image/png" in output.get("data", {})]
+    pictures = [output for output in shown if {"image/png", "image/gif"} & output.get("data", {}).keys()]
     assert pictures, "a notebook has a picture"
 
 
