@@ -92,7 +92,7 @@ def test_normal_rewards_are_no_clicks():
     assert "attraction" not in text
     assert "click" not in text
     shown = scene_of(played("GaussianBandit-v0", [5])).shown
-    assert shown.measure == "mean reward"
+    assert shown.measure == "mean"
     assert shown.sentence == "The user looked at 1 item and opened item 5."
     assert shown.clicked == [0]
     assert shown.last_seen == 0

@@ -76,7 +76,7 @@ def _shown(world: Any, scene: Scene, row: int, mean: Floats, best: Any) -> Shown
         shown,
         cards=(card(shown.cards[0], int(arms[0])),),
         best=(card(shown.best[0], int(best[0])),),
-        measure="mean reward",
+        measure="mean",
     )
 
 
