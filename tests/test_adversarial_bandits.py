@@ -121,6 +121,7 @@ def test_the_adversary_knows_when_ucb1_looks_elsewhere(num_items):
         ({"drift": 0.0}, "drift must be above 0 and at most 1, got 0.0"),
         ({"horizon": 0}, "horizon must be at least 1, got 0"),
         ({"kind": "adversary", "horizon": 9}, "horizon must be at least 10, got 9"),
+        ({"horizon": 10**8}, "horizon x num_items must be at most 50,000,000, .* got 100000000 x 10"),
     ],
 )
 def test_bad_parameters(setting, message):

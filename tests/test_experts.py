@@ -92,6 +92,7 @@ def test_camps_are_wrong_in_turns():
         ({"gap": 0.0}, "gap must be above 0 and at most 1, got 0.0"),
         ({"best_error": 0.9}, "best_error must be from 0 to 1 - gap, 0.8, got 0.9"),
         ({"horizon": 1}, "horizon must be at least 2, got 1"),
+        ({"horizon": 10**8}, "horizon x num_experts must be at most 50,000,000, .* got 100000000 x 10"),
     ],
 )
 def test_bad_parameters(setting, message):

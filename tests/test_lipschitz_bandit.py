@@ -230,6 +230,12 @@ def test_bad_parameters(parameters, message):
         lipschitz_bandit(**parameters)
 
 
+def test_a_peak_may_be_as_steep_as_numbers_go():
+    world = lipschitz_bandit(num_items=101, kind="round", slope=1e300)
+    assert world.mean[37] == 0.9
+    assert (np.delete(world.mean, 37) == 0.1).all()
+
+
 def test_means_steeper_than_the_slope_are_refused():
     with pytest.raises(InputError, match=r"slope must be at least that of the means, 1\.6, got 1\.0"):
         LipschitzWorld([0.1, 0.9, 0.1], 10, slope=1.0)

@@ -380,13 +380,43 @@ def test_bad_arguments():
         ("SlateRec-v0", {"calibration": 3}, "calibration must be text or a path or None, got 3"),
         ("SlateRec-v0", {"foo": 3}, "there is no parameter 'foo'"),
         ("GroupSlate-v0", {"world_seed": None}, "world_seed must be a whole number, got None"),
+        ("BernoulliBandit-v0", {"horizon": 10**20}, r"horizon must be at most 2\^53 in size, got 10{20}"),
+        ("BernoulliBandit-v0", {"low": 10**400}, r"low must be at most 2\^53 in size"),
+        ("BernoulliBandit-v0", {"num_items": np.uint64(1 << 63)}, r"num_items must be at most 2\^53"),
+        (
+            "BernoulliBandit-v0",
+            {"num_items": 10**15},
+            "num_items=1000000000000000: this world does not fit into memory, take smaller sizes",
+        ),
     ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
-def test_parameters_of_another_type_are_refused(env_id, parameters, message):
+def test_parameters_of_another_type_or_size_are_refused(env_id, parameters, message):
     with pytest.raises(InputError, match=message):
         gym.make(env_id, **parameters)
     with pytest.raises(InputError, match=message):
         gym.make_vec(env_id, num_envs=2, **parameters)
+
+
+def test_numbers_of_numpy_are_parameters_too():
+    """Also those of few bits, which overflow as soon as they are counted with."""
+    world = gym.make("KnapsackBandit-v0", budget=np.uint8(255), horizon=np.int16(300)).unwrapped.world
+    assert (world.budget, world.horizon) == (255, 300)
+    assert (
+        world.optimal_value
+        == gym.make("KnapsackBandit-v0", budget=255, horizon=300).unwrapped.world.optimal_value
+    )
+
+
+def test_an_episode_may_be_longer_than_the_table_of_its_steps(monkeypatch):
+    """Longer than memory, even; the luck of later steps is what it would be."""
+    gym.make("BernoulliBandit-v0", horizon=10**12)
+    monkeypatch.setattr("recsim_env.envs.single_user.STEPS_KEPT", 3)
+    env, batch = gym.make("BernoulliBandit-v0"), gym.make_vec("BernoulliBandit-v0", num_envs=1)
+    env.reset(seed=5), batch.reset(seed=5)
+    rewards = [(env.step([4])[1], batch.step([[4]])[1][0]) for _ in range(30)]
+    assert all(one == other for one, other in rewards)
+    assert len(set(rewards[3:])) == 2
 
 
 @pytest.mark.parametrize("seed", [-1, 1 << 32])

@@ -574,6 +574,12 @@ def test_bounds_for_normal_rewards_hold(name):
 REFUSED = {
     "no-pulls": (lambda: ExploreFirst(1, 2, 0), "pulls must be at least 1, got 0"),
     "epsilon": (lambda: EpsilonGreedy(1, 2, 1.5), "epsilon must be from 0 to 1, got 1.5"),
+    "range": (
+        lambda: EpsilonGreedy(1, 2, reward_range=(1.0, 0.0)),
+        r"reward_range must be \(low, high\) with low below high, got \(1.0, 0.0\)",
+    ),
+    "point": (lambda: ExploreFirst(1, 2, 3, (0.5, 0.5)), "reward_range must be"),
+    "nowhere": (lambda: ExploreFirst(1, 2, 3, (0.0, float("nan"))), "reward_range must be"),
     "epsilon-nan": (lambda: EpsilonGreedy(1, 2, float("nan")), "epsilon must be from 0 to 1, got nan"),
     "elimination-horizon": (lambda: SuccessiveElimination(1, 2, 1), "horizon must be at least 2, got 1"),
     "elimination-deviation": (

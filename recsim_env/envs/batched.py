@@ -120,7 +120,7 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         self, actions: Array
     ) -> tuple[Observation, Floats, Bools, Bools, Info]:
         """Show slates (B, K), one number per slot: an item, or N for an empty slot."""
-        slates = to_slates(actions, self._shape, self.world.num_items)
+        slates = to_slates(np.asarray(actions), self._shape, self.world.num_items)
         if self._luck is None:
             raise InputError("the episode has not begun: call reset() first")
         over = self._done

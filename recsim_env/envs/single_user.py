@@ -14,6 +14,7 @@ from recsim_env.envs.spaces import WorldSource, make_world, observation_space, s
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
 
+STEPS_KEPT = 1 << 16  # a table of them saves the time to make one, and the table of all may be large
 Observation = dict[str, Any]
 Info = dict[str, Any]
 
@@ -50,7 +51,9 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         self.observation_space = observation_space(self.world)
         self._shape = (1, self.world.slate_size)
         self._horizon = self.world.horizon
-        self._steps = np.arange(self._horizon)[:, None]  # row h is the step of the luck at step h
+        self._steps = np.arange(min(self._horizon, STEPS_KEPT))[
+            :, None
+        ]  # row h is the step of the luck at step h
         self._luck: Luck | None = None
         self._done = True
         self._scene: Scene | None = None
@@ -80,7 +83,9 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         if self._done or self._luck is None:
             raise InputError("the episode is over or has not begun: call reset() first")
         slates = to_slates(self._one_row(action), self._shape, self.world.num_items)
-        luck = Luck(self._luck.seed, self._luck.episode, self._steps[self._elapsed])
+        kept = self._elapsed < STEPS_KEPT
+        step = self._steps[self._elapsed] if kept else np.array([self._elapsed])
+        luck = Luck(self._luck.seed, self._luck.episode, step)
         before = self._state
         self._state, outcome = self.world.respond(before, slates, luck)
         self._elapsed += 1

@@ -62,12 +62,12 @@ def draw_slates(sheet: Sheet, shown: Shown, bottom: float) -> float:
     two_lines = height >= 44.0
     heading(sheet, CARDS, "slate shown")
     if not two_lines:
-        heading(sheet, BARS, "attraction")
+        heading(sheet, BARS, shown.measure)
     heading(sheet, BEST, "best slate here")
     for i, k in enumerate(slots):
         y = TOP + i * pitch
-        _draw_card(sheet, k, shown.cards[k], y, height, two_lines)
-        _draw_best(sheet, shown.best[k], y, height, two_lines)
+        _draw_card(sheet, k, shown.cards[k], shown.measure, y, height, two_lines)
+        _draw_best(sheet, shown.best[k], shown.measure, y, height, two_lines)
     if hidden:
         middle = TOP + (rows - 1) * pitch + height / 2
         clicked = len(shown.clicked) - len(set(slots) & set(shown.clicked))
@@ -98,10 +98,13 @@ def slots_drawn(shown: Shown, most_rows: int) -> list[int]:
     return [*range(top), *[k for k in clicked if k >= top][: room - top]]
 
 
-def _draw_card(sheet: Sheet, k: int, card: Card, y: float, height: float, two_lines: bool) -> None:
+def _draw_card(
+    sheet: Sheet, k: int, card: Card, measure: str, y: float, height: float, two_lines: bool
+) -> None:
     middle = y + height / 2
     fill, edge, ink, bar = {
         "clicked": (VERMILION_TINT, VERMILION, INK, VERMILION),
+        "opened": (VERMILION_TINT, VERMILION, INK, VERMILION),
         "passed over": (BLUE_TINT, BLUE, INK, BLUE),
         "not seen": (UNSEEN_TINT, PALE, GREY, "#a8a8a8"),
         "empty": ("none", "#a8a8a8", GREY, "none"),
@@ -111,7 +114,7 @@ def _draw_card(sheet: Sheet, k: int, card: Card, y: float, height: float, two_li
         (CARDS_END - CARDS, height),
         fill=fill,
         edge=edge,
-        line=2.0 if card.fate == "clicked" else 1.0,
+        line=2.0 if card.taken else 1.0,
         dashed=card.fate == "empty",
         radius=5,
     )
@@ -121,24 +124,24 @@ def _draw_card(sheet: Sheet, k: int, card: Card, y: float, height: float, two_li
     if card.fate == "empty":
         sheet.text(left, middle, card.name, size=size, color=ink, width=CARDS_END - left - 12)
         return
-    end, clicked = CARDS_END - 12, card.fate == "clicked"
+    end = CARDS_END - 12
     if two_lines:
         apart = _apart(height)
         sheet.text(left, middle - apart, card.name, size=10.5, bold=True, color=ink, width=end - left)
         bar_left, length, line = left, 104.0, middle + apart
-        number = f"attraction {card.attraction:.2f}"
+        number = f"{measure} {card.attraction:.2f}"
     else:
         sheet.text(left, middle, card.name, size=size, bold=True, color=ink, width=BARS - left - 8)
         bar_left, length, line = BARS, 36.0, middle
         number = f"{card.attraction:.2f}"
     sheet.box((bar_left, line - 4), (length, 8), fill="white", edge=PALE, line=0.8)
-    sheet.box((bar_left, line - 4), (length * card.attraction, 8), fill=bar)
+    sheet.box((bar_left, line - 4), (length * card.filled, 8), fill=bar)
     sheet.text(bar_left + length + 8, line, number, size=8 if two_lines else size, color=ink)
-    color = edge if clicked else ink
-    sheet.text(end, line, card.fate, size=min(size, 8.5), bold=clicked, align="right", color=color)
+    color = edge if card.taken else ink
+    sheet.text(end, line, card.fate, size=min(size, 8.5), bold=card.taken, align="right", color=color)
 
 
-def _draw_best(sheet: Sheet, best: Card, y: float, height: float, two_lines: bool) -> None:
+def _draw_best(sheet: Sheet, best: Card, measure: str, y: float, height: float, two_lines: bool) -> None:
     middle = y + height / 2
     size = 8.5 if two_lines else _size(height)
     sheet.line([(BEST, y + 2), (BEST, y + height - 2)], color=PALE, width=2.0)
@@ -148,9 +151,7 @@ def _draw_best(sheet: Sheet, best: Card, y: float, height: float, two_lines: boo
         sheet.text(
             BEST + 10, middle - _apart(height), best.name, size=size, color=INK, width=BEST_END - BEST - 10
         )
-        sheet.text(
-            BEST + 10, middle + _apart(height), f"attraction {best.attraction:.2f}", size=8, color=GREY
-        )
+        sheet.text(BEST + 10, middle + _apart(height), f"{measure} {best.attraction:.2f}", size=8, color=GREY)
     else:
         sheet.text(BEST + 10, middle, best.name, size=size, color=INK, width=BEST_END - BEST - 44)
         sheet.text(BEST_END, middle, f"{best.attraction:.2f}", size=size, align="right", color=GREY)
@@ -172,14 +173,14 @@ def _draw_gaze(sheet: Sheet, shown: Shown, slots: list[int], pitch: float, heigh
     last = shown.last_seen
     # a last slot that is not drawn is below those that are, but for clicked ones: in the row of the others
     end = TOP + (slots.index(last) if last in slots else len(slots)) * pitch
-    stops = last in slots and shown.cards[last].fate == "clicked"
+    stops = last in slots and shown.cards[last].taken
     if stops:
         sheet.line([(GAZE, TOP - 6), (GAZE, end + height / 2)], color=BLUE, width=1.8)
     elif last >= 0:
         sheet.arrow((GAZE, TOP - 6), (GAZE, end + height), color=BLUE, width=1.8)
     for i, k in enumerate(slots):
         middle = TOP + i * pitch + height / 2
-        if shown.cards[k].fate == "clicked":
+        if shown.cards[k].taken:
             sheet.arrow((GAZE, middle), (CARDS - 3, middle), color=VERMILION, width=1.8)
         elif shown.cards[k].fate == "passed over":
             sheet.disc((GAZE, middle), 4, fill="white", edge=BLUE, line=1.8)

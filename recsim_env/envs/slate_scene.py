@@ -16,8 +16,19 @@ class Card:
     """One slot: what stood there and what the user did with it."""
 
     name: str  # of the item; of an empty slot, why it is empty
-    fate: str  # "clicked", "passed over", "not seen", "empty"; "best" in the best slate
-    attraction: float  # 0 in an empty slot
+    fate: str  # "clicked", "opened", "passed over", "not seen", "empty"; "best" in the best slate
+    attraction: float  # 0 in an empty slot; or what else `Shown.measure` says
+    share: float | None = None  # of the bar that is full; None: the attraction
+
+    @property
+    def taken(self) -> bool:
+        """Whether the user wanted it."""
+        return self.fate in ("clicked", "opened")
+
+    @property
+    def filled(self) -> float:
+        """0 to 1, the length of the bar."""
+        return min(max(self.attraction if self.share is None else self.share, 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,7 @@ class Shown:
     slate_value: float  # of this one: what regret is made of
     plans_ahead: bool  # whether these look to the end of the episode: see `World.plans_ahead`
     left: bool  # the user has gone
+    measure: str = "attraction"  # what the number of a card is
 
     @property
     def regret(self) -> float:
@@ -57,27 +69,28 @@ class Shown:
 
     @property
     def clicked(self) -> list[int]:
-        """The slots clicked, from the top."""
-        return [k for k, card in enumerate(self.cards) if card.fate == "clicked"]
+        """The slots clicked or opened, from the top."""
+        return [k for k, card in enumerate(self.cards) if card.taken]
 
     @property
     def last_seen(self) -> int:
         """The lowest slot that was looked at, -1 if none."""
-        seen = [k for k, card in enumerate(self.cards) if card.fate in ("clicked", "passed over")]
+        seen = [k for k, card in enumerate(self.cards) if card.taken or card.fate == "passed over"]
         return seen[-1] if seen else -1
 
     @property
     def sentence(self) -> str:
         """What happened, in words."""
-        seen = sum(card.fate in ("clicked", "passed over") for card in self.cards)
+        seen = sum(card.taken or card.fate == "passed over" for card in self.cards)
         looked = f"looked at {seen} item{'s' * (seen != 1)}"
         clicked = self.clicked
         which = f"{len(clicked)} of them" if clicked else "none"
         if len(clicked) == 1:
             which = self.cards[clicked[0]].name
+        did = self.cards[clicked[0]].fate if clicked else "clicked"
         if self.left:
-            return f"The user {looked}, clicked {which} and left."
-        return f"The user {looked} and clicked {which}."
+            return f"The user {looked}, {did} {which} and left."
+        return f"The user {looked} and {did} {which}."
 
 
 def shown_slate(
@@ -143,7 +156,7 @@ def slate_lines(shown: Shown) -> list[str]:
     for k, card in enumerate(shown.cards, start=1):
         line = f"{k:{digits}}  {card.name:{width}}"
         if card.fate != "empty":
-            line += f"  {bar(card.attraction)} {card.attraction:.2f}  {card.fate}"
+            line += f"  {bar(card.filled)} {card.attraction:.2f}  {card.fate}"
         lines.append(line.rstrip())
     return [*lines, "best slate: " + ", ".join(card.name for card in shown.best if card.fate != "empty")]
 

@@ -15,14 +15,15 @@ from recsim_env.simulators.worlds.world import Entry, World
 
 WorldSource = World | str
 _INT = np.dtype(np.int64)
+MOST_WHOLE = 1 << 53  # larger sizes fit into no memory, and larger seeds are refused by the worlds
 
 
 def make_world(source: WorldSource, parameters: dict[str, Any]) -> World:
     """The world of an id: built by the function that `module:function` names, or the one given.
 
     Raises:
-        InputError: the function has no such parameter, or it takes another type; a ready world came with
-            parameters.
+        InputError: the function has no such parameter, or it takes another type; the world does not fit into
+            memory; a ready world came with parameters.
     """
     if isinstance(source, str):
         module, function = source.split(":")
@@ -33,7 +34,13 @@ def make_world(source: WorldSource, parameters: dict[str, Any]) -> World:
             if name not in known:
                 raise unknown_name("parameter", name, known)
             _check_type(name, value, known[name])
-        return build(**parameters)
+        # as Python's numbers: those of NumPy overflow, one of 8 bits soon
+        plain = {name: v.item() if isinstance(v, np.generic) else v for name, v in parameters.items()}
+        try:
+            return build(**plain)
+        except MemoryError as error:
+            given = ", ".join(f"{name}={value!r}" for name, value in plain.items())
+            raise InputError(f"{given}: this world does not fit into memory, take smaller sizes") from error
     if parameters:
         raise InputError(f"a ready world takes no parameters, got {', '.join(parameters)}")
     return source
@@ -47,7 +54,7 @@ def _check_type(name: str, value: Any, wanted: Any) -> None:
     fits = {
         bool: flag,
         int: whole and not flag,
-        float: number and not flag and not np.isnan(value),
+        float: number and not flag and value == value,
         str: isinstance(value, str),
         Path: isinstance(value, Path),
         type(None): value is None,
@@ -55,6 +62,8 @@ def _check_type(name: str, value: Any, wanted: Any) -> None:
     if not any(fits[kind] for kind in accepted):
         words = " or ".join(_WORDS[kind] for kind in accepted)
         raise InputError(f"{name} must be {words}, got {value!r}")
+    if whole and not flag and abs(int(value)) > MOST_WHOLE:
+        raise InputError(f"{name} must be at most 2^53 in size, got {value!r}")
 
 
 _WORDS = {

@@ -51,6 +51,16 @@ def check_prior(alpha: Floats, beta: Floats) -> tuple[Floats, Floats]:
     return alpha, beta
 
 
+def check_samples(name: str, samples: int, num_arms: int) -> None:
+    """Refuse a number of samples of every arm that is below 0, or whose outcomes are too many."""
+    # as floats, which end at infinity: so large a power of whole numbers takes long
+    if samples < 0 or num_arms * np.log1p(samples) > np.log(MOST_OUTCOMES) + 1e-9:
+        raise InputError(
+            f"{name} must be 0 or more, and ({name} + 1)^{num_arms} {MOST_OUTCOMES:,} at most, to enumerate "
+            f"what users reason about, got {samples}"
+        )
+
+
 def sample_outcomes(alpha: Floats, beta: Floats, samples: int) -> tuple[Floats, Floats]:
     """Every outcome of n samples of each arm: its probability (M,) and the posterior means (M, N).
 
@@ -64,11 +74,7 @@ def sample_outcomes(alpha: Floats, beta: Floats, samples: int) -> tuple[Floats, 
     """
     alpha, beta = check_prior(alpha, beta)
     N = len(alpha)
-    if samples < 0 or (samples + 1) ** N > MOST_OUTCOMES:
-        raise InputError(
-            f"samples must be 0 or more, and (samples + 1)^{N} {MOST_OUTCOMES:,} at most, to enumerate what "
-            f"users reason about, got {samples}"
-        )
+    check_samples("samples", samples, N)
     won = np.arange(samples + 1.0)[:, None]  # (n+1, 1)
     choose = gammaln(samples + 1.0) - gammaln(won + 1.0) - gammaln(samples - won + 1.0)
     prob = np.exp(choose + betaln(alpha + won, beta + samples - won) - betaln(alpha, beta))  # (n+1, N)

@@ -41,13 +41,16 @@ class ArmCounts:
         rounds: (B,).
 
     Raises:
-        InputError: no replicate, fewer than two arms.
+        InputError: no replicate, fewer than two arms, a range in which no two rewards differ.
     """
 
     def __init__(
         self, num_replicates: int, num_items: int, reward_range: tuple[float, float] = (0.0, 1.0)
     ) -> None:
         check_sizes(num_replicates, num_items)
+        low, high = reward_range
+        if not low < high:
+            raise InputError(f"reward_range must be (low, high) with low below high, got {reward_range}")
         self.reward_range = reward_range
         shape = num_replicates, num_items
         self.pulls, self.sums = np.zeros(shape), np.zeros(shape)

@@ -75,7 +75,7 @@ class BayesUCB:
             raise InputError(
                 f"horizon must be given with c = {c:g}: the level is 1 - 1 / (t (log horizon)^c)"
             )
-        if horizon is not None and horizon < 3:
+        if horizon is not None and not horizon >= 3:
             raise InputError(f"horizon must be at least 3, got {horizon}")
         alpha, beta = np.broadcast_to(pairs, (num_items, 2)).T
         self.alpha, self.beta = np.tile(alpha, (num_replicates, 1)), np.tile(beta, (num_replicates, 1))

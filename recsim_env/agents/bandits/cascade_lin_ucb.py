@@ -59,7 +59,7 @@ class CascadeLinUCB:
         bonus_scale: float = 1.0,
     ) -> None:
         self.ridge = CascadeRidge(num_replicates, features, slate_size, noise, with_variance=True)
-        if num_rounds < 1:
+        if not num_rounds >= 1:
             raise InputError(f"num_rounds must be at least 1, got {num_rounds}")
         if not 0.0 < bonus_scale < np.inf:
             raise InputError(f"bonus_scale must be more than 0 and finite, got {bonus_scale}")

@@ -33,7 +33,7 @@ class ContextCells:
         for name, size in sizes:
             if size < 1:
                 raise InputError(f"{name} must be at least 1, got {size}")
-        if bins**dimension > MOST_CELLS:
+        if dimension * np.log(bins) > np.log(MOST_CELLS) + 1e-9:  # the power itself may take for ever
             raise InputError(
                 f"bins must make {MOST_CELLS} cells at most, got {bins} to the power of {dimension}"
             )

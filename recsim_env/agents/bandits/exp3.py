@@ -53,7 +53,7 @@ class Exp3:
 
     def __init__(self, num_replicates: int, num_items: int, *, horizon: int | None = None) -> None:
         check_sizes(num_replicates, num_items)
-        if horizon is not None and horizon < 1:
+        if horizon is not None and not horizon >= 1:
             raise InputError(f"horizon must be at least 1, got {horizon}")
         scale = 1.0 if horizon is None else 2.0 / horizon
         self.rate = float(np.sqrt(scale * np.log(num_items) / num_items))

@@ -49,7 +49,7 @@ class ExploreFirst:
     def __init__(
         self, num_replicates: int, num_items: int, pulls: int, reward_range: tuple[float, float] = (0.0, 1.0)
     ) -> None:
-        if pulls < 1:
+        if not pulls >= 1:
             raise InputError(f"pulls must be at least 1, got {pulls}")
         self.counts = ArmCounts(num_replicates, num_items, reward_range)
         self.pulls = float(pulls)

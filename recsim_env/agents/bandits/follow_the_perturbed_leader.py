@@ -62,7 +62,7 @@ class FollowThePerturbedLeader:
         learning_rate: float | None = None,
     ) -> None:
         check_sizes(num_replicates, num_items)
-        if horizon is not None and horizon < 1:
+        if horizon is not None and not horizon >= 1:
             raise InputError(f"horizon must be at least 1, got {horizon}")
         if learning_rate is not None and not learning_rate > 0.0:
             raise InputError(f"learning_rate must be above 0, got {learning_rate}")

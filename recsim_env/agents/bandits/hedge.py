@@ -57,7 +57,7 @@ class Hedge:
         learning_rate: float | None = None,
     ) -> None:
         check_sizes(num_replicates, num_items)
-        if horizon is not None and horizon < 1:
+        if horizon is not None and not horizon >= 1:
             raise InputError(f"horizon must be at least 1, got {horizon}")
         if learning_rate is not None and not 0.0 < learning_rate < np.inf:
             raise InputError(f"learning_rate must be above 0 and finite, got {learning_rate}")

@@ -52,7 +52,7 @@ class MOSS:
         horizon: int | None = None,
         deviation: float | None = None,
     ) -> None:
-        if horizon is not None and horizon < 1:
+        if horizon is not None and not horizon >= 1:
             raise InputError(f"horizon must be at least 1, got {horizon}")
         if deviation is not None and not 0.0 < deviation < np.inf:
             raise InputError(f"deviation must be above 0 and finite, got {deviation}")

@@ -11,5 +11,5 @@ def check_ranking_sizes(
         raise InputError(f"num_replicates must be at least 1, got {num_replicates}")
     if not 1 <= slate_size <= num_items:
         raise InputError(f"slate_size must be from 1 to num_items, {num_items}, got {slate_size}")
-    if num_rounds is not None and num_rounds < 2:
+    if num_rounds is not None and not num_rounds >= 2:
         raise InputError(f"num_rounds must be at least 2, got {num_rounds}")

@@ -73,7 +73,7 @@ class RepeatedHE:
             raise InputError(f"alpha must have shape ({num_items},), got {self.alpha.shape}")
         if warm_up < 1:
             raise InputError(f"warm_up must be at least 1 sample of every arm, got {warm_up}")
-        if horizon < 1:
+        if not horizon >= 1:
             raise InputError(f"horizon must be at least 1, got {horizon}")
         if exploration is None:
             exploration = safe_exploration(self.alpha, self.beta, warm_up)

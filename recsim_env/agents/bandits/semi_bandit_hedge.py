@@ -62,7 +62,7 @@ class SemiBanditHedge:
 
     def __init__(self, num_replicates: int, num_items: int, slate_size: int, num_rounds: int) -> None:
         check_slate_sizes(num_replicates, num_items, slate_size)
-        if num_rounds < 1:
+        if not num_rounds >= 1:
             raise InputError(f"num_rounds must be at least 1, got {num_rounds}")
         self.slate_size = slate_size
         self.learning_rate = learning_rate(num_items, slate_size, num_rounds)

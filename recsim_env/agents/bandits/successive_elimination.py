@@ -49,7 +49,7 @@ class SuccessiveElimination:
     def __init__(
         self, num_replicates: int, num_items: int, horizon: int, deviation: float | None = None
     ) -> None:
-        if horizon < 2:
+        if not horizon >= 2:
             raise InputError(f"horizon must be at least 2, got {horizon}")
         if deviation is not None and not 0.0 < deviation < np.inf:
             raise InputError(f"deviation must be above 0 and finite, got {deviation}")

@@ -57,7 +57,7 @@ class UniformGrid:
         check_sizes(num_replicates, num_items)
         if not 0.0 < slope < np.inf:
             raise InputError(f"slope must be above 0 and finite, got {slope}")
-        if horizon < 2:
+        if not horizon >= 2:
             raise InputError(f"horizon must be at least 2, got {horizon}")
         if step is None:
             step = min(1.0, (horizon * slope**2 / log(horizon)) ** (-1.0 / 3.0))

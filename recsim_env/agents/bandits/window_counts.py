@@ -116,7 +116,7 @@ def tuned_discount(horizon: int, num_switches: int) -> float:
 
 
 def _check_tuning(horizon: int, num_switches: int) -> None:
-    if horizon < 1:
+    if not horizon >= 1:
         raise InputError(f"horizon must be at least 1, got {horizon}")
     if not 0 <= num_switches <= horizon:
         raise InputError(f"num_switches must be from 0 to horizon, {horizon}, got {num_switches}")

@@ -62,7 +62,7 @@ class Zooming:
         check_sizes(num_replicates, num_items)
         if not 0.0 < slope < np.inf:
             raise InputError(f"slope must be above 0 and finite, got {slope}")
-        if horizon < 2:
+        if not horizon >= 2:
             raise InputError(f"horizon must be at least 2, got {horizon}")
         B, N = num_replicates, num_items
         self.width = 2.0 * log(horizon)

@@ -223,7 +223,7 @@ def contextual_bandit(
         The item that suits this user best: max_a mu_a(x).
 
     Parameters (default, range, source):
-        num_items: N (5, at least 1; ours).
+        num_items: N (5, at least 2; ours).
         dimension: D (1, at least 1; ours).
         waves: periods of each wave over [0, 1] (2, at least 1; ours).
         height: of the waves (0.4, in (0, 0.5]; ours). L = 4 waves height is `env.unwrapped.world.lipschitz`.
@@ -238,14 +238,13 @@ def contextual_bandit(
         v0: first version.
 
     Source: the problem is that of Slivkins, "Introduction to multi-armed bandits", 2019, section 8.2; the
-        waves
-    are ours.
+    waves are ours.
 
     Raises:
         InputError: a parameter out of range.
     """
-    if num_items < 1:
-        raise InputError(f"num_items must be at least 1, got {num_items}")
+    if num_items < 2:
+        raise InputError(f"num_items must be at least 2, got {num_items}")
     if dimension < 1:
         raise InputError(f"dimension must be at least 1, got {dimension}")
     rng = world_generator(world_seed)

@@ -6,6 +6,7 @@ from recsim_env.errors import InputError, unknown_name
 from recsim_env.simulators.luck import world_generator
 from recsim_env.simulators.worlds.experts import ExpertWorld
 
+MOST_CELLS = 50_000_000  # of the table of costs: 400 MB
 KINDS = ("stochastic", "adversary")
 
 
@@ -52,7 +53,7 @@ def expert_advice(
         best_error: of `stochastic`, the chance of the best expert to be wrong (0.2, 0 to 1 - gap; ours). 0 is
             the perfect expert for whom the majority vote of all who never erred was made.
         gap: of `stochastic`, how much more often the others are wrong (0.2, in (0, 1]; ours).
-        horizon: H, rounds of an episode (1000, at least 2; ours).
+        horizon: H, rounds of an episode (1000, at least 2; horizon x num_experts at most 50 million; ours).
         world_seed: who is the best, who is in which camp, and who is wrong in which round (0).
 
     Known simplifications:
@@ -64,7 +65,7 @@ def expert_advice(
         v0: first version.
 
     Source: Slivkins, "Introduction to multi-armed bandits", 2019, chapter 5; Littlestone, Warmuth, "The
-        weighted majority algorithm", Information and Computation 108, 1994.
+    weighted majority algorithm", Information and Computation 108, 1994.
 
     Raises:
         InputError: a parameter out of range.
@@ -79,6 +80,11 @@ def expert_advice(
         raise InputError(f"best_error must be from 0 to 1 - gap, {1.0 - gap:g}, got {best_error}")
     if horizon < 2:
         raise InputError(f"horizon must be at least 2, got {horizon}")
+    if horizon * num_experts > MOST_CELLS:
+        raise InputError(
+            f"horizon x num_experts must be at most {MOST_CELLS:,}, the size of the table of costs, "
+            f"got {horizon} x {num_experts}"
+        )
     rng = world_generator(world_seed)
     order = rng.permutation(num_experts)
     if kind == "adversary":

@@ -9,8 +9,7 @@ users know this prior. A user is there for one round. What they choose when told
     `history`:         they see all pulls and wins so far: an arm of largest posterior mean, a if it is one
 
 Source: Slivkins, "Introduction to multi-armed bandits", 2019, chapter 11; Kremer, Mansour, Perry,
-    "Implementing the
-wisdom of the crowd", JPE 2014; Mansour, Slivkins, Syrgkanis, EC 2015.
+"Implementing the wisdom of the crowd", JPE 2014; Mansour, Slivkins, Syrgkanis, EC 2015.
 """
 
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from recsim_env.simulators.luck import Luck, stream_number
 from recsim_env.simulators.philox import fill_uniform
 from recsim_env.simulators.worlds.world import Entry, Outcome
 from recsim_env.user_models.clicks import Response
-from recsim_env.user_models.obedience import best_responses, check_prior
+from recsim_env.user_models.obedience import best_responses, check_prior, check_samples
 
 STREAM = stream_number("reward")
 KINDS = ("recommendation", "history")
@@ -50,8 +49,7 @@ class IncentivisedWorld:
 
     Raises:
         InputError: a prior that is not one, an unknown kind, a negative warm-up or one whose outcomes are too
-        many,
-            an exploration rate that is no probability, a horizon below 1.
+            many, an exploration rate that is no probability, a horizon below 1.
     """
 
     plans_ahead: ClassVar[bool] = False  # see `World`
@@ -71,13 +69,15 @@ class IncentivisedWorld:
         object.__setattr__(self, "beta", beta)
         if self.kind not in KINDS:
             raise InputError(f"kind must be {' or '.join(KINDS)}, got {self.kind!r}")
-        if self.warm_up < 0:
+        if self.kind == "recommendation":
+            check_samples("warm_up", self.warm_up, len(alpha))
+        elif self.warm_up < 0:
             raise InputError(f"warm_up must be 0 or more samples of every arm, got {self.warm_up}")
         if not 0.0 <= self.exploration <= 1.0:
             raise InputError(f"exploration must be a probability, 0 to 1, got {self.exploration}")
         if self.horizon < 1:
             raise InputError(f"horizon must be at least 1, got {self.horizon}")
-        _ = self.responses  # more samples than can be enumerated are refused now
+        _ = self.responses  # enumerated now, not in the first round
 
     @property
     def num_items(self) -> int:

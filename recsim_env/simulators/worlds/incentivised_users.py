@@ -5,7 +5,7 @@ import numpy as np
 from recsim_env.arrays import Floats
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.incentivised import IncentivisedWorld
-from recsim_env.user_models.obedience import safe_exploration
+from recsim_env.user_models.obedience import check_samples, safe_exploration
 
 
 def incentivised_users(
@@ -54,7 +54,7 @@ def incentivised_users(
     Parameters (default, range, source):
         num_items: N (2, at least 2; ours).
         best_mean: prior mean of arm 0 (0.55, in (0, 1); ours).
-        gap: how much lower the prior mean of every next arm is (0.05, above 0; ours).
+        gap: how much lower the prior mean of every next arm is (0.05, in (0, 1); ours).
         strength: alpha + beta of the priors (4; all alpha and beta must be at least 1; ours).
         kind: recommendation or history (recommendation).
         warm_up: n, samples of every arm that are paid for (20, 0 or more, with (n+1)^N a million at most;
@@ -80,8 +80,8 @@ def incentivised_users(
     """
     if num_items < 2:
         raise InputError(f"num_items must be at least 2, got {num_items}")
-    if not gap > 0.0:
-        raise InputError(f"gap must be above 0, so that arm 0 is preferred a priori, got {gap}")
+    if not 0.0 < gap < 1.0:
+        raise InputError(f"gap must be above 0 and below 1, so that arm 0 is preferred a priori, got {gap}")
     mean = np.asarray(best_mean - gap * np.arange(num_items), np.float64)
     if not (mean[0] < 1.0 and mean[-1] > 0.0):
         raise InputError(
@@ -93,5 +93,6 @@ def incentivised_users(
     alpha: Floats = strength * mean
     beta: Floats = strength - alpha
     if exploration is None:
+        check_samples("warm_up", warm_up, num_items)
         exploration = safe_exploration(alpha, beta, warm_up)
     return IncentivisedWorld(alpha, beta, kind, warm_up, exploration, horizon)

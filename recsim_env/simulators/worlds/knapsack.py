@@ -87,7 +87,7 @@ class KnapsackWorld:
                 f"budget must be from 1 to the horizon, {self.horizon}, got {self.budget}: "
                 "without a budget nothing can be pulled, and more than the horizon cannot be spent"
             )
-        if (self.horizon + 1) * (self.budget + 1) > MOST_CELLS:
+        if (int(self.horizon) + 1) * (int(self.budget) + 1) > MOST_CELLS:
             raise InputError(
                 f"horizon x budget must be at most {MOST_CELLS:,}, the size of the exact plan, "
                 f"got {self.horizon} x {self.budget}"

@@ -289,7 +289,7 @@ def linear_bandit(
         The item of largest theta . x_a in this round.
 
     Parameters (default, range, source):
-        num_items: N (50, at least 1; ours).
+        num_items: N (50, at least 2; ours).
         dimension: D (10, at least 1; ours).
         fresh_features: True draws the vectors of all items anew for every user and round, False keeps those
             of the world (True; ours).
@@ -312,8 +312,8 @@ def linear_bandit(
     Raises:
         InputError: a parameter out of range.
     """
-    if num_items < 1:
-        raise InputError(f"num_items must be at least 1, got {num_items}")
+    if num_items < 2:
+        raise InputError(f"num_items must be at least 2, got {num_items}")
     if dimension < 1:
         raise InputError(f"dimension must be at least 1, got {dimension}")
     if noise not in ("normal", "coins"):

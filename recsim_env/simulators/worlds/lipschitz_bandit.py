@@ -68,8 +68,7 @@ def lipschitz_bandit(
             tent:   max(floor, top - slope |x - peak|)
             round:  max(floor, top - slope^2 / (4 (top - floor)) (x - peak)^2), of the same steepest slope
             peaks:  the highest of the tent and of num_peaks - 1 others at points drawn from [0, 1], whose
-                tops are
-                    drawn from the upper half of [floor, top] without its highest tenth
+                    tops are drawn from [floor, top], the middle to nine tenths of it
 
     Reward:
         1 with probability mu(x), else 0.
@@ -119,7 +118,9 @@ def lipschitz_bandit(
     check_world_seed(world_seed)
     x = np.arange(num_items) / (num_items - 1)
     if kind == "round":
-        mean = top - slope**2 / (4.0 * (top - floor)) * (x - peak) ** 2
+        fall = slope * np.abs(x - peak)  # of a straight line of this slope
+        with np.errstate(over="ignore"):  # to infinity: far below the floor
+            mean = top - fall * (fall / (4.0 * (top - floor)))
     else:
         mean = top - slope * np.abs(x - peak)
     if kind == "peaks":

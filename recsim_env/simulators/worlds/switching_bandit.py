@@ -9,6 +9,7 @@ from recsim_env.errors import InputError, unknown_name
 from recsim_env.simulators.luck import world_generator
 from recsim_env.simulators.worlds.switching import SwitchingWorld
 
+MOST_CELLS = 50_000_000  # of the table of means: 400 MB
 KINDS = ("piecewise", "drift", "adversary")
 
 
@@ -54,7 +55,8 @@ def switching_bandit(
             stretches (4, 0 to horizon - 1; ours). 0 leaves a world that does not change.
         drift: of `drift`, the standard deviation of a step of a mean, which turns back at 0 and at 1
             (0.01, above 0 to 1; ours).
-        horizon: H, rounds of an episode (10000, at least 1, and N at least for `adversary`; ours).
+        horizon: H, rounds of an episode (10000, at least 1, and N at least for `adversary`; horizon x
+            num_items at most 50 million; ours).
         world_seed: the means of all rounds (0).
 
     Known simplifications:
@@ -78,6 +80,11 @@ def switching_bandit(
     least = num_items if kind == "adversary" else 1
     if horizon < least:
         raise InputError(f"horizon must be at least {least}, got {horizon}")
+    if horizon * num_items > MOST_CELLS:
+        raise InputError(
+            f"horizon x num_items must be at most {MOST_CELLS:,}, the size of the table of means, "
+            f"got {horizon} x {num_items}"
+        )
     if not 0 <= num_switches < horizon:
         raise InputError(f"num_switches must be from 0 to horizon - 1, {horizon - 1}, got {num_switches}")
     if not 0.0 < drift <= 1.0:

@@ -99,7 +99,9 @@ class ShowsCandidates(Protocol):
 class HasArms(Protocol):
     """A bandit world: its slates hold one item, an arm, and every arm has an expected reward."""
 
-    reward_range: tuple[float, float]  # the least and the largest that one round can give
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        """The least and the largest that one round can give."""
 
     def arm_means(self, state: Any) -> Floats:
         """(B, N) expected reward of every arm in this round."""
