@@ -146,6 +146,15 @@ def test_regret_of_the_grid_grows_with_two_thirds():
     assert 0.5 < np.log(ends[1] / ends[0]) / np.log(16.0) < 0.8
 
 
+@pytest.mark.parametrize("N", [2, 3, 4, 5, 11, 12, 100])
+def test_cells_have_arms_of_their_own_nearest_to_their_middles(N):
+    """For every number of cells: an arm of two cells would count for one, and the other be unseen for ever."""
+    for cells in range(2, N + 1):
+        grid = UniformGrid(1, N, 1.0, 100, step=1.0 / cells).grid
+        assert len(np.unique(grid)) == cells
+        assert abs(grid / (N - 1) - (np.arange(cells) + 0.5) / cells).max() <= 0.5 / (N - 1) + 1e-12
+
+
 def test_the_step_is_the_theorems():
     agent = UniformGrid(1, 1001, 2.0, 1000)
     step = (1000 * 4.0 / np.log(1000)) ** (-1 / 3)
