@@ -114,7 +114,7 @@ def test_replicates_do_not_depend_on_their_number(tmp_path):
             )
 
 
-@pytest.mark.parametrize("experiment", ["cascade_mdp", "cascade_bandit"])
+@pytest.mark.parametrize("experiment", ["cascade_mdp", "cascade_bandit", "bandits"])
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, experiment):
     options = {
         "cascade_mdp": [
@@ -125,6 +125,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, experiment):
             "cascading_vi,cascade_kl_ucb,cascade_ts,adapt_vi",
         ],
         "cascade_bandit": ["--rounds", "12500", "--replicates", "30"],
+        "bandits": ["--rounds", "15000", "--replicates", "30", "--agents", "ucb1,beta_ts"],
     }[experiment]
     run(experiment, *options, "--out", tmp_path / "whole")
     environment = {**os.environ, "RECSIM_ENV_CHECKPOINT_SECONDS": "0.05"}
@@ -276,7 +277,7 @@ def test_pages_and_films_are_those_that_the_readme_promises():
     assert "a page for each, and a film of ten steps of all but `CascadeRec-MovieLens-v0`" in text
 
 
-@pytest.mark.parametrize("experiment", ["cascade_mdp", "cascade_bandit", "offline_ranking"])
+@pytest.mark.parametrize("experiment", ["cascade_mdp", "cascade_bandit", "bandits", "offline_ranking"])
 def test_help_explains_every_option(capsys, experiment):
     with pytest.raises(SystemExit) as stop:
         main(["run", experiment, "--help"])

@@ -9,7 +9,7 @@ What `step` returns in each autoreset mode, for a row whose episode has T steps 
     DISABLED              ... step T: last observation, truncated | reset(options={"reset_mask": rows})
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from recsim_env.envs.scene import Scene
 from recsim_env.envs.spaces import WorldSource, make_world, observation_space, slate_space, to_slates
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.world import put_rows
+from recsim_env.simulators.worlds.world import columns, put_rows, with_columns
 
 Observation = dict[str, Array]
 Info = dict[str, Any]
@@ -166,6 +166,22 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
             raise InputError("the episode has not begun: call reset() first")
         best = self.world.best_slate(self._state)
         return np.where(best < 0, self.world.num_items, best)
+
+    def progress(self) -> dict[str, Array]:
+        """What `restore` needs to go on in the middle of the episode: arrays, which a file can hold."""
+        if self._luck is None:
+            raise InputError("the episode has not begun: call reset() first")
+        arrays = {f"state/{i}": column for i, column in enumerate(columns(self._state))}
+        return {"elapsed": self._elapsed, "done": self._done, **arrays}
+
+    def restore(self, arrays: Mapping[str, Array]) -> Observation:
+        """Go on where `progress` was called, in the episode that `reset` has begun anew."""
+        if self._luck is None:
+            raise InputError("the episode has not begun: call reset() first")
+        states = [arrays[f"state/{i}"] for i in range(len(columns(self._state)))]
+        self._state = with_columns(self._state, states)
+        self._elapsed, self._done, self._scene = arrays["elapsed"], arrays["done"], None
+        return self.world.observe(self._state)
 
     def render(self) -> tuple[Any, ...] | None:
         """The last step of every row: see `SingleUserEnv.render`."""

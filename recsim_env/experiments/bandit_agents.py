@@ -1,7 +1,9 @@
 """Bandit algorithms by name: how each is made, where it can act, and the bound that was proved of it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,11 @@ from recsim_env.agents.bandits.bayes_ucb import BayesUCB
 from recsim_env.agents.bandits.beta_ts import BetaTS
 from recsim_env.agents.bandits.binned_contexts import BinnedContexts, theory_bins
 from recsim_env.agents.bandits.bubble_rank import BubbleRank
+from recsim_env.agents.bandits.cascade_kl_ucb import CascadeKLUCB
 from recsim_env.agents.bandits.cascade_lin_ts import CascadeLinTS
 from recsim_env.agents.bandits.cascade_lin_ucb import CascadeLinUCB
+from recsim_env.agents.bandits.cascade_ts import CascadeTS
+from recsim_env.agents.bandits.cascade_ucb import CascadeUCB
 from recsim_env.agents.bandits.comb_ucb1 import CombUCB1
 from recsim_env.agents.bandits.context_cells import decision_stumps
 from recsim_env.agents.bandits.delayed_feedback import DelayedFeedback
@@ -57,6 +62,7 @@ from recsim_env.agents.bandits.sliding_window_ts import SlidingWindowTS
 from recsim_env.agents.bandits.sliding_window_ucb import SlidingWindowUCB
 from recsim_env.agents.bandits.successive_elimination import SuccessiveElimination
 from recsim_env.agents.bandits.top_rank import TopRank
+from recsim_env.agents.bandits.ts_cascade import TSCascade
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.agents.bandits.ucb_bwk import UcbBwK
 from recsim_env.agents.bandits.uniform_grid import UniformGrid
@@ -65,7 +71,9 @@ from recsim_env.agents.bandits.window_counts import tuned_discount, tuned_window
 from recsim_env.agents.bandits.zooming import Zooming
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats, Ints
+from recsim_env.envs.describe import builder, registered_ids
 from recsim_env.errors import InputError
+from recsim_env.experiments.env_args import world_of
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
 from recsim_env.simulators.worlds.contextual_bandit import ContextualWorld
@@ -94,6 +102,11 @@ class BanditTask:
         return self.num_replicates, self.world.num_items
 
     @property
+    def cascade(self) -> tuple[int, int, int, int]:
+        """B, S, N, K."""
+        return self.num_replicates, self.world.num_states, self.world.num_items, self.world.slate_size
+
+    @property
     def slates(self) -> tuple[int, int, int]:
         """B, N, K."""
         return self.num_replicates, self.world.num_items, self.world.slate_size
@@ -105,7 +118,7 @@ class BanditAgent:
 
     make: Callable[[BanditTask], Agent]
     worlds: tuple[type, ...]  # in which it can act
-    # on regret after (P,) rounds, where one is known; it may give None in worlds of which it does not speak
+    # on regret after (P,) rounds, where one is known; None or InputError in worlds of which it does not speak
     bound: Callable[[BanditTask, Ints], Floats | None] | None = None
     unit_rewards: bool = True  # whether it is made for rewards from 0 to 1, and refuses others
 
@@ -132,8 +145,25 @@ def _moss_bound(task: BanditTask, rounds: Ints) -> Floats | None:
     return moss.regret_bound(rounds, num_items=task.world.num_items, horizon=task.rounds)
 
 
+def _unit_means(task: BanditTask) -> Floats:
+    """(N,) means of rewards from 0 to 1.
+
+    Raises:
+        InputError: rewards can be any number, or every user has means of their own; bounds are of neither.
+    """
+    if task.world.deviation is not None:
+        raise InputError("this bound is of rewards from 0 to 1")
+    return task.world.mean.max() - task.world.gaps
+
+
 def _ranking_facts(task: BanditTask) -> dict[str, Any]:
-    """What the bounds of ranking bandits are about."""
+    """What the bounds of ranking bandits are about.
+
+    Raises:
+        InputError: users have states, of which these bounds do not speak.
+    """
+    if getattr(task.world, "num_states", 1) > 1:
+        raise InputError("this bound is of users without states")
     attraction = np.ravel(task.world.attraction)
     return {"attraction": attraction, "slate_size": task.world.slate_size, "num_rounds": task.rounds}
 
@@ -206,7 +236,7 @@ BANDITS: dict[str, BanditAgent] = {
         lambda task: UCB1(*task.arms, deviation=_deviation(task)),
         ARMS,
         lambda task, rounds: (
-            ucb1.regret_bound(rounds, means=task.world.mean) if isinstance(task.world, ArmsWorld) else None
+            ucb1.regret_bound(rounds, means=_unit_means(task)) if isinstance(task.world, ArmsWorld) else None
         ),
         unit_rewards=False,
     ),
@@ -309,6 +339,10 @@ BANDITS: dict[str, BanditAgent] = {
     "neural_linear_ts": BanditAgent(
         lambda task: NeuralLinearTS(*task.arms, task.world.dimension), (ContextualWorld,)
     ),
+    "cascade_ucb": BanditAgent(lambda task: CascadeUCB(*task.cascade), (CascadeWorld,)),
+    "cascade_kl_ucb": BanditAgent(lambda task: CascadeKLUCB(*task.cascade), (CascadeWorld,)),
+    "cascade_ts": BanditAgent(lambda task: CascadeTS(*task.cascade), (CascadeWorld,)),
+    "ts_cascade": BanditAgent(lambda task: TSCascade(*task.cascade), (CascadeWorld,)),
     # of slates: the reward is the number of clicks, and each slot's click is from 0 to 1
     "comb_ucb1": BanditAgent(
         lambda task: CombUCB1(*task.slates), (SemiBanditWorld,), _comb_ucb1_bound, unit_rewards=False
@@ -380,6 +414,33 @@ BANDITS: dict[str, BanditAgent] = {
 def bandits_of(world: Any) -> list[str]:
     """The algorithms that can act in a world."""
     return [name for name in BANDITS if _obstacle(name, world) is None]
+
+
+def algorithms_by_world() -> dict[str, list[str]]:
+    """What can act in each environment with its default parameters; those without a bandit are left out.
+
+    A world that needs a file which is not there is judged by its type alone.
+    """
+    found = {}
+    for env_id in registered_ids():
+        kind = signature(builder(env_id)).return_annotation
+        fitting = [name for name, agent in BANDITS.items() if issubclass(kind, agent.worlds)]
+        if fitting:
+            with suppress(InputError):
+                fitting = bandits_of(world_of(env_id, {}))
+            found[env_id] = fitting
+    return found
+
+
+def bound_of(name: str, task: BanditTask, rounds: Ints) -> Floats | None:
+    """(P,) the bound of an algorithm in this world, None where there is none or it does not hold there."""
+    bound = BANDITS[name].bound
+    if bound is None:
+        return None
+    try:
+        return bound(task, rounds)
+    except InputError:
+        return None
 
 
 def check_bandit(name: str, env_id: str, world: Any) -> None:

@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from inspect import signature
@@ -24,6 +25,7 @@ from recsim_env.experiments.settings import add_options, from_options, from_run
 def experiments() -> dict[str, ModuleType]:
     """The experiments by name; imported only when one is asked for, so that `--help` is quick."""
     from recsim_env.experiments.suite import (
+        bandits,
         cascade_bandit,
         cascade_mdp,
         off_policy_accuracy,
@@ -31,7 +33,14 @@ def experiments() -> dict[str, ModuleType]:
         simulator_agreement,
     )
 
-    modules = (cascade_mdp, cascade_bandit, offline_ranking, off_policy_accuracy, simulator_agreement)
+    modules = (
+        cascade_mdp,
+        cascade_bandit,
+        bandits,
+        offline_ranking,
+        off_policy_accuracy,
+        simulator_agreement,
+    )
     return {module.NAME: module for module in modules}
 
 
@@ -154,14 +163,14 @@ def parser(arguments: Sequence[str]) -> Parser:
     add_calibrate_command(verbs)
     add_audit_command(verbs)
 
-    verb = verbs.add_parser("compare", help="draw several runs together")
+    verb = verbs.add_parser("compare", help="draw several runs together, and rank bandits")
     verb.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directories of finished runs")
     verb.add_argument(
         "--out",
         type=Path,
         default=Path("runs/compare"),
         metavar="PATH",
-        help="directory, or a .png (default: runs/compare)",
+        help="directory, or a .png for the picture alone (default: runs/compare)",
     )
     verb.set_defaults(do=_compare)
     return command
@@ -174,6 +183,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 def _list(_: argparse.Namespace) -> None:
     from recsim_env.envs.describe import builder, registered_ids, summary
     from recsim_env.experiments.agents import AGENTS
+    from recsim_env.experiments.bandit_agents import algorithms_by_world
     from recsim_env.experiments.log_agents import IN_ANY, IN_CASCADES, WHERE_ITEMS_ATTRACT
     from recsim_env.simulators.worlds.cascade import CascadeWorld
 
@@ -192,7 +202,11 @@ def _list(_: argparse.Namespace) -> None:
         f"  in all but RepeatListen-v0 and bandits with arms: {', '.join(WHERE_ITEMS_ATTRACT)}\n"
         f"  in cascading worlds: {', '.join(IN_CASCADES)}\n"
         f"cascading worlds: {cascading}\n"
+        "algorithms of recsim-env run bandits (--agents a,b,c), by world:\n"
     )
+    for env_id, algorithms in algorithms_by_world().items():
+        words = textwrap.fill(", ".join(algorithms), 110, initial_indent=" " * 28, subsequent_indent=" " * 28)
+        sys.stdout.write(f"  {env_id:26}{words.lstrip()}\n")
 
 
 def _describe(options: argparse.Namespace) -> None:

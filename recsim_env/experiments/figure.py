@@ -1,10 +1,12 @@
 """Pictures of results: curves with confidence bands, and bars with confidence intervals."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsim_env.arrays import Floats, Ints
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments.files import write_atomically
 from recsim_env.experiments.results import Results
@@ -24,6 +26,8 @@ COLOURS = {
     "cascade_kl_ucb": "#009E73",
     "cascade_ts": "#56B4E9",
     "ts_cascade": "#CC79A7",
+    "ucb1": "#E69F00",
+    "beta_ts": "#56B4E9",
     "myopic": "#D55E00",
     "popularity": "#F0E442",
     "random": "#999999",
@@ -31,7 +35,12 @@ COLOURS = {
 }
 SPARE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 HATCHES = ("", "////", "....")  # of bars whose colours come round again
+MARKERS = ("", "o", "s", "^", "D", "v")  # of curves whose colours come round again
 STYLES = ("-", "--", ":", "-.")
+MOST_INSIDE = 8  # names in a legend inside the panel; more of them would hide the curves
+PANEL = (6.4, 4.4)  # inches
+MOST_ROWS = 20  # of a legend beside the panel, which would be higher than the panel else
+BESIDE = 2.6  # inches of a column of it
 
 
 def new_figure(panels: int, rows: int = 1) -> tuple["Figure", list[Any]]:
@@ -39,32 +48,98 @@ def new_figure(panels: int, rows: int = 1) -> tuple["Figure", list[Any]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4 * panels, 4.4 * rows), layout="constrained")
+    figure = Figure(figsize=(PANEL[0] * panels, PANEL[1] * rows), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, list(np.ravel(figure.subplots(rows, panels)))
 
 
 def draw_curves(axes: Any, results: Results, metric: str, label: str = "", style: int = 0) -> None:
     """The mean of a metric over replicates against the step, with its 95 % band."""
-    ends = []
-    for i, (agent, metrics) in enumerate(results.curves.items()):
+    looks = _looks(axes, list(results.curves))
+    for agent, metrics in results.curves.items():
         curve = metrics[metric]
         estimate = mean_estimate(curve.values)
-        colour = COLOURS.get(agent, SPARE[i % len(SPARE)])
-        name = agent + label
-        axes.plot(curve.steps, estimate.value, STYLES[style % len(STYLES)], color=colour, label=name, lw=1.8)
+        colour, marker = looks[agent]
+        axes.plot(
+            curve.steps,
+            estimate.value,
+            STYLES[style % len(STYLES)],
+            color=colour,
+            marker=marker,
+            markevery=0.12,
+            markersize=4.5,
+            label=agent + label,
+            lw=1.8,
+            gid=agent,
+        )
         if curve.values.shape[1] > 1:
             axes.fill_between(curve.steps, *estimate.interval, color=colour, alpha=0.18, lw=0)
-        ends.append(float(np.asarray(estimate.value)[-1]))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, lw=0.6)
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    if axes.get_yscale() == "linear":
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.margins(x=0.01)
-    # the legend in the order of the curves' ends, so that it reads like the picture
-    handles, names = axes.get_legend_handles_labels()
-    worth = dict(zip(names[-len(ends) :], ends, strict=True))
-    order = sorted(range(len(names)), key=lambda j: -worth.get(names[j], 0.0))
-    axes.legend([handles[j] for j in order], [names[j] for j in order], frameon=False, fontsize=9)
+    legend(axes)
+
+
+def draw_bounds(axes: Any, steps: Ints, bounds: Mapping[str, Floats]) -> None:
+    """Dashed, in the colours of the curves that are there; they do not stretch a linear axis.
+
+    What a bound is at the last step stands in the legend, since it may lie far above the panel.
+
+    Args:
+        axes: with the curves of these agents.
+        steps: (P,).
+        bounds: by agent, (P,).
+    """
+    low, high = axes.get_ylim()
+    looks = _looks(axes, list(bounds))
+    there = {
+        line.get_label() for line in axes.get_lines()
+    }  # an earlier run in this panel may have drawn them
+    for agent, bound in bounds.items():
+        name = f"bound of {agent}: {bound[-1]:,.0f}"
+        if name in there:
+            continue
+        axes.plot(steps, bound, color=looks[agent][0], lw=1.1, ls=(0, (5, 3)), label=name, zorder=1)
+    if axes.get_yscale() == "linear":
+        ends = [float(bound.max()) for bound in bounds.values()]
+        axes.set_ylim(low, max([high, *(1.05 * end for end in ends if end < 1.5 * high)]))
+    legend(axes)
+
+
+def _looks(axes: Any, agents: list[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each agent: its own, or that of its curve in this panel, or one not yet taken."""
+    looks = {line.get_gid(): (line.get_color(), line.get_marker()) for line in axes.get_lines()}
+    looks.pop(None, None)
+    looks = {agent: (colour, "" if marker == "None" else marker) for agent, (colour, marker) in looks.items()}
+    fixed = {COLOURS[agent] for agent in [*looks, *agents] if agent in COLOURS}
+    free = [c for c in SPARE if c not in fixed]
+    for agent in agents:
+        if agent not in looks:
+            colours = [COLOURS[agent]] if agent in COLOURS else free
+            # colours that no agent has as its own first, then all of them again with each marker
+            choices = [(c, "") for c in colours] + [
+                (c, m) for m in MARKERS[1:] for c in ([COLOURS[agent]] if agent in COLOURS else SPARE)
+            ]
+            taken = set(looks.values())
+            looks[agent] = next((look for look in choices if look not in taken), choices[-1])
+    return looks
+
+
+def legend(axes: Any) -> None:
+    """The legend in the order of the curves' ends, so that it reads like the picture; beside it if long."""
+    handles = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+    handles.sort(key=lambda line: -float(np.asarray(line.get_ydata())[-1]))
+    names = [line.get_label() for line in handles]
+    if len(handles) <= MOST_INSIDE:
+        axes.legend(handles, names, frameon=False, fontsize=9)
+        return
+    columns = -(-len(handles) // MOST_ROWS)
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "ncols": columns}
+    axes.legend(handles, names, frameon=False, fontsize=9, **place)
+    width = (PANEL[0] + BESIDE * columns) * axes.get_subplotspec().get_gridspec().ncols
+    axes.figure.set_figwidth(max(width, axes.figure.get_figwidth()))
 
 
 def draw_bars(axes: Any, results: Results, metrics: list[str]) -> None:

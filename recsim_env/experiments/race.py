@@ -24,8 +24,7 @@ def race_agents(
     race: Race,
     directory: RunDirectory,
     draw: Callable[[Any, Results], None],
-    optimum: str,
-    optimum_per_step: float,
+    report: Callable[[Results], None],
 ) -> Results:
     """Let every agent play, then write and print what came of it; a finished run is only printed.
 
@@ -35,8 +34,7 @@ def race_agents(
         race: how long, and from which seed.
         directory: of the run.
         draw: draws the results on axes.
-        optimum: a line for the table that says what the optimum is.
-        optimum_per_step: reward of the best policy at one step of the race.
+        report: prints the table, such as `print_table`.
     """
     if directory.finished:
         results = Results.read(directory.results)
@@ -52,13 +50,20 @@ def race_agents(
         draw(axes, results)
         figure.save(picture, directory.path / "figure.png")
         shutil.rmtree(directory.path / "checkpoints")
-    print_table(results, optimum, optimum_per_step, "round" if race.count_rounds else "episode")
+    report(results)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
     return results
 
 
 def print_table(results: Results, optimum: str, optimum_per_step: float, unit: str) -> None:
-    """Regret and reward at the last step, mean and standard error over replicates, the best first."""
+    """Regret and reward at the last step, mean and standard error over replicates, the best first.
+
+    Args:
+        results: of the race.
+        optimum: a line that says what the optimum is.
+        optimum_per_step: reward of the best policy at one step of the race.
+        unit: of a step.
+    """
     rows = []
     for agent, curves in results.curves.items():
         last = int(curves["regret"].steps[-1])
@@ -70,12 +75,13 @@ def print_table(results: Results, optimum: str, optimum_per_step: float, unit: s
     )
     for regret_value, agent, regret, reward in sorted(rows, key=lambda row: row[0]):
         share = 1.0 - regret_value / last / optimum_per_step
-        sys.stdout.write(f"{agent:{width}}  {_show(regret):>24}   {_show(reward, 4):>16}   {share:>8.1%}\n")
+        sys.stdout.write(f"{agent:{width}}  {show(regret):>24}   {show(reward, 4):>16}   {share:>8.1%}\n")
     replicates = next(iter(results.curves.values()))["regret"].values.shape[1]
     sys.stdout.write(f"{optimum}; mean +- standard error of {replicates} replicates\n")
 
 
-def _show(estimate: Estimate, digits: int = 1) -> str:
+def show(estimate: Estimate, digits: int = 1) -> str:
+    """`1,234.5 +- 6.7`, without the error where there is none."""
     error = float(estimate.std_error)
     shown = f"{float(estimate.value):,.{digits}f}"
     return shown if np.isnan(error) else f"{shown} +- {error:.{digits}f}"

@@ -21,6 +21,7 @@ from recsim_env.experiments import checkpoint
 from recsim_env.experiments.results import Curve, log_steps
 from recsim_env.experiments.run_directory import RunDirectory
 from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.world import World
 
 CHECKPOINT_SECONDS = float(os.environ.get("RECSIM_ENV_CHECKPOINT_SECONDS", "2"))  # between two saves
 AGENT_LUCK = 1 << 63  # added to the seed of a replicate: the agent's luck is not that of its user
@@ -56,28 +57,35 @@ def play(
         progress: told of every step.
 
     Returns:
-        The curves `regret` and `reward`, cumulative.
+        Cumulative curves: `regret` and `reward`; `realised_regret`, where the world does not plan ahead: what
+        the best slates of the moment were to earn less what was earned, so regret plus the luck of the
+        rewards; and `regret_fixed`, where the world knows it (`fixed_regret`): regret less that of the
+        best fixed arm in hindsight, which is regret against that arm.
     """
     assert env.autoreset_mode is AutoresetMode.DISABLED
     file = directory.checkpoint(name)
     steps = log_steps(race.last)
     seeds = [race.seed + i for i in range(env.num_envs)]
     luck = Luck.from_seeds([AGENT_LUCK + seed for seed in seeds])
-    regret, reward = np.zeros(env.num_envs), np.zeros(env.num_envs)
-    records = np.zeros((2, len(steps), env.num_envs))
-    episode = step = recorded = 0
+    regret, reward, best = np.zeros((3, env.num_envs))
+    records = np.zeros((3, len(steps), env.num_envs))
+    episode = first = step = recorded = 0
+    env.reset(seed=seeds)
+    observation: dict[str, Array] = {}
     if file.exists():
         saved = checkpoint.load(file, agent)
-        regret, reward, records = saved["regret"], saved["reward"], saved["records"]
-        episode, step, recorded = (int(n) for n in saved["position"])
+        regret, reward, best, records = (saved[key] for key in ("regret", "reward", "best", "records"))
+        episode, first, step, recorded = (int(n) for n in saved["position"])
         progress.update(step)
-    env.reset(seed=seeds)
+        if first:
+            env.reset(options={"episode": episode})
+            observation = env.restore(saved)
     last_saved = time.monotonic()
     while step < race.last:
-        observation, _ = env.reset(options={"episode": episode})
+        if first == 0:
+            observation, _ = env.reset(options={"episode": episode})
         episode_luck = luck.of_episode(episode)
-        before = step
-        for h in range(env.world.horizon):
+        for h in range(first, env.world.horizon):
             slates = agent.act(observation, episode_luck.at(h))
             next_observation, earned, terminated, truncated, info = env.step(slates)
             agent.update(
@@ -94,33 +102,33 @@ def play(
             )
             regret += info["best_value"] - info["slate_value"]
             reward += earned
+            if not env.world.plans_ahead:
+                best += info["best_value"]
             observation = next_observation
-            step += race.count_rounds
-            if race.count_rounds and step == steps[recorded]:
-                records[:, recorded] = regret, reward
-                recorded += 1
-                if step == race.last:
-                    break
-        if not race.count_rounds:
-            step += 1
-            if step == steps[recorded]:
-                records[:, recorded] = regret, reward
-                recorded += 1
-        episode += 1
-        progress.update(step - before)
-        if time.monotonic() - last_saved > CHECKPOINT_SECONDS or step == race.last:
-            position = np.array([episode, step, recorded])
-            state: dict[str, Array] = {
-                "regret": regret,
-                "reward": reward,
-                "records": records,
-                "position": position,
-            }
-            checkpoint.save(file, agent, state)
-            last_saved = time.monotonic()
-    return curves(steps, records)
+            ended = h + 1 == env.world.horizon
+            if race.count_rounds or ended:
+                step += 1
+                progress.update(1)
+                if step == steps[recorded]:
+                    records[:, recorded] = regret, reward, best
+                    recorded += 1
+            if step == race.last or time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+                position = np.array([episode + ended, 0 if ended else h + 1, step, recorded])
+                totals = {"regret": regret, "reward": reward, "best": best, "records": records}
+                checkpoint.save(file, agent, {**totals, "position": position, **env.progress()})
+                last_saved = time.monotonic()
+            if step == race.last:
+                break
+        episode, first = episode + 1, 0
+    return curves(env.world, steps, records)
 
 
-def curves(steps: Ints, records: Array) -> dict[str, Curve]:
-    """The two curves from records (2, P, B)."""
-    return {"regret": Curve(steps, records[0]), "reward": Curve(steps, records[1])}
+def curves(world: World, steps: Ints, records: Array) -> dict[str, Curve]:
+    """The curves from cumulative regret, reward and best value, (3, P, B); see `play`."""
+    regret, reward, best = records
+    found = {"regret": Curve(steps, regret), "reward": Curve(steps, reward)}
+    if not world.plans_ahead:
+        found["realised_regret"] = Curve(steps, best - reward)
+    if hasattr(world, "fixed_regret"):
+        found["regret_fixed"] = Curve(steps, regret - world.fixed_regret()[steps][:, None])
+    return found

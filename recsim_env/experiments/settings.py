@@ -1,6 +1,7 @@
 """Settings of an experiment: a frozen dataclass whose fields are the options of the command line."""
 
 import argparse
+import shlex
 from dataclasses import MISSING, asdict, field, fields
 from typing import Any, TypeVar
 
@@ -9,14 +10,25 @@ from recsim_env.errors import InputError
 Settings = TypeVar("Settings")
 
 
-def option(default: Any, help: str) -> Any:
-    """A field with its line of `--help`."""
-    return field(default=default, metadata={"help": help})
+def option(default: Any, help: str, each: str = "") -> Any:
+    """A field with its line of `--help`.
+
+    Args:
+        default: a number or a text.
+        help: the line.
+        each: of a text of parts KEY=VALUE, the option that gives one and may be repeated; they are joined as
+            a shell would read them (`parts`).
+    """
+    return field(default=default, metadata={"help": help, "each": each})
 
 
 def add_options(parser: argparse.ArgumentParser, settings: type) -> None:
     """One option for every field: `num_items` becomes `--num-items`."""
     for f in fields(settings):
+        if f.metadata["each"]:
+            name, text = f.metadata["each"], f.metadata["help"]
+            parser.add_argument(f"--{name}", dest=f.name, action="append", metavar="KEY=VALUE", help=text)
+            continue
         default = None if f.default is MISSING else f.default
         parser.add_argument(
             f"--{f.name.replace('_', '-')}",
@@ -30,7 +42,16 @@ def add_options(parser: argparse.ArgumentParser, settings: type) -> None:
 
 def from_options(settings: type[Settings], options: argparse.Namespace) -> Settings:
     """The settings that the options say."""
-    return settings(**{f.name: getattr(options, f.name) for f in fields(settings)})  # type: ignore[arg-type]
+    given = {f.name: getattr(options, f.name) for f in fields(settings)}  # type: ignore[arg-type]
+    for f in fields(settings):  # type: ignore[arg-type]
+        if f.metadata["each"]:
+            given[f.name] = shlex.join(given[f.name] or [])
+    return settings(**given)
+
+
+def parts(text: str) -> list[str]:
+    """The parts of a setting whose option may be repeated."""
+    return shlex.split(text)
 
 
 def from_run(settings: type[Settings], saved: dict[str, Any]) -> Settings:

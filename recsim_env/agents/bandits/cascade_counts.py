@@ -8,6 +8,7 @@ from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.arrays import Bools, Floats, Ints
+from recsim_env.errors import InputError
 
 
 class CascadeCounts:
@@ -17,9 +18,15 @@ class CascadeCounts:
         examinations: (B, S, N), T_e.
         clicks: (B, S, N), W_e.
         rounds: (B, S), slates shown in that state.
+
+    Raises:
+        InputError: a size below 1.
     """
 
     def __init__(self, num_replicates: int, num_states: int, num_items: int) -> None:
+        for name, size in (("replicates", num_replicates), ("states", num_states), ("items", num_items)):
+            if size < 1:
+                raise InputError(f"num_{name} must be at least 1, got {size}")
         self.examinations = np.zeros((num_replicates, num_states, num_items))
         self.clicks = np.zeros((num_replicates, num_states, num_items))
         self.rounds = np.zeros((num_replicates, num_states))

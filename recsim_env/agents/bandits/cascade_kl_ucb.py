@@ -6,15 +6,17 @@ In round t, with T_e examinations and mean m_e = W_e / T_e of item e,
              m log(m/u) + (1-m) log((1-m)/(1-u)),
 
 1 for an item never examined; log log t is taken as 0 while log t < 1. The list is the K items of
-largest U_t, in descending order. Regret is at most the sum over items e outside the best K of
-(1 + eps) Delta (1 + log(1/Delta)) / KL(w_e || w_K) (log n + 3 log log n) + a constant.
+largest U_t, in descending order.
 
 `kl_bounds.py` finds U_t, starting from that of the round before.
 
 As CascadeUCB1, the learner is myopic, and sees unseen items first rather than observing each for free.
 
+Feedback: cascade: the slots down to the first click, and which of them was clicked.
+Bound: E R(T) <= sum over items outside the best K of (1 + eps) gap (1 + ln(1 / gap)) / KL(w_e || w_K)
+    (ln T + 3 ln ln T) + a constant.
 Source: Kveton, Szepesvari, Wen, Ashkan, "Cascading bandits: learning to rank in the cascade model",
-ICML 2015, Algorithm 1 with the index of Garivier and Cappe, COLT 2011.
+    ICML 2015, Algorithm 1 with the index of Garivier and Cappe, COLT 2011.
 """
 
 from typing import TYPE_CHECKING

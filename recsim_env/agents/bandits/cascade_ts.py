@@ -5,6 +5,8 @@
 independent over items, with T_e examinations and W_e clicks; the list is the K items of largest theta,
 in descending order. The learner is myopic: one table for each user state.
 
+Feedback: cascade: the slots down to the first click, and which of them was clicked.
+Bound: O(sum over items outside the best K of ln T / gap).
 Source: "CTS" in Zhong, Cheung, Tan, "Thompson sampling algorithms for cascading bandits", JMLR 22, 2021.
 """
 

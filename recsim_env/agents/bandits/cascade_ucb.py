@@ -5,14 +5,16 @@ In round t, with T_e examinations and W_e clicks of item e,
     U_t(e) = W_e / T_e + sqrt(1.5 log t / T_e),
 
 infinite for an item never examined; the list is the K items of largest U_t, in descending order.
-Regret is at most sum over items e outside the best K of 12 / Delta_{e,K} log n + (pi^2 / 3) L.
 
 The learner is myopic: with several user states it keeps one table for each and ignores where a click
 leads. The paper gives itself one free observation of every item before round 1; here an agent sees
 only what it is shown, so unseen items go first instead.
 
+Feedback: cascade: the slots down to the first click, and which of them was clicked.
+Bound: E R(T) <= sum over items outside the best K of 12 ln T / gap + (pi^2 / 3) N, gap being what the item's
+    attraction lacks to that of the least attractive item of the best K.
 Source: Kveton, Szepesvari, Wen, Ashkan, "Cascading bandits: learning to rank in the cascade model",
-ICML 2015, Algorithm 1. The 1.5 is the paper's constant (checked in published code of later authors).
+    ICML 2015, Algorithm 1. The 1.5 is the paper's constant (checked in published code of later authors).
 """
 
 from typing import TYPE_CHECKING

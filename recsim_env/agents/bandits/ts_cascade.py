@@ -5,11 +5,12 @@ In round t, with N_e examinations of item e and mean m_e (0 while N_e = 0),
     Z_t ~ N(0, 1),    l_e = log(t+1) / (N_e + 1),    theta_e = m_e + Z_t max{ sqrt(m_e (1 - m_e) l_e), l_e },
 
 and the list is the K items of largest theta, in descending order. Sharing Z makes the draws of a list
-move together, which the analysis needs (regret of order sqrt(K L T)). The learner is myopic: one table
-for each user state.
+move together, which the analysis needs. The learner is myopic: one table for each user state.
 
+Feedback: cascade: the slots down to the first click, and which of them was clicked.
+Bound: O(sqrt(K N T) log T).
 Source: Cheung, Tan, Zhong, "A Thompson sampling algorithm for cascading bandits", AISTATS 2019,
-Algorithm 1 (form checked against the code published with the authors' JMLR 2021 paper).
+    Algorithm 1 (form checked against the code published with the authors' JMLR 2021 paper).
 """
 
 from typing import TYPE_CHECKING

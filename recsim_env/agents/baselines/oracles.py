@@ -2,6 +2,9 @@
 
 `Fixed(world.myopic_policy())` shows what earns most now and ignores where a click leads;
 `Fixed(world.optimal_policy)` is what regret is measured against.
+
+Feedback: none is used: the policy is given.
+Bound: 0 for the optimal policy; none for another one, whose regret grows by the same amount every episode.
 """
 
 from typing import TYPE_CHECKING

@@ -3,6 +3,9 @@
 It explores only while it knows nothing: items with equal clicks are in random order, drawn afresh for every
 slate, so the first K items that are clicked stay for ever, and only their order is learned. That is what
 makes it the baseline to beat.
+
+Feedback: the clicks on what was shown.
+Bound: none: it can settle on the wrong items, and its regret then grows by the same amount every round.
 """
 
 from typing import TYPE_CHECKING

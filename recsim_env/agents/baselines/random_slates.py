@@ -2,6 +2,9 @@
 
 Items are drawn without replacement, so with N items slot k = 0, 1, ... shows each item that is not yet in the
 list with probability 1 / (N - k), and a list of K items has probability (N - K)! / N!.
+
+Feedback: none is used.
+Bound: none: regret grows by the same amount every round.
 """
 
 from typing import TYPE_CHECKING

@@ -10,8 +10,11 @@ With L(N, K) lists of 1 to K items, n visits of list A in state s, mean reward r
 It does not know that lists share items: regret grows with the number of lists (1,464 for 12 items and 3
 slots). It stands here to be beaten; while a state has a list never tried, that list is shown there.
 
+Feedback: cascade, with the user's state before and after every list.
+Bound: of order H sqrt(H S M E) after E episodes, with M lists, up to logarithms (that of value iteration on
+    lists; not stated for this form).
 Source: the comparison "AdaptVI" of Du, Srikant, Chen, "Cascading Reinforcement Learning", ICLR 2024,
-section 6; the form of its bonuses is ours, those of CascadingVI on whole lists.
+    section 6; the form of its bonuses is ours, those of CascadingVI on whole lists.
 """
 
 import math

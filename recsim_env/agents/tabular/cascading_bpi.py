@@ -14,6 +14,8 @@ its own for the gap, whose constants we could not read; its sample complexity, o
 H^3 S N / epsilon^2 log(1/delta), is for that rule. The constants of the bonuses are from memory of the
 paper's Algorithm 3 (after Menard et al., "Fast active learning for pure exploration in RL", ICML 2021).
 
+Feedback: cascade, with the user's state before and after every list.
+Bound: none on regret; it stops after of order H^3 S N / epsilon^2 log(1 / delta) episodes (the paper's rule).
 Source: Du, Srikant, Chen, "Cascading Reinforcement Learning", ICLR 2024, section 5.
 """
 

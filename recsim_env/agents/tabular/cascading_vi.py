@@ -15,6 +15,8 @@ Two variants for comparison are the same agent with another part:
 `CascadingVIBonus` takes bonuses that do not know the variance, and `CascadingVIOracle` searches all
 lists instead of calling `best_permutation`: the same policy, far slower.
 
+Feedback: cascade, with the user's state before and after every list.
+Bound: of order H sqrt(H S N E) after E episodes, up to logarithms.
 Source: Du, Srikant, Chen, "Cascading Reinforcement Learning", ICLR 2024, Algorithm 2.
 """
 

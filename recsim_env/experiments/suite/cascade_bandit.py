@@ -15,7 +15,7 @@ from recsim_env.envs.batched import BatchedEnv
 from recsim_env.errors import InputError
 from recsim_env.experiments import figure
 from recsim_env.experiments.agents import AGENTS, Task, agent_names
-from recsim_env.experiments.race import race_agents
+from recsim_env.experiments.race import print_table, race_agents
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.run import Race
 from recsim_env.experiments.run_directory import open_run
@@ -62,8 +62,12 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         Race(settings.rounds, count_rounds=True, seed=settings.seed),
         open_run(out, NAME, as_json(settings), resume),
         partial(draw, settings=settings),
-        f"the best list earns {best:.4f} a round, and its regret is 0",
-        best,
+        partial(
+            print_table,
+            optimum=f"the best list earns {best:.4f} a round, and its regret is 0",
+            optimum_per_step=best,
+            unit="round",
+        ),
     )
 
 

@@ -16,7 +16,7 @@ from recsim_env.errors import InputError
 from recsim_env.experiments import figure
 from recsim_env.experiments.agents import AGENTS, Task, agent_names
 from recsim_env.experiments.env_args import value_of, world_of
-from recsim_env.experiments.race import race_agents
+from recsim_env.experiments.race import print_table, race_agents
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.run import Race
 from recsim_env.experiments.run_directory import open_run
@@ -62,8 +62,12 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         Race(settings.episodes, count_rounds=False, seed=settings.seed),
         open_run(out, NAME, as_json(settings), resume),
         partial(draw, settings=settings),
-        f"the optimum of {settings.env} earns {best:.4f} an episode, and its regret is 0",
-        best,
+        partial(
+            print_table,
+            optimum=f"the optimum of {settings.env} earns {best:.4f} an episode, and its regret is 0",
+            optimum_per_step=best,
+            unit="episode",
+        ),
     )
 
 

@@ -137,3 +137,23 @@ def num_rows(state: tuple[Any, ...]) -> int:
     """B."""
     column = state[0]
     return num_rows(column) if isinstance(column, tuple) else len(column)
+
+
+def columns(state: tuple[Any, ...]) -> list[Array]:
+    """Every array of a state, those of the states in it included."""
+    return [
+        array
+        for column in state
+        for array in (columns(column) if isinstance(column, tuple) else [np.asarray(column)])
+    ]
+
+
+def with_columns(state: State, arrays: list[Array]) -> State:
+    """A state like this one that holds other arrays, in the order of `columns`."""
+    rest = iter(arrays)
+
+    def filled(part: tuple[Any, ...]) -> Any:
+        return type(part)(*(filled(column) if isinstance(column, tuple) else next(rest) for column in part))
+
+    renewed: State = filled(state)
+    return renewed
