@@ -577,7 +577,8 @@ def test_bounds_for_normal_rewards_hold(name):
     bound = BANDITS[name].bound(task, np.arange(10, T + 1))
     assert (regret[9:] <= bound).all()
     drawn = BanditTask(gaussian_bandit(3, means="drawn"), B, T)
-    assert BANDITS[name].bound(drawn, np.array([1])) is None  # every user has means of their own
+    with pytest.raises(InputError, match="every user has means of their own"):
+        BANDITS[name].bound(drawn, np.array([1]))
     assert BANDITS["moss"].bound(task, np.array([1, T])) is None
 
 
