@@ -66,10 +66,15 @@ def make(name, world, B, rounds=None):
     return BANDITS[name].make(BanditTask(world, B, rounds or world.horizon))
 
 
+# enough to tell learning from chance: more where regret varies, fewer where a round is dear
+REPLICATES = {"zooming": 40, "repeated_he": 40, "neural_linear_ts": 6}
+
+
 @cache
-def regret_of_chance(kind):
-    world = SMALL[kind]()
-    return play_rounds(world, make("random", world, 40), 40)[1]
+def regret_of(name, kind):
+    """(T, B) of a whole episode of the small world."""
+    world, B = SMALL[kind](), REPLICATES.get(name, 20)
+    return play_rounds(world, make(name, world, B), B)[1]
 
 
 def test_every_kind_of_world_has_a_small_one():
@@ -82,12 +87,12 @@ def test_learns_the_small_world(name, kind):
     if name == "random":
         pytest.skip("it does not learn")
     world = SMALL[kind]()
-    _, curve = play_rounds(world, make(name, world, 40), 40)
-    chance = regret_of_chance(kind)
+    curve, chance = regret_of(name, kind), regret_of("random", kind)
     # against an adversary the best fixed arm in hindsight is what a learner can be held to
     fixed = world.fixed_regret()[-1] if hasattr(world, "fixed_regret") else 0.0
     total, chance_total = curve[-1] - fixed, chance[-1] - fixed
-    error = np.hypot(total.std(ddof=1), 0.5 * chance_total.std(ddof=1)) / np.sqrt(40)
+    errors = [x.std(ddof=1) / np.sqrt(len(x)) for x in (total, 0.5 * chance_total)]
+    error = np.hypot(*errors)
     assert total.mean() < 0.5 * chance_total.mean() - 4 * error
 
 
@@ -115,11 +120,11 @@ def test_no_item_is_favoured_by_its_id(name, kind):
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_rows_are_single_runs_and_runs_repeat(name, kind):
     world = SMALL[kind]()
-    together, curve = play_rounds(world, make(name, world, 7), 7, seed=20, rounds=150)
-    again, _ = play_rounds(world, make(name, world, 7), 7, seed=20, rounds=150)
+    together, curve = play_rounds(world, make(name, world, 5), 5, seed=20, rounds=120)
+    again, _ = play_rounds(world, make(name, world, 5), 5, seed=20, rounds=120)
     assert np.array_equal(together, again)
-    for row in range(7):
-        alone, alone_curve = play_rounds(world, make(name, world, 1), 1, seed=20 + row, rounds=150)
+    for row in (0, 1, 4):
+        alone, alone_curve = play_rounds(world, make(name, world, 1), 1, seed=20 + row, rounds=120)
         assert np.array_equal(alone[:, 0], together[:, row])
         assert np.array_equal(alone_curve[:, 0], curve[:, row])
 
@@ -167,7 +172,7 @@ def test_what_agents_are_given_is_left_alone(name, kind):
 def test_a_run_goes_on_from_its_arrays(name, kind, tmp_path):
     """Saved after 50 rounds and loaded into a fresh agent, it does what it would have done."""
     world = SMALL[kind]()
-    whole, _ = play_rounds(world, make(name, world, 4), 4, rounds=100)
+    whole, _ = play_rounds(world, make(name, world, 4), 4, rounds=120)
     first = make(name, world, 4)
 
     class Swapping:
@@ -184,7 +189,7 @@ def test_a_run_goes_on_from_its_arrays(name, kind, tmp_path):
         def update(self, transition):
             self.agent.update(transition)
 
-    swapped, _ = play_rounds(world, Swapping(), 4, rounds=100)
+    swapped, _ = play_rounds(world, Swapping(), 4, rounds=120)
     assert np.array_equal(whole, swapped)
 
 
@@ -192,17 +197,16 @@ def test_a_run_goes_on_from_its_arrays(name, kind, tmp_path):
     ("name", "kind"), [case for case in CASES if BANDITS[case.values[0]].bound is not None]
 )
 def test_regret_is_within_the_stated_bound(name, kind):
-    """The mean of 100 replicates, at every round from the tenth on."""
-    world = SMALL[kind]()
-    _, curve = play_rounds(world, make(name, world, 100), 100)
+    """The mean of the replicates, at every round from the tenth on."""
+    world, curve = SMALL[kind](), regret_of(name, kind)
     rounds = np.arange(10, world.horizon + 1)
-    bound = BANDITS[name].bound(BanditTask(world, 100, world.horizon), rounds)
+    bound = BANDITS[name].bound(BanditTask(world, 1, world.horizon), rounds)
     if bound is None:
         pytest.skip("nothing was proved of it in this world")
     assert bound.shape == rounds.shape
     assert (np.diff(bound) >= 0).all()
     fixed = world.fixed_regret()[10:, None] if hasattr(world, "fixed_regret") else 0.0
-    assert ((curve[9:] - fixed).mean(axis=1) <= bound).all()
+    assert ((curve[9:] - fixed).mean(axis=1) <= bound * (1 + 1e-12)).all()  # explore-first's is reached
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)

@@ -106,14 +106,14 @@ PEAKED = {"slope": 4.0, "horizon": 40_000}
 
 
 def test_zooming_piles_up_at_the_peak_and_beats_the_grid():
-    world = lipschitz_bandit(**PEAKED)
-    zooming, grid = Zooming(16, 1001, 4.0, 40_000), UniformGrid(16, 1001, 4.0, 40_000)
-    _, curve = play_rounds(world, zooming, 16)
-    _, plain = play_rounds(world, grid, 16)
+    world, B = lipschitz_bandit(**PEAKED), 32
+    zooming, grid = Zooming(B, 1001, 4.0, 40_000), UniformGrid(B, 1001, 4.0, 40_000)
+    _, curve = play_rounds(world, zooming, B)
+    _, plain = play_rounds(world, grid, B)
     gap = plain[-1] - curve[-1]
-    assert gap.mean() > 4 * gap.std(ddof=1) / np.sqrt(16)
+    assert gap.mean() > 4 * gap.std(ddof=1) / np.sqrt(B)
     near, played, active = [], [], []
-    for b in range(16):
+    for b in range(B):
         A = zooming.num_active[b]
         close = np.abs(world.position[zooming.arm[b, :A]] - 0.37) < 0.1  # a fifth of the interval
         near.append(close.mean())
