@@ -148,7 +148,7 @@ def test_regret_of_the_grid_grows_with_two_thirds():
 
 @pytest.mark.parametrize("N", [2, 3, 4, 5, 11, 12, 100])
 def test_cells_have_arms_of_their_own_nearest_to_their_middles(N):
-    """For every number of cells: an arm of two cells would count for one, and the other be unseen for ever."""
+    """An arm of two cells would count for one of them, and the other be unseen for ever."""
     for cells in range(2, N + 1):
         grid = UniformGrid(1, N, 1.0, 100, step=1.0 / cells).grid
         assert len(np.unique(grid)) == cells

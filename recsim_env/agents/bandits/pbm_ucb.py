@@ -26,7 +26,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.ranking_sizes import check_ranking_sizes
+from recsim_env.agents.bandits.item_counts import check_slate_sizes
 from recsim_env.agents.bandits.ties import UNSEEN, tie_breakers
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
@@ -51,7 +51,7 @@ class PBMUCB:
     """
 
     def __init__(self, num_replicates: int, num_items: int, slate_size: int, examination: Floats) -> None:
-        check_ranking_sizes(num_replicates, num_items, slate_size)
+        check_slate_sizes(num_replicates, num_items, slate_size)
         examination = np.array(examination, np.float64)
         if examination.shape != (slate_size,):
             raise InputError(

@@ -29,7 +29,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.ranking_sizes import check_ranking_sizes
+from recsim_env.agents.bandits.item_counts import check_slate_sizes
 from recsim_env.agents.bandits.ties import UNSEEN, tie_breakers
 from recsim_env.arrays import Array, Bools, Floats, Ints
 
@@ -55,7 +55,7 @@ class RankedBandits:
     """
 
     def __init__(self, num_replicates: int, num_items: int, slate_size: int) -> None:
-        check_ranking_sizes(num_replicates, num_items, slate_size)
+        check_slate_sizes(num_replicates, num_items, slate_size)
         self.choices = np.zeros((num_replicates, slate_size, num_items))
         self.clicks = np.zeros((num_replicates, slate_size, num_items))
         self.chosen = np.zeros((num_replicates, slate_size), np.int64)
