@@ -161,7 +161,11 @@ SWITCHES = 4  # that windows and discounts are tuned to: how often arms change i
 
 
 def _window(task: BanditTask) -> int:
-    return max(tuned_window(task.rounds, SWITCHES), task.world.num_items)
+    return max(tuned_window(task.rounds, min(SWITCHES, task.rounds)), task.world.num_items)
+
+
+def _discount(task: BanditTask) -> float:
+    return tuned_discount(task.rounds, min(SWITCHES, task.rounds))
 
 
 def _linear(task: BanditTask) -> dict[str, Any]:
@@ -273,12 +277,8 @@ BANDITS: dict[str, BanditAgent] = {
     ),
     "sliding_window_ucb": BanditAgent(lambda task: SlidingWindowUCB(*task.arms, window=_window(task)), ARMS),
     "sliding_window_ts": BanditAgent(lambda task: SlidingWindowTS(*task.arms, window=_window(task)), ARMS),
-    "discounted_ucb": BanditAgent(
-        lambda task: DiscountedUCB(*task.arms, discount=tuned_discount(task.rounds, SWITCHES)), ARMS
-    ),
-    "discounted_ts": BanditAgent(
-        lambda task: DiscountedTS(*task.arms, discount=tuned_discount(task.rounds, SWITCHES)), ARMS
-    ),
+    "discounted_ucb": BanditAgent(lambda task: DiscountedUCB(*task.arms, discount=_discount(task)), ARMS),
+    "discounted_ts": BanditAgent(lambda task: DiscountedTS(*task.arms, discount=_discount(task)), ARMS),
     "hedge": BanditAgent(
         lambda task: Hedge(*task.arms),
         (ExpertWorld,),
