@@ -8,10 +8,12 @@ from functools import cache
 import numpy as np
 import pytest
 from driving import play_rounds
+from scipy.stats import chisquare
 
 from recsim_env.errors import InputError
 from recsim_env.experiments import checkpoint
 from recsim_env.experiments.bandit_agents import BANDITS, BanditTask, bandits_of, check_bandit
+from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.bernoulli_bandit import bernoulli_bandit
 from recsim_env.simulators.worlds.cascade import CascadeWorld
@@ -50,6 +52,9 @@ SMALL = {
     SemiBanditWorld: lambda: semi_bandit(5, 2, attraction=0.8, gap=0.7, horizon=ROUNDS),
     LinearCascadeWorld: lambda: linear_cascade_bandit(30, 2, dimension=2, attraction=0.8, horizon=ROUNDS),
 }
+# with more arms, where that is what shows
+WIDE = {ArmsWorld: lambda: bernoulli_bandit(num_items=12, horizon=ROUNDS)}
+LUCK = Luck.from_seeds(range(2000))
 CASES = [
     pytest.param(name, kind, id=f"{name}-{kind.__name__}")
     for name, agent in BANDITS.items()
@@ -61,10 +66,15 @@ def make(name, world, B, rounds=None):
     return BANDITS[name].make(BanditTask(world, B, rounds or world.horizon))
 
 
+# enough to tell learning from chance: more where regret varies, fewer where a round is dear
+REPLICATES = {"zooming": 40, "repeated_he": 40, "neural_linear_ts": 6}
+
+
 @cache
-def regret_of_chance(kind):
-    world = SMALL[kind]()
-    return play_rounds(world, make("random", world, 40), 40)[1]
+def regret_of(name, kind):
+    """(T, B) of a whole episode of the small world."""
+    world, B = SMALL[kind](), REPLICATES.get(name, 20)
+    return play_rounds(world, make(name, world, B), B)[1]
 
 
 def test_every_kind_of_world_has_a_small_one():
@@ -77,23 +87,44 @@ def test_learns_the_small_world(name, kind):
     if name == "random":
         pytest.skip("it does not learn")
     world = SMALL[kind]()
-    _, curve = play_rounds(world, make(name, world, 40), 40)
-    chance = regret_of_chance(kind)
+    curve, chance = regret_of(name, kind), regret_of("random", kind)
     # against an adversary the best fixed arm in hindsight is what a learner can be held to
     fixed = world.fixed_regret()[-1] if hasattr(world, "fixed_regret") else 0.0
     total, chance_total = curve[-1] - fixed, chance[-1] - fixed
-    error = np.hypot(total.std(ddof=1), 0.5 * chance_total.std(ddof=1)) / np.sqrt(40)
+    errors = [x.std(ddof=1) / np.sqrt(len(x)) for x in (total, 0.5 * chance_total)]
+    error = np.hypot(*errors)
     assert total.mean() < 0.5 * chance_total.mean() - 4 * error
+
+
+UNEVEN = {  # at first, and with reason
+    "weighted_majority": "all of one side say the same",
+    "repeated_he": "the first users are paid to take the arms in turn",
+    "lin_ts": "an item far from the others is best under more vectors",
+    "cascade_lin_ts": "the same",
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_no_item_is_favoured_by_its_id(name, kind):
+    """Of those that a first slate shows, all are shown by equally many of 2,000 replicates."""
+    if name in UNEVEN:
+        pytest.skip(UNEVEN[name])
+    world = WIDE.get(kind, SMALL[kind])()
+    slates = make(name, world, 2000).act(world.observe(world.begin(LUCK)), LUCK)
+    shown = np.bincount(slates[slates >= 0])
+    shown = shown[shown > 0]
+    assert len(shown) > 1
+    assert chisquare(shown).pvalue > 1e-6
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_rows_are_single_runs_and_runs_repeat(name, kind):
     world = SMALL[kind]()
-    together, curve = play_rounds(world, make(name, world, 7), 7, seed=20, rounds=150)
-    again, _ = play_rounds(world, make(name, world, 7), 7, seed=20, rounds=150)
+    together, curve = play_rounds(world, make(name, world, 5), 5, seed=20, rounds=120)
+    again, _ = play_rounds(world, make(name, world, 5), 5, seed=20, rounds=120)
     assert np.array_equal(together, again)
-    for row in range(7):
-        alone, alone_curve = play_rounds(world, make(name, world, 1), 1, seed=20 + row, rounds=150)
+    for row in (0, 1, 4):
+        alone, alone_curve = play_rounds(world, make(name, world, 1), 1, seed=20 + row, rounds=120)
         assert np.array_equal(alone[:, 0], together[:, row])
         assert np.array_equal(alone_curve[:, 0], curve[:, row])
 
@@ -141,7 +172,7 @@ def test_what_agents_are_given_is_left_alone(name, kind):
 def test_a_run_goes_on_from_its_arrays(name, kind, tmp_path):
     """Saved after 50 rounds and loaded into a fresh agent, it does what it would have done."""
     world = SMALL[kind]()
-    whole, _ = play_rounds(world, make(name, world, 4), 4, rounds=100)
+    whole, _ = play_rounds(world, make(name, world, 4), 4, rounds=120)
     first = make(name, world, 4)
 
     class Swapping:
@@ -158,7 +189,7 @@ def test_a_run_goes_on_from_its_arrays(name, kind, tmp_path):
         def update(self, transition):
             self.agent.update(transition)
 
-    swapped, _ = play_rounds(world, Swapping(), 4, rounds=100)
+    swapped, _ = play_rounds(world, Swapping(), 4, rounds=120)
     assert np.array_equal(whole, swapped)
 
 
@@ -166,17 +197,16 @@ def test_a_run_goes_on_from_its_arrays(name, kind, tmp_path):
     ("name", "kind"), [case for case in CASES if BANDITS[case.values[0]].bound is not None]
 )
 def test_regret_is_within_the_stated_bound(name, kind):
-    """The mean of 100 replicates, at every round from the tenth on."""
-    world = SMALL[kind]()
-    _, curve = play_rounds(world, make(name, world, 100), 100)
+    """The mean of the replicates, at every round from the tenth on."""
+    world, curve = SMALL[kind](), regret_of(name, kind)
     rounds = np.arange(10, world.horizon + 1)
-    bound = BANDITS[name].bound(BanditTask(world, 100, world.horizon), rounds)
+    bound = BANDITS[name].bound(BanditTask(world, 1, world.horizon), rounds)
     if bound is None:
         pytest.skip("nothing was proved of it in this world")
     assert bound.shape == rounds.shape
     assert (np.diff(bound) >= 0).all()
     fixed = world.fixed_regret()[10:, None] if hasattr(world, "fixed_regret") else 0.0
-    assert ((curve[9:] - fixed).mean(axis=1) <= bound).all()
+    assert ((curve[9:] - fixed).mean(axis=1) <= bound * (1 + 1e-12)).all()  # explore-first's is reached
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)

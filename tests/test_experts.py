@@ -266,6 +266,21 @@ def test_the_perturbed_leader_is_drawn_as_computed():
     assert abs(share - exact) < 4 * math.sqrt(exact * (1 - exact) / n)
 
 
+@pytest.mark.parametrize("horizon", [None, 50])
+def test_the_perturbed_leader_is_the_plain_one(horizon):
+    """With four experts: of two the difference of draws is symmetric, and would hide their sign."""
+    rng, luck, n = np.random.default_rng(2), Luck.from_seeds([5, 6]), 4
+    agent, sums = FollowThePerturbedLeader(2, n, horizon=horizon), np.zeros((2, n))
+    for t in range(50):
+        eta = math.sqrt((1 + math.log(n)) / (2 * (t + 1) if horizon is None else horizon))
+        u = luck.at(t).uniform("fpl", (n,))
+        expected = [min(range(n), key=lambda a: sums[b, a] + math.log(1 - u[b, a]) / eta) for b in range(2)]
+        assert agent.act({}, luck.at(t))[:, 0].tolist() == expected
+        costs = rng.random((2, n))
+        agent.update(full(costs))
+        sums += costs
+
+
 def test_without_perturbation_it_follows_the_leader():
     agent = FollowThePerturbedLeader(400, 3, learning_rate=np.inf)
     agent.costs[:] = [2.0, 1.0, 1.0]

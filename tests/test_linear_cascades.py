@@ -234,7 +234,7 @@ def test_the_features_given_are_left_alone(make):
     ("sizes", "message"),
     [
         ((0, np.eye(4), 2), "num_replicates must be at least 1, got 0"),
-        ((2, np.eye(4), 5), "slate_size must be from 1 to the number of items, 4, got 5"),
+        ((2, np.eye(4), 5), "slate_size must be from 1 to num_items, 4, got 5"),
         ((2, np.eye(4)[0], 1), r"features must have shape \(items, dimensions\), got \(4,\)"),
         ((2, np.zeros((4, 0)), 1), r"features must have shape \(items, dimensions\), got \(4, 0\)"),
         ((2, np.array([[1.0, np.nan]]), 1), r"features\[0, 1\] = nan: features must be finite"),

@@ -106,14 +106,14 @@ PEAKED = {"slope": 4.0, "horizon": 40_000}
 
 
 def test_zooming_piles_up_at_the_peak_and_beats_the_grid():
-    world = lipschitz_bandit(**PEAKED)
-    zooming, grid = Zooming(16, 1001, 4.0, 40_000), UniformGrid(16, 1001, 4.0, 40_000)
-    _, curve = play_rounds(world, zooming, 16)
-    _, plain = play_rounds(world, grid, 16)
+    world, B = lipschitz_bandit(**PEAKED), 32
+    zooming, grid = Zooming(B, 1001, 4.0, 40_000), UniformGrid(B, 1001, 4.0, 40_000)
+    _, curve = play_rounds(world, zooming, B)
+    _, plain = play_rounds(world, grid, B)
     gap = plain[-1] - curve[-1]
-    assert gap.mean() > 4 * gap.std(ddof=1) / np.sqrt(16)
+    assert gap.mean() > 4 * gap.std(ddof=1) / np.sqrt(B)
     near, played, active = [], [], []
-    for b in range(16):
+    for b in range(B):
         A = zooming.num_active[b]
         close = np.abs(world.position[zooming.arm[b, :A]] - 0.37) < 0.1  # a fifth of the interval
         near.append(close.mean())
@@ -144,6 +144,15 @@ def test_regret_of_the_grid_grows_with_two_thirds():
         world = lipschitz_bandit(kind="round", slope=4.0, horizon=T)
         ends.append(play_rounds(world, UniformGrid(30, 1001, 4.0, T), 30)[1][-1].mean())
     assert 0.5 < np.log(ends[1] / ends[0]) / np.log(16.0) < 0.8
+
+
+@pytest.mark.parametrize("N", [2, 3, 4, 5, 11, 12, 100])
+def test_cells_have_arms_of_their_own_nearest_to_their_middles(N):
+    """An arm of two cells would count for one of them, and the other be unseen for ever."""
+    for cells in range(2, N + 1):
+        grid = UniformGrid(1, N, 1.0, 100, step=1.0 / cells).grid
+        assert len(np.unique(grid)) == cells
+        assert abs(grid / (N - 1) - (np.arange(cells) + 0.5) / cells).max() <= 0.5 / (N - 1) + 1e-12
 
 
 def test_the_step_is_the_theorems():

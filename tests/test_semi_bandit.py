@@ -196,8 +196,8 @@ def test_all_items_shown_costs_nothing(make):
     ("sizes", "message"),
     [
         ((0, 5, 2), "num_replicates must be at least 1, got 0"),
-        ((3, 5, 6), "slate_size must be from 1 to the number of items, 5, got 6"),
-        ((3, 5, 0), "slate_size must be from 1 to the number of items, 5, got 0"),
+        ((3, 5, 6), "slate_size must be from 1 to num_items, 5, got 6"),
+        ((3, 5, 0), "slate_size must be from 1 to num_items, 5, got 0"),
         ((3, 0, 1), "num_items must be at least 1, got 0"),
     ],
 )

@@ -6,18 +6,19 @@ from scipy.optimize import brentq
 from scipy.special import betainc, betainccinv
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits import explore_first, moss, successive_elimination
-from recsim_env.agents.bandits.arm_counts import UNSEEN
+from recsim_env.agents.bandits import explore_first, moss, successive_elimination, ucb1
 from recsim_env.agents.bandits.bayes_ucb import BayesUCB
 from recsim_env.agents.bandits.beta_quantiles import tail, upper_quantiles
 from recsim_env.agents.bandits.beta_ts import BetaTS
 from recsim_env.agents.bandits.delayed_feedback import DelayedFeedback
 from recsim_env.agents.bandits.epsilon_greedy import EpsilonGreedy
+from recsim_env.agents.bandits.exp3 import Exp3
 from recsim_env.agents.bandits.explore_first import ExploreFirst, tuned_pulls
 from recsim_env.agents.bandits.gaussian_ts import GaussianTS
 from recsim_env.agents.bandits.kl_ucb import KLUCB, kl_indices
 from recsim_env.agents.bandits.moss import MOSS
 from recsim_env.agents.bandits.successive_elimination import SuccessiveElimination
+from recsim_env.agents.bandits.ties import UNSEEN
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.errors import InputError
 from recsim_env.evaluation.regret_bounds import (
@@ -73,7 +74,7 @@ class Twin:
 
     def index(self, formula):
         values = [
-            (formula(sum(r) / len(r), len(r)) if r else UNSEEN) + tie
+            formula(sum(r) / len(r), len(r)) + tie if r else UNSEEN * (1 + tie)
             for r, tie in zip(self.rewards, self.ties, strict=True)
         ]
         return values.index(max(values))
@@ -483,6 +484,14 @@ def test_no_delay_is_batches_of_one():
     assert not np.array_equal(direct, play_rounds(world, DelayedFeedback(BetaTS(5, 4), 1), 5).slates)
 
 
+@pytest.mark.parametrize("make", [UCB1, MOSS, KLUCB, BayesUCB])
+def test_an_index_that_hears_nothing_repeats_itself(make):
+    """From the first round on: what orders equal indices is drawn once, not until something is heard."""
+    slates = play_rounds(bernoulli_bandit(6, horizon=40), DelayedFeedback(make(8, 6), 10), 8).slates
+    assert (slates[:11] == slates[0]).all()
+    assert len(np.unique(slates[0])) > 1
+
+
 def test_thompson_sampling_bears_delay_and_ucb1_does_not():
     """From batches of 1 to batches of 100, UCB1's regret grows by a far larger factor (Chapelle, Li)."""
     T, B, growth = 4000, 60, {}
@@ -544,6 +553,10 @@ def test_bounds_in_closed_form():
     wide = explore_first.regret_bound([100], means=means, pulls=20, deviation=1.0)
     assert wide == pytest.approx([10 + 60 * 0.5 * np.exp(-20 * 0.25 / 4)])
     assert moss.regret_bound([10, 10**6], num_items=4, horizon=10**6) == pytest.approx([10, 49 * 2000])
+    rest = (1 + np.pi**2 / 3) * 0.5
+    assert ucb1.regret_bound([1, 100], means=means) == pytest.approx([rest, 16 * np.log(100) + rest])
+    wide = ucb1.regret_bound([100], means=means, deviation=1.5)
+    assert wide == pytest.approx([9 * 16 * np.log(100) + rest])
 
 
 def test_explore_firsts_chance_of_the_wrong_arm_is_below_the_bound():
@@ -555,7 +568,7 @@ def test_explore_firsts_chance_of_the_wrong_arm_is_below_the_bound():
     assert 0.02 < share < np.exp(-15 * 0.04) + 4 * error
 
 
-@pytest.mark.parametrize("name", ["explore_first", "successive_elimination"])
+@pytest.mark.parametrize("name", ["ucb1", "explore_first", "successive_elimination"])
 def test_bounds_for_normal_rewards_hold(name):
     """On 200 replicates of GaussianBandit-v0, at every round from the tenth on."""
     world, B, T = gaussian_bandit(3, horizon=2000), 200, 2000
@@ -567,6 +580,14 @@ def test_bounds_for_normal_rewards_hold(name):
     with pytest.raises(InputError, match="every user has means of their own"):
         BANDITS[name].bound(drawn, np.array([1]))
     assert BANDITS["moss"].bound(task, np.array([1, T])) is None
+
+
+def test_ucb1s_radius_for_normal_rewards_is_passed_as_seldom():
+    """The radius sigma sqrt(2 log t / n), sigma = 2 s, is a t^-4 event, on which the bound rests."""
+    s, n, t = 1.5, 7, 3.0
+    agent = UCB1(1, 2, deviation=s)
+    radius = np.sqrt(agent.width * np.log(t) / n)
+    assert np.exp(-n * radius**2 / (2 * s**2)) == pytest.approx(t**-4)
 
 
 # ---- what is refused ----
@@ -602,6 +623,7 @@ REFUSED = {
     "bayes-no-horizon": (lambda: BayesUCB(1, 2, c=5.0), "horizon must be given with c = 5"),
     "bayes-horizon": (lambda: BayesUCB(1, 2, c=5.0, horizon=2), "horizon must be at least 3, got 2"),
     "delay": (lambda: DelayedFeedback(BetaTS(1, 2), 0), "delay must be at least 1, got 0"),
+    "needs-now": (lambda: DelayedFeedback(Exp3(1, 2), 3), "Exp3 cannot be told later"),
     "one-arm": (lambda: KLUCB(1, 1), "num_items must be at least 2, got 1"),
     "probability": (lambda: kl_bernoulli(0.5, 1.2), "q must hold probabilities, from 0 to 1, got 1.2"),
     "alike": (lambda: lai_robbins_slope([0.5, 0.5]), "means must be of two or more arms that differ"),

@@ -24,6 +24,8 @@ from recsim_env.errors import InputError
 from recsim_env.simulators.beta_draws import fill_beta
 from recsim_env.simulators.philox import fill_uniform
 
+INT = np.dtype(np.int64)  # an object, not a type: a third off each allocation of a small array
+
 
 class Luck:
     """The luck of B users at one step each.
@@ -90,13 +92,13 @@ class Luck:
             (B, *shape), a view whose memory runs along the users: draw i of all users is contiguous,
             which is twice as fast to fill as the other way round and suits loops over slots.
         """
-        n = 1 if shape == () else math.prod(shape)
+        n = math.prod(shape)  # 1 of no shape
         draws = np.empty((n + n % 2, len(self.seed)))
         fill_uniform(self.seed, self.episode, self.step, stream_number(stream), draws)
+        if not shape:
+            return draws[0]
         if n % 2:
             draws = draws[:n]  # (n, B)
-        if len(shape) == 0:
-            return draws[0]
         if len(shape) == 1:
             return draws.T
         return draws.reshape(*shape, len(self.seed)).transpose(len(shape), *range(len(shape)))
@@ -108,8 +110,11 @@ class Luck:
         Half a unit (2^-54) is added to the uniform, so that 0 does not become minus infinity; the largest
         one, which would round to 1, is kept below it.
         """
-        middle = np.minimum(self.uniform(stream, shape) + 2.0**-54, 1.0 - 2.0**-53)
-        return np.asarray(ndtri(middle))
+        draws = self.uniform(stream, shape)
+        draws += 2.0**-54
+        np.minimum(draws, 1.0 - 2.0**-53, out=draws)
+        ndtri(draws, out=draws)
+        return draws
 
     def beta(self, stream: str, a: Floats, b: Floats) -> Floats:
         """Beta(a, b) draws, one per entry.
@@ -167,4 +172,6 @@ def check_world_seed(world_seed: int) -> None:
 def _per_user(value: int | Ints, seed: Array) -> Ints:
     if isinstance(value, np.ndarray):
         return value
-    return np.full(len(seed), value, np.int64)
+    all_alike = np.empty(len(seed), INT)
+    all_alike.fill(value)  # a third of the time of np.full, which a batch of one feels
+    return all_alike

@@ -13,15 +13,12 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
+from recsim_env.agents.bandits.ties import UNSEEN, tie_breakers
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
-
-UNSEEN = (
-    1e6  # centre of an arm never pulled: above every other, and small enough to keep digits that break ties
-)
 
 
 class ArmCounts:
@@ -35,7 +32,8 @@ class ArmCounts:
     Attributes:
         pulls: (B, N).
         sums: (B, N) of rewards.
-        centres: (B, N) mean reward and a tie-breaking draw below 1e-9; `UNSEEN` and it before the first pull.
+        centres: (B, N) mean reward and a tie-breaking draw; before the first pull above all means, see
+            `ties.py`.
         inverse_roots: (B, N) 1 / sqrt(pulls), 1 before the first pull.
         ties: (B, N) the tie-breaking draws.
         rounds: (B,).
@@ -59,10 +57,10 @@ class ArmCounts:
         self.rounds = np.zeros(num_replicates)
 
     def break_ties(self, luck: "Luck", stream: str) -> None:
-        """Draw what orders equal indices, when first asked to act; nothing later."""
-        if self.ties[0, 0] == 0.0:  # and not `rounds`, which late feedback leaves at 0
-            self.ties = np.ascontiguousarray(1e-9 * luck.uniform(stream, self.ties.shape[1:]))
-            self.centres = UNSEEN + self.ties
+        """Draw what orders equal indices, before the first round; nothing later."""
+        if self.ties.item(0) == 0.0:  # not drawn yet
+            self.ties = tie_breakers(self.ties, luck, stream)
+            self.centres = UNSEEN * (1.0 + self.ties)
 
     def update(self, transition: Transition) -> None:
         """Count one round.

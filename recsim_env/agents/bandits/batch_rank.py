@@ -36,7 +36,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.ranking_sizes import check_ranking_sizes
+from recsim_env.agents.bandits.item_counts import check_slate_sizes
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -67,7 +67,7 @@ class BatchRank:
     """
 
     def __init__(self, num_replicates: int, num_items: int, slate_size: int, num_rounds: int) -> None:
-        check_ranking_sizes(num_replicates, num_items, slate_size, num_rounds)
+        check_slate_sizes(num_replicates, num_items, slate_size, num_rounds)
         log_T = math.log(num_rounds)
         self.log_rounds = log_T
         self.budget = log_T + 3.0 * math.log(max(log_T, 1.0))

@@ -25,6 +25,7 @@ from numba import njit
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.arm_counts import check_sizes, out_of_range
 from recsim_env.agents.bandits.beta_quantiles import NEAR, series, shift, solve
+from recsim_env.agents.bandits.ties import tie_breakers
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError, as_numbers
 
@@ -90,8 +91,7 @@ class BayesUCB:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The arm of largest quantile, (B, 1)."""
-        if self.ties[0, 0] == 0.0:
-            self.ties = np.ascontiguousarray(1e-9 * luck.uniform("bayes_ucb/ties", self.ties.shape[1:]))
+        self.ties = tie_breakers(self.ties, luck, "bayes_ucb/ties")
         slates: Ints = highest_quantile(
             self.alpha, self.beta, self.anchors, self.rounds, self.extra, self.ties
         )

@@ -29,6 +29,7 @@ from numba import njit
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.arm_counts import out_of_range
 from recsim_env.agents.bandits.context_cells import ContextCells
+from recsim_env.agents.bandits.ties import UNSEEN, tie_breakers
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -70,9 +71,7 @@ class BinnedContexts:
         Raises:
             InputError: no contexts, of another shape, or outside [0, 1].
         """
-        if self.ties[0, 0] == 0.0:
-            draws = luck.uniform("binned_contexts/ties", self.ties.shape[1:])
-            self.ties = np.ascontiguousarray(1e-9 * draws)
+        self.ties = tie_breakers(self.ties, luck, "binned_contexts/ties")
         slates: Ints = highest_in_cell(
             self.cells.of(observation), self.pulls, self.means, self.rounds, self.ties
         )
@@ -116,7 +115,9 @@ def highest_in_cell(cells: Ints, pulls: Floats, means: Floats, rounds: Floats, t
         c = np.sqrt(2.0 * np.log(rounds[b, cells[b]] + 1.0))
         best, highest = 0, -np.inf
         for a in range(N):
-            bound = m[a] + c / np.sqrt(n[a]) + ties[b, a] if n[a] > 0.0 else 1e9 + 1e9 * ties[b, a]
+            bound = UNSEEN * (1.0 + ties[b, a])
+            if n[a] > 0.0:
+                bound = m[a] + c / np.sqrt(n[a]) + ties[b, a]
             if bound > highest:
                 best, highest = a, bound
         slates[b, 0] = best

@@ -36,7 +36,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.ranking_sizes import check_ranking_sizes
+from recsim_env.agents.bandits.item_counts import check_slate_sizes
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -72,7 +72,7 @@ class BubbleRank:
         *,
         initial: Ints | None = None,
     ) -> None:
-        check_ranking_sizes(num_replicates, num_items, slate_size, num_rounds)
+        check_slate_sizes(num_replicates, num_items, slate_size, num_rounds)
         self.slate_size = slate_size
         self.log_certainty = 4.0 * math.log(num_rounds)  # log(1/delta)
         self.order = np.full((num_replicates, num_items), -1)

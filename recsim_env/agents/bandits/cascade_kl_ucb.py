@@ -28,6 +28,7 @@ from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.cascade_counts import CascadeCounts, highest
 from recsim_env.agents.bandits.item_counts import check_slate_sizes
 from recsim_env.agents.bandits.kl_bounds import FARTHEST, kl_root
+from recsim_env.agents.bandits.ties import tie_breakers
 from recsim_env.arrays import Array, Floats, Ints
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ class CascadeKLUCB:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The K items of largest index, (B, K)."""
-        if not self.ties.any():
-            self.ties = 1e-9 * luck.uniform("cascade_kl_ucb/ties", self.ties.shape[1:]).copy()
+        self.ties = tie_breakers(self.ties, luck, "cascade_kl_ucb/ties")
         counts = self.counts
         index = kl_upper_bounds(
             counts.clicks, counts.examinations, counts.rounds, observation["state"], self.bounds, self.ties

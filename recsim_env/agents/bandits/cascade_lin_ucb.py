@@ -26,6 +26,7 @@ from numba import njit
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.cascade_counts import highest
 from recsim_env.agents.bandits.cascade_ridge import CascadeRidge
+from recsim_env.agents.bandits.ties import tie_breakers
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -71,8 +72,7 @@ class CascadeLinUCB:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The K items of largest index, (B, K)."""
-        if not self.ties.any():
-            self.ties = 1e-9 * luck.uniform("cascade_lin_ucb/ties", self.ties.shape[1:]).copy()
+        self.ties = tie_breakers(self.ties, luck, "cascade_lin_ucb/ties")
         ridge = self.ridge
         index = _upper_bounds(ridge.features, ridge.theta, ridge.variance, self.width, self.ties)
         slates: Ints = highest(index, self.slate_size)

@@ -28,12 +28,11 @@ from numba import njit
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.cascade_counts import highest
 from recsim_env.agents.bandits.item_counts import ItemCounts, check_slate_sizes
+from recsim_env.agents.bandits.ties import UNSEEN, tie_breakers
 from recsim_env.arrays import Array, Floats, Ints
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
-
-UNSEEN = 1e3  # index of an item never shown: above every other, and small enough to keep tie-breaking digits
 
 
 class CombUCB1:
@@ -56,8 +55,7 @@ class CombUCB1:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The K items of largest index, (B, K)."""
-        if self.ties[0, 0] == 0.0:
-            self.ties = 1e-9 * luck.uniform("comb_ucb1/ties", self.ties.shape[1:]).copy()
+        self.ties = tie_breakers(self.ties, luck, "comb_ucb1/ties")
         counts = self.counts
         index = _upper_bounds(counts.clicks, counts.examinations, counts.rounds, self.ties)
         slates: Ints = highest(index, self.slate_size)
@@ -76,9 +74,10 @@ def _upper_bounds(clicks: Floats, examinations: Floats, rounds: Floats, ties: Fl
     for b in range(B):
         c = np.sqrt(1.5 * np.log(max(rounds[b], 1.0)))  # rounds played so far are t - 1
         for e in range(N):
-            seen = max(examinations[b, e], 1.0)
-            bound = clicks[b, e] / seen + c / np.sqrt(seen)
-            index[b, e] = (bound if examinations[b, e] > 0.0 else UNSEEN) + ties[b, e]
+            seen = examinations[b, e]
+            index[b, e] = UNSEEN * (1.0 + ties[b, e])
+            if seen > 0.0:
+                index[b, e] = clicks[b, e] / seen + c / np.sqrt(seen) + ties[b, e]
     return index
 
 

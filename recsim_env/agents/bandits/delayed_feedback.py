@@ -1,4 +1,4 @@
-"""Delayed feedback: any agent, told what happened some rounds later.
+"""Delayed feedback: an agent that is told what happened some rounds later.
 
 With delay d, the agent inside learns of round t at the end of round t + d; or, in batches, of rounds 1 to d
 at the end of round d, of rounds d + 1 to 2 d at the end of round 2 d, and so on (d = 1: no delay). It acts in
@@ -6,6 +6,10 @@ every round with what it knows. What was not yet told at the end is never told.
 
 An index policy that hears nothing repeats itself for the whole delay; one that draws, as Thompson sampling
 does, goes on exploring.
+
+The agent inside must learn from the transition alone. One that looks in `update` at what it did in its last
+`act` (with which probability it drew, why, in which pairs or batches) would put a late reward beside a later
+round; those in `NEEDS_NOW` are refused.
 
 Feedback: that of the agent inside, later.
 Bound: none is stated here; for arms, Joulani, Gyorgy, Szepesvari, "Online learning under delayed feedback",
@@ -18,6 +22,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsim_env.agents.agent import Agent, Transition
+from recsim_env.agents.bandits.batch_rank import BatchRank
+from recsim_env.agents.bandits.bubble_rank import BubbleRank
+from recsim_env.agents.bandits.exp3 import Exp3
+from recsim_env.agents.bandits.exp4 import Exp4
+from recsim_env.agents.bandits.lagrange_bwk import LagrangeBwK
+from recsim_env.agents.bandits.policy_class_epsilon_greedy import PolicyClassEpsilonGreedy
+from recsim_env.agents.bandits.ranked_bandits import RankedBandits
+from recsim_env.agents.bandits.repeated_he import RepeatedHE
+from recsim_env.agents.bandits.semi_bandit_hedge import SemiBanditHedge
+from recsim_env.agents.bandits.zooming import Zooming
 from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError
 
@@ -25,11 +39,25 @@ if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
 
 
+NEEDS_NOW = (
+    BatchRank,
+    BubbleRank,
+    Exp3,
+    Exp4,
+    LagrangeBwK,
+    PolicyClassEpsilonGreedy,
+    RankedBandits,
+    RepeatedHE,
+    SemiBanditHedge,
+    Zooming,
+)
+
+
 class DelayedFeedback:
     """An agent that is told later.
 
     Args:
-        agent: any, with its own rows.
+        agent: with its own rows; none of `NEEDS_NOW`.
         delay: d rounds, at least 1.
         batches: whether rounds are told d at a time instead of each d rounds late.
 
@@ -39,12 +67,16 @@ class DelayedFeedback:
         rounds: (1,) that have been played.
 
     Raises:
-        InputError: a delay below 1.
+        InputError: a delay below 1, an agent that cannot be told later.
     """
 
     def __init__(self, agent: Agent, delay: int, batches: bool = False) -> None:
         if delay < 1:
             raise InputError(f"delay must be at least 1, got {delay}")
+        if isinstance(agent, NEEDS_NOW):
+            raise InputError(
+                f"{type(agent).__name__} cannot be told later: it learns from what it did in its last act"
+            )
         self.agent = agent
         self.batches = batches
         self.waiting = np.zeros((delay, 0), np.uint8)

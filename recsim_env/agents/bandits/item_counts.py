@@ -48,11 +48,15 @@ def _count(
                     clicks[b, slates[b, k]] += 1.0
 
 
-def check_slate_sizes(num_replicates: int, num_items: int, slate_size: int) -> None:
-    """Refuse replicates that are not there, and more slots than items."""
+def check_slate_sizes(
+    num_replicates: int, num_items: int, slate_size: int, num_rounds: int | None = None
+) -> None:
+    """Refuse no replicates, more slots than items, and rounds too few to take the logarithm of."""
     if num_replicates < 1:
         raise InputError(f"num_replicates must be at least 1, got {num_replicates}")
     if num_items < 1:
         raise InputError(f"num_items must be at least 1, got {num_items}")
     if not 1 <= slate_size <= num_items:
-        raise InputError(f"slate_size must be from 1 to the number of items, {num_items}, got {slate_size}")
+        raise InputError(f"slate_size must be from 1 to num_items, {num_items}, got {slate_size}")
+    if num_rounds is not None and not num_rounds >= 2:
+        raise InputError(f"num_rounds must be at least 2, got {num_rounds}")

@@ -22,8 +22,9 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.arm_counts import UNSEEN, ArmCounts, largest
+from recsim_env.agents.bandits.arm_counts import ArmCounts, largest
 from recsim_env.agents.bandits.kl_bounds import FARTHEST, kl_root
+from recsim_env.agents.bandits.ties import UNSEEN
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -86,7 +87,7 @@ def kl_indices(pulls: Floats, sums: Floats, rounds: Floats, ties: Floats, c: flo
         for a in range(K):
             n = pulls[b, a]
             if n == 0.0:
-                index[b, a] = UNSEEN + ties[b, a]
+                index[b, a] = UNSEEN * (1.0 + ties[b, a])
                 continue
             if sums[b, a] >= n:
                 bounds[b, a] = FARTHEST

@@ -28,6 +28,7 @@ from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.ridge_regressions import RidgeRegressions, check_ridge, seen_features
+from recsim_env.agents.bandits.ties import tie_breakers
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -89,8 +90,7 @@ class LinUCB:
         Raises:
             InputError: the observation has no features, or of another shape.
         """
-        if self.ties[0, 0] == 0.0:
-            self.ties = np.ascontiguousarray(1e-9 * luck.uniform("lin_ucb/ties", self.ties.shape[1:]))
+        self.ties = tie_breakers(self.ties, luck, "lin_ucb/ties")
         features = seen_features(observation, self.shape, self.shared)
         highest, known = highest_shared if self.shared else highest_disjoint, self.regressions
         slates: Ints = highest(

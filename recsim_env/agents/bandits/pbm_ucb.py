@@ -26,7 +26,8 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.ranking_sizes import check_ranking_sizes
+from recsim_env.agents.bandits.item_counts import check_slate_sizes
+from recsim_env.agents.bandits.ties import UNSEEN, tie_breakers
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
 
 EPSILON = 0.01  # of delta_t
-UNSEEN = (
-    1e6  # index of an item never examined: above every other, and small enough to keep tie-breaking digits
-)
 
 
 class PBMUCB:
@@ -53,7 +51,7 @@ class PBMUCB:
     """
 
     def __init__(self, num_replicates: int, num_items: int, slate_size: int, examination: Floats) -> None:
-        check_ranking_sizes(num_replicates, num_items, slate_size)
+        check_slate_sizes(num_replicates, num_items, slate_size)
         examination = np.array(examination, np.float64)
         if examination.shape != (slate_size,):
             raise InputError(
@@ -74,8 +72,7 @@ class PBMUCB:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The K items of largest index, the largest at the most examined slot, (B, K)."""
-        if self.ties.flat[0] == 0.0:
-            self.ties = 1e-9 * luck.uniform("pbm_ucb/ties", self.ties.shape[1:]).copy()
+        self.ties = tie_breakers(self.ties, luck, "pbm_ucb/ties")
         slates: Ints = choose(self.clicks, self.showings, self.exposure, self.rounds, self.ties, self.slots)
         return slates
 
@@ -106,7 +103,7 @@ def choose(
         filled = 0
         for i in range(N):
             E = exposure[b, i]
-            index[i] = UNSEEN + ties[b, i]
+            index[i] = UNSEEN * (1.0 + ties[b, i])
             if E > 0.0:
                 index[i] = clicks[b, i] / E + np.sqrt(showings[b, i] * delta * 0.5) / E + ties[b, i]
             if filled == K and index[i] <= index[ranked[K - 1]]:

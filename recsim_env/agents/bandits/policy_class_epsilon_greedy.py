@@ -29,6 +29,7 @@ from numba import njit
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.arm_counts import out_of_range
 from recsim_env.agents.bandits.context_cells import ContextCells, check_policies
+from recsim_env.agents.bandits.ties import tie_breakers
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -87,9 +88,8 @@ class PolicyClassEpsilonGreedy:
         Raises:
             InputError: no contexts, of another shape, or outside [0, 1].
         """
-        if self.ties[0, 0] == 0.0:
-            draws = luck.uniform("policy_class_epsilon_greedy/ties", self.ties.shape[1:])
-            self.ties = np.ascontiguousarray(1e-9 * draws)
+        if self.ties.item(0) == 0.0:  # not drawn yet
+            self.ties = tie_breakers(self.ties, luck, "policy_class_epsilon_greedy/ties")
             self.leader = self.ties.argmax(axis=1)
         cells, draws = self.cells.of(observation), luck.uniform("policy_class_epsilon_greedy", (2,))
         self.explored = np.empty(len(cells), np.bool_)

@@ -29,13 +29,12 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.ranking_sizes import check_ranking_sizes
+from recsim_env.agents.bandits.item_counts import check_slate_sizes
+from recsim_env.agents.bandits.ties import UNSEEN, tie_breakers
 from recsim_env.arrays import Array, Bools, Floats, Ints
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
-
-UNSEEN = 1e3  # index of an item never chosen: above every other, and small enough to keep tie-breaking digits
 
 
 class RankedBandits:
@@ -56,7 +55,7 @@ class RankedBandits:
     """
 
     def __init__(self, num_replicates: int, num_items: int, slate_size: int) -> None:
-        check_ranking_sizes(num_replicates, num_items, slate_size)
+        check_slate_sizes(num_replicates, num_items, slate_size)
         self.choices = np.zeros((num_replicates, slate_size, num_items))
         self.clicks = np.zeros((num_replicates, slate_size, num_items))
         self.chosen = np.zeros((num_replicates, slate_size), np.int64)
@@ -67,8 +66,7 @@ class RankedBandits:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The choices of the slots from the top, replaced where shown already, (B, K)."""
-        if self.ties.flat[0] == 0.0:
-            self.ties = 1e-9 * luck.uniform("ranked_bandits/ties", self.ties.shape[1:]).copy()
+        self.ties = tie_breakers(self.ties, luck, "ranked_bandits/ties")
         self.chosen, slates = choose(
             self.choices,
             self.clicks,
@@ -95,9 +93,9 @@ def choose(choices: Floats, clicks: Floats, rounds: Floats, ties: Floats, u: Flo
         for k in range(K):
             best, highest = 0, -1.0
             for i in range(N):
-                n = max(choices[b, k, i], 1.0)
-                index = clicks[b, k, i] / n + c / np.sqrt(n)
-                index = (index if choices[b, k, i] > 0.0 else UNSEEN) + ties[b, k, i]
+                n, index = choices[b, k, i], UNSEEN * (1.0 + ties[b, k, i])
+                if n > 0.0:
+                    index = clicks[b, k, i] / n + c / np.sqrt(n) + ties[b, k, i]
                 if index > highest:
                     best, highest = i, index
             chosen[b, k] = best

@@ -29,6 +29,7 @@ from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.arm_counts import check_sizes, out_of_range
+from recsim_env.agents.bandits.ties import tie_breakers
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.user_models.obedience import check_prior, safe_exploration
@@ -89,8 +90,7 @@ class RepeatedHE:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The arm to recommend, (B, 1)."""
-        if self.ties[0, 0] == 0.0:  # not drawn yet
-            self.ties = 1e-9 * luck.uniform("repeated_he/ties", self.ties.shape[1:]).copy()
+        self.ties = tie_breakers(self.ties, luck, "repeated_he/ties")
         slates = np.empty((len(self.pulls), 1), np.int64)
         _recommend(
             self.alpha,

@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
+from recsim_env.agents.bandits.ties import UNSEEN, tie_breakers
 from recsim_env.agents.bandits.window_counts import WindowCounts
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
@@ -50,10 +51,7 @@ class SlidingWindowUCB:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The arm of largest index, (B, 1)."""
-        if not self.ties.any():
-            self.ties = np.ascontiguousarray(
-                1e-9 * luck.uniform("sliding_window_ucb/ties", self.ties.shape[1:])
-            )
+        self.ties = tie_breakers(self.ties, luck, "sliding_window_ucb/ties")
         counts = self.counts
         window = counts.arms.shape[1]
         slates: Ints = highest_bound(counts.pulls, counts.sums, counts.rounds, window, self.xi, self.ties)
@@ -77,7 +75,9 @@ def highest_bound(pulls: Floats, sums: Floats, rounds: Ints, window: int, xi: fl
         best, highest = 0, -np.inf
         for a in range(N):
             n = pulls[b, a]
-            bound = (sums[b, a] / n + np.sqrt(scaled / n) if n > 0.0 else 1e6) + ties[b, a]
+            bound = UNSEEN * (1.0 + ties[b, a])
+            if n > 0.0:
+                bound = sums[b, a] / n + np.sqrt(scaled / n) + ties[b, a]
             if bound > highest:
                 best, highest = a, bound
         slates[b, 0] = best

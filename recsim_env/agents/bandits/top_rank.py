@@ -35,7 +35,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.ranking_sizes import check_ranking_sizes
+from recsim_env.agents.bandits.item_counts import check_slate_sizes
 from recsim_env.arrays import Array, Bools, Floats, Ints
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class TopRank:
     """
 
     def __init__(self, num_replicates: int, num_items: int, slate_size: int, num_rounds: int) -> None:
-        check_ranking_sizes(num_replicates, num_items, slate_size, num_rounds)
+        check_slate_sizes(num_replicates, num_items, slate_size, num_rounds)
         self.slate_size = slate_size
         self.log_scale = math.log(C * num_rounds)  # log(c / delta)
         self.better = np.zeros((num_replicates, num_items, num_items), np.bool_)

@@ -21,6 +21,7 @@ from numba import njit
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.cascade_counts import CascadeCounts, highest
 from recsim_env.agents.bandits.item_counts import check_slate_sizes
+from recsim_env.agents.bandits.ties import tie_breakers
 from recsim_env.arrays import Array, Floats, Ints
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ class TSCascade:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The K items of largest theta, (B, K)."""
-        if not self.ties.any():
-            self.ties = 1e-9 * luck.uniform("ts_cascade/ties", self.ties.shape[1:]).copy()
+        self.ties = tie_breakers(self.ties, luck, "ts_cascade/ties")
         counts = self.counts
         theta = shared_draws(
             counts.clicks,

@@ -8,7 +8,7 @@ infinite for an arm never pulled. For rewards from 0 to 1 the paper has c = 2 an
 of standard deviation s are covered with sigma = 2 s, because a variable of range 1 is 1/2-sub-Gaussian.
 
 Feedback: the reward of the arm pulled.
-Bound: E R(T) <= sum over arms with gap > 0 of 8 ln T / gap + (1 + pi^2 / 3) gap, for rewards from 0 to 1.
+Bound: E R(T) <= sum over arms with gap > 0 of 8 sigma^2 ln T / gap + (1 + pi^2 / 3) gap, for c = 2.
 Source: Auer, Cesa-Bianchi, Fischer, "Finite-time analysis of the multiarmed bandit problem", Machine Learning
     47, 2002, figure 1 and theorem 1.
 """
@@ -87,13 +87,16 @@ def highest_bound(centres: Floats, inverse_roots: Floats, rounds: Floats, width:
     return slates
 
 
-def regret_bound(rounds: Ints | Floats, *, means: Floats) -> Floats:
-    """(P,) theorem 1 after `rounds` (P,), for arms of these means (N,).
+def regret_bound(rounds: Ints | Floats, *, means: Floats, deviation: float | None = None) -> Floats:
+    """(P,) theorem 1 after `rounds` (P,), for arms of these means (N,), c = 2 and rewards as told to `UCB1`.
 
     The constants 8 and 1 + pi^2 / 3 are those of the paper's theorem 1 (from memory, as most courses quote
-    them); they hold for c = 2 and rewards from 0 to 1.
+    them), for rewards from 0 to 1: a mean leaves its interval with probability t^-4, and an arm is pulled
+    8 ln T / gap^2 times until twice its radius is below the gap. Normal rewards of deviation s have the same
+    t^-4 with sigma = 2 s, and need sigma^2 times as many pulls.
     """
     gaps = np.max(means) - np.asarray(means, np.float64)
     gaps = gaps[gaps > 0.0]
     logs = np.log(np.maximum(np.asarray(rounds, np.float64), 1.0))
-    return np.asarray(8.0 * (1.0 / gaps).sum() * logs + (1.0 + np.pi**2 / 3.0) * gaps.sum())
+    sigma = 1.0 if deviation is None else 2.0 * deviation
+    return np.asarray(8.0 * sigma**2 * (1.0 / gaps).sum() * logs + (1.0 + np.pi**2 / 3.0) * gaps.sum())

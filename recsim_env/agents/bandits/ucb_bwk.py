@@ -32,6 +32,7 @@ from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.arm_counts import check_sizes, out_of_range
+from recsim_env.agents.bandits.ties import tie_breakers
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 
@@ -75,8 +76,8 @@ class UcbBwK:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """An arm drawn from the mix, (B, 1)."""
-        if self.ties[0, 0] == 0.0:  # not drawn yet
-            self.ties = 1e-9 * luck.uniform("ucb_bwk/ties", self.ties.shape[1:]).copy()
+        if self.ties.item(0) == 0.0:  # not drawn yet
+            self.ties = tie_breakers(self.ties, luck, "ucb_bwk/ties")
             self.upper[:, :-1] += self.ties[:, :-1]
         slates = np.empty((len(self.upper), 1), np.int64)
         draw_from_mix(self.upper, self.lower, self.per_round, luck.uniform("ucb_bwk"), slates)

@@ -64,8 +64,8 @@ class UniformGrid:
         if not 0.0 < step <= 1.0:
             raise InputError(f"step must be above 0 and 1 at most, got {step}")
         cells = max(2, min(ceil(1.0 / step - 1e-9), num_items))
-        middle = (np.arange(cells) + 0.5) / cells
-        self.grid = np.rint(middle * (num_items - 1)).astype(np.int64)  # all differ, as cells <= N
+        # (i + 1/2) (N-1) / cells to the nearest, halves up: in whole numbers, so that all differ
+        self.grid = ((2 * np.arange(cells) + 1) * (num_items - 1) + cells) // (2 * cells)
         self.counts = ArmCounts(num_replicates, cells)
         self.radius = sqrt(2.0 * log(horizon))  # after one pull
 
