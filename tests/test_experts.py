@@ -273,10 +273,7 @@ def test_the_perturbed_leader_is_the_plain_one(horizon):
     for t in range(50):
         eta = math.sqrt((1 + math.log(n)) / (2 * (t + 1) if horizon is None else horizon))
         u = luck.at(t).uniform("fpl", (n,))
-        expected = [
-            min(range(n), key=lambda a: sums[b, a] + math.log(1 - u[b, a]) / eta)
-            for b in range(2)
-        ]
+        expected = [min(range(n), key=lambda a: sums[b, a] + math.log(1 - u[b, a]) / eta) for b in range(2)]
         assert agent.act({}, luck.at(t))[:, 0].tolist() == expected
         costs = rng.random((2, n))
         agent.update(full(costs))
