@@ -483,8 +483,7 @@ def test_neural_linear_beats_linear_where_nothing_is_linear():
 
 def test_first_weights_have_the_variances_of_he():
     """2 / inputs of a layer, and 1 of its constants."""
-    pytest.importorskip("torch")
-    agent = NeuralLinearTS(500, 2, 3)
+    agent = neural(500, 2, 3)
     agent.act({"context": np.full((500, 3), 0.5, np.float32)}, Luck.from_seeds(range(500)))
     start = 0
     for rows, columns in ((4, 32), (33, 16), (17, 8)):
