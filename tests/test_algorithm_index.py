@@ -51,7 +51,7 @@ def test_fields_of_ucb1():
     fields = read_fields("recsim_env.agents.bandits.ucb1")
     assert fields.feedback == "the reward of the arm pulled."
     assert fields.bound.startswith(
-        "E R(T) <= sum over arms with gap > 0 of 8 ln T / gap + (1 + pi^2 / 3) gap"
+        "E R(T) <= sum over arms with gap > 0 of 8 sigma^2 ln T / gap + (1 + pi^2 / 3) gap"
     )
     assert fields.source.startswith("Auer, Cesa-Bianchi, Fischer")
     assert fields.source.endswith("figure 1 and theorem 1.")  # the continued line, and no more

@@ -268,7 +268,9 @@ def test_bounds_are_of_the_worlds_they_speak_of():
     assert bound_of("ucb1", BanditTask(bernoulli_bandit(), 2, 100), rounds).shape == (2,)
     drawn = bernoulli_bandit(means="drawn")
     assert bound_of("ucb1", BanditTask(drawn, 2, 100), rounds) is None  # every user has means of their own
-    assert bound_of("ucb1", BanditTask(gaussian_bandit(), 2, 100), rounds) is None  # it is of rewards 0 to 1
+    wide = bound_of("ucb1", BanditTask(gaussian_bandit(num_items=2, deviation=1.0), 2, 100), rounds)
+    assert wide[1] == pytest.approx(4 * 8 * np.log(100) + 1 + np.pi**2 / 3)
+    assert bound_of("moss", BanditTask(gaussian_bandit(), 2, 100), rounds) is None  # it is of rewards 0 to 1
     assert bound_of("random", BanditTask(bernoulli_bandit(), 2, 100), rounds) is None
 
 

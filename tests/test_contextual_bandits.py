@@ -481,6 +481,19 @@ def test_neural_linear_beats_linear_where_nothing_is_linear():
     assert late.mean() < 0.5 * (linear[-1] - linear[699]).mean()
 
 
+def test_first_weights_have_the_variances_of_he():
+    """2 / inputs of a layer, and 1 of its constants."""
+    agent = neural(500, 2, 3)
+    agent.act({"context": np.full((500, 3), 0.5, np.float32)}, Luck.from_seeds(range(500)))
+    start = 0
+    for rows, columns in ((4, 32), (33, 16), (17, 8)):
+        layer = agent.weights[:, start : start + rows * columns].reshape(500, rows, columns)
+        assert abs(layer[:, :-1].var() * (rows - 1) / 2 - 1) < 0.05
+        assert abs(layer[:, -1].var() - 1) < 0.1
+        start += rows * columns
+    assert start == agent.weights.shape[1]
+
+
 def test_neural_linear_represents_and_regresses_as_written():
     """The hidden layers in NumPy; ridge regression on what they make of the memory, trained and between."""
     agent = neural(
