@@ -11,7 +11,7 @@ from recsim_env.agents.bandits.bayes_ucb import BayesUCB
 from recsim_env.agents.bandits.beta_quantiles import tail, upper_quantiles
 from recsim_env.agents.bandits.beta_ts import BetaTS
 from recsim_env.agents.bandits.delayed_feedback import DelayedFeedback
-from recsim_env.agents.bandits.epsilon_greedy import EpsilonGreedy
+from recsim_env.agents.bandits.epsilon_greedy import EpsilonGreedy, greedy_or_any
 from recsim_env.agents.bandits.exp3 import Exp3
 from recsim_env.agents.bandits.explore_first import ExploreFirst, tuned_pulls
 from recsim_env.agents.bandits.gaussian_ts import GaussianTS
@@ -505,6 +505,18 @@ def test_thompson_sampling_bears_delay_and_ucb1_does_not():
         growth[make] = factor, factor * np.hypot(late[1] / late[0], now[1] / now[0])
     (ucb, ucb_error), (ts, ts_error) = growth[UCB1], growth[BetaTS]
     assert ucb - 1.4 * ts > 4 * np.hypot(ucb_error, 1.4 * ts_error)
+
+
+@pytest.mark.parametrize("played", [1, 9, 99, 9999])
+def test_falling_epsilon_is_that_of_the_course(played):
+    """Just below eps_t any arm, here the last; just above it the best, here the first."""
+    t, K = played + 1, 3
+    share = min(1.0, (K * np.log(t) / t) ** (1 / 3))
+    for u, arm in ((share - 1e-9, 2), (share + 1e-9, 0 if share < 1.0 else None)):
+        chosen = greedy_or_any(
+            np.array([[3.0, 2.0, 1.0]]), np.array([float(played)]), -1.0, np.array([[u, 0.9]])
+        )
+        assert arm is None or chosen[0, 0] == arm
 
 
 # ---- bounds ----
