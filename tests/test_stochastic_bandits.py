@@ -19,7 +19,7 @@ from recsim_env.agents.bandits.kl_ucb import KLUCB, kl_indices
 from recsim_env.agents.bandits.moss import MOSS
 from recsim_env.agents.bandits.successive_elimination import SuccessiveElimination
 from recsim_env.agents.bandits.ties import UNSEEN
-from recsim_env.agents.bandits.ucb1 import UCB1
+from recsim_env.agents.bandits.ucb1 import UCB1, highest_bound
 from recsim_env.errors import InputError
 from recsim_env.evaluation.regret_bounds import (
     kl_bernoulli,
@@ -592,6 +592,16 @@ def test_bounds_for_normal_rewards_hold(name):
     with pytest.raises(InputError, match="every user has means of their own"):
         BANDITS[name].bound(drawn, np.array([1]))
     assert BANDITS["moss"].bound(task, np.array([1, T])) is None
+
+
+@pytest.mark.parametrize("played", [20, 300])
+def test_ucb1s_index_is_the_papers(played):
+    """Arm 1, of fewer pulls, is chosen from exactly where m + sqrt(2 log t / n) are equal; t is the round."""
+    n, radius = np.array([played - 5.0, 5.0]), np.sqrt(2 * np.log(played + 1))
+    even = 0.9 + radius / np.sqrt(n[0]) - radius / np.sqrt(n[1])
+    for mean, arm in ((even - 1e-6, 0), (even + 1e-6, 1)):
+        centres, rounds = np.array([[0.9, mean]]), np.array([float(played)])
+        assert highest_bound(centres, 1 / np.sqrt(n)[None], rounds, UCB1(1, 2).width)[0, 0] == arm
 
 
 def test_ucb1s_radius_for_normal_rewards_is_passed_as_seldom():
