@@ -11,7 +11,7 @@ from recsim_env.agents.bandits.bayes_ucb import BayesUCB
 from recsim_env.agents.bandits.beta_quantiles import tail, upper_quantiles
 from recsim_env.agents.bandits.beta_ts import BetaTS
 from recsim_env.agents.bandits.delayed_feedback import DelayedFeedback
-from recsim_env.agents.bandits.epsilon_greedy import EpsilonGreedy
+from recsim_env.agents.bandits.epsilon_greedy import EpsilonGreedy, greedy_or_any
 from recsim_env.agents.bandits.exp3 import Exp3
 from recsim_env.agents.bandits.explore_first import ExploreFirst, tuned_pulls
 from recsim_env.agents.bandits.gaussian_ts import GaussianTS
@@ -19,7 +19,7 @@ from recsim_env.agents.bandits.kl_ucb import KLUCB, kl_indices
 from recsim_env.agents.bandits.moss import MOSS
 from recsim_env.agents.bandits.successive_elimination import SuccessiveElimination
 from recsim_env.agents.bandits.ties import UNSEEN
-from recsim_env.agents.bandits.ucb1 import UCB1
+from recsim_env.agents.bandits.ucb1 import UCB1, highest_bound
 from recsim_env.errors import InputError
 from recsim_env.evaluation.regret_bounds import (
     kl_bernoulli,
@@ -507,6 +507,18 @@ def test_thompson_sampling_bears_delay_and_ucb1_does_not():
     assert ucb - 1.4 * ts > 4 * np.hypot(ucb_error, 1.4 * ts_error)
 
 
+@pytest.mark.parametrize("played", [1, 9, 99, 9999])
+def test_falling_epsilon_is_that_of_the_course(played):
+    """Just below eps_t any arm, here the last; just above it the best, here the first."""
+    t, K = played + 1, 3
+    share = min(1.0, (K * np.log(t) / t) ** (1 / 3))
+    for u, arm in ((share - 1e-9, 2), (share + 1e-9, 0 if share < 1.0 else None)):
+        chosen = greedy_or_any(
+            np.array([[3.0, 2.0, 1.0]]), np.array([float(played)]), -1.0, np.array([[u, 0.9]])
+        )
+        assert arm is None or chosen[0, 0] == arm
+
+
 # ---- bounds ----
 
 
@@ -580,6 +592,16 @@ def test_bounds_for_normal_rewards_hold(name):
     with pytest.raises(InputError, match="every user has means of their own"):
         BANDITS[name].bound(drawn, np.array([1]))
     assert BANDITS["moss"].bound(task, np.array([1, T])) is None
+
+
+@pytest.mark.parametrize("played", [20, 300])
+def test_ucb1s_index_is_the_papers(played):
+    """Arm 1, of fewer pulls, is chosen from exactly where m + sqrt(2 log t / n) are equal; t is the round."""
+    n, radius = np.array([played - 5.0, 5.0]), np.sqrt(2 * np.log(played + 1))
+    even = 0.9 + radius / np.sqrt(n[0]) - radius / np.sqrt(n[1])
+    for mean, arm in ((even - 1e-6, 0), (even + 1e-6, 1)):
+        centres, rounds = np.array([[0.9, mean]]), np.array([float(played)])
+        assert highest_bound(centres, 1 / np.sqrt(n)[None], rounds, UCB1(1, 2).width)[0, 0] == arm
 
 
 def test_ucb1s_radius_for_normal_rewards_is_passed_as_seldom():
