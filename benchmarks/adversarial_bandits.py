@@ -6,13 +6,13 @@ A round is acting, the world's step and the update, N = 10, for 1,000 replicates
 Limit: the world's step alone, beside each line.
 """
 
-import time
 from collections.abc import Callable
 
 import numpy as np
+from playing import speed
 from timing import header, row, seconds
 
-from recsim_env.agents.agent import Agent, Transition
+from recsim_env.agents.agent import Agent
 from recsim_env.agents.bandits.discounted_ts import DiscountedTS
 from recsim_env.agents.bandits.discounted_ucb import DiscountedUCB
 from recsim_env.agents.bandits.exp3 import Exp3
@@ -40,19 +40,6 @@ AGENTS: dict[str, tuple[Callable[[int], Agent], str]] = {
 }
 
 
-def rounds(world: World, agent: Agent, B: int, first: int, count: int) -> None:
-    """Play rounds first to first + count."""
-    users, mine = Luck.from_seeds(np.arange(B)), Luck.from_seeds(np.arange(B) + (1 << 40))
-    state = world.begin(users)
-    observation = world.observe(state)
-    for t in range(first, first + count):
-        slates = agent.act(observation, mine.at(t))
-        state, o = world.respond(state, slates, users.at(t))
-        after = world.observe(state)
-        agent.update(Transition(observation, slates, *o.response, o.reward, after, o.left, o.left))
-        observation = after
-
-
 def main() -> None:
     """Print the table."""
     worlds = {
@@ -67,12 +54,7 @@ def main() -> None:
             state, slates = world.begin(luck), np.zeros((B, 1), np.int64)
             step = B / seconds(lambda: world.observe(world.respond(state, slates, luck)[0]), 0.1, 3)  # noqa: B023
             agent = make(B)
-            rounds(world, agent, B, 0, 50)
-            best = 0.0
-            for part in range(3):
-                start = time.process_time()
-                rounds(world, agent, B, 50 + count * part, count)
-                best = max(best, count * B / (time.process_time() - start))
+            best = speed(world, agent, B, count)
             least = at_least if B > 1 else "50 k"
             limit = f"the world's step alone {step / 1e6:.2f} M"
             row(f"{name}, B = {B}: replicate-rounds/s", f"{best / 1e6:.3f} M", least, limit)

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from playing import speed
 from timing import header, row, seconds
 
-from recsim_env.agents.agent import Agent, Transition
+from recsim_env.agents.agent import Agent
 from recsim_env.agents.bandits.bayes_ucb import BayesUCB
 from recsim_env.agents.bandits.beta_ts import BetaTS
 from recsim_env.agents.bandits.epsilon_greedy import EpsilonGreedy
@@ -23,7 +24,6 @@ from recsim_env.agents.bandits.successive_elimination import SuccessiveEliminati
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.bernoulli_bandit import bernoulli_bandit
-from recsim_env.simulators.worlds.world import World
 
 AGENTS: tuple[tuple[str, Callable[[int, int], Agent], str], ...] = (
     ("UCB1", UCB1, "20 M"),
@@ -37,30 +37,6 @@ AGENTS: tuple[tuple[str, Callable[[int, int], Agent], str], ...] = (
     ("SuccessiveElimination", lambda B, K: SuccessiveElimination(B, K, 10_000), "5 M"),
     ("GaussianTS", GaussianTS, "2 M"),
 )
-
-
-def rounds(world: World, agent: Agent, B: int, first: int, count: int) -> None:
-    """Play rounds first to first + count."""
-    users, mine = Luck.from_seeds(np.arange(B)), Luck.from_seeds(np.arange(B) + (1 << 40))
-    state = world.begin(users)
-    observation = world.observe(state)
-    for t in range(first, first + count):
-        slates = agent.act(observation, mine.at(t))
-        state, o = world.respond(state, slates, users.at(t))
-        after = world.observe(state)
-        agent.update(Transition(observation, slates, *o.response, o.reward, after, o.left, o.left))
-        observation = after
-
-
-def speed(world: World, agent: Agent, B: int, count: int) -> float:
-    """Replicate-rounds per CPU-second, the best of three parts."""
-    rounds(world, agent, B, 0, 50)
-    best = 0.0
-    for part in range(3):
-        start = time.process_time()
-        rounds(world, agent, B, 50 + count * part, count)
-        best = max(best, count * B / (time.process_time() - start))
-    return best
 
 
 def numpy_ucb1(B: int, count: int) -> float:

@@ -4,34 +4,18 @@ A round is acting, the world's step and the update, for 1,000 replicates at once
 Limit: the world's step alone.
 """
 
-import time
-
 import numpy as np
+from playing import speed
 from timing import header, row, seconds
 
-from recsim_env.agents.agent import Agent, Transition
 from recsim_env.agents.bandits.cascade_kl_ucb import CascadeKLUCB
 from recsim_env.agents.bandits.cascade_ts import CascadeTS
 from recsim_env.agents.bandits.cascade_ucb import CascadeUCB
 from recsim_env.agents.bandits.ts_cascade import TSCascade
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.cascade import CascadeWorld
 from recsim_env.simulators.worlds.cascade_bandit import cascade_bandit
 
 B = 1000
-
-
-def rounds(world: CascadeWorld, agent: Agent, first: int, count: int) -> None:
-    """Play rounds first to first + count."""
-    users, mine = Luck.from_seeds(np.arange(B)), Luck.from_seeds(np.arange(B) + (1 << 40))
-    state = world.begin(users)
-    observation = world.observe(state)
-    for t in range(first, first + count):
-        slates = agent.act(observation, mine.at(t))
-        state, o = world.respond(state, slates, users.at(t))
-        after = world.observe(state)
-        agent.update(Transition(observation, slates, *o.response, o.reward, after, o.left, o.left))
-        observation = after
 
 
 def main() -> None:
@@ -51,12 +35,7 @@ def main() -> None:
         (TSCascade, ""),
     ):
         agent = make(B, 1, 16, 4)
-        rounds(world, agent, 0, 50)
-        best = 0.0
-        for part in range(3):
-            start = time.process_time()
-            rounds(world, agent, 50 + 1000 * part, 1000)
-            best = max(best, 1000 * B / (time.process_time() - start) / 1e6)
+        best = speed(world, agent, B, 1000) / 1e6
         row(
             f"{make.__name__}: replicate-rounds/s",
             f"{best:.2f} M",

@@ -5,13 +5,13 @@ learners play 50 items of 10 features, drawn anew in every round or kept; the ot
 one number, of which 145 decision stumps are the class. Limit: the world's step alone.
 """
 
-import time
 from collections.abc import Callable
 
 import numpy as np
+from playing import speed
 from timing import header, row, seconds
 
-from recsim_env.agents.agent import Agent, Transition
+from recsim_env.agents.agent import Agent
 from recsim_env.agents.bandits.binned_contexts import BinnedContexts
 from recsim_env.agents.bandits.context_cells import decision_stumps
 from recsim_env.agents.bandits.exp4 import Exp4
@@ -43,30 +43,6 @@ WORLDS: dict[str, tuple[World, dict[str, Callable[[int], Agent]]]] = {
     "kept features": (linear_bandit(horizon=HORIZON, fresh_features=False), LINEAR),
     "contexts": (contextual_bandit(horizon=HORIZON), CONTEXTS),
 }
-
-
-def rounds(world: World, agent: Agent, B: int, first: int, count: int) -> None:
-    """Play rounds first to first + count."""
-    users, mine = Luck.from_seeds(np.arange(B)), Luck.from_seeds(np.arange(B) + (1 << 40))
-    state = world.begin(users)
-    observation = world.observe(state)
-    for t in range(first, first + count):
-        slates = agent.act(observation, mine.at(t))
-        state, o = world.respond(state, slates, users.at(t))
-        after = world.observe(state)
-        agent.update(Transition(observation, slates, *o.response, o.reward, after, o.left, o.left))
-        observation = after
-
-
-def speed(world: World, agent: Agent, B: int, count: int) -> float:
-    """Replicate-rounds per CPU-second, the best of three parts."""
-    rounds(world, agent, B, 0, 50)
-    best = 0.0
-    for part in range(3):
-        start = time.process_time()
-        rounds(world, agent, B, 50 + count * part, count)
-        best = max(best, count * B / (time.process_time() - start))
-    return best
 
 
 def main() -> None:

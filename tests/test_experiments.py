@@ -249,8 +249,8 @@ def test_list_and_describe(capsys):
     assert "in any world: random, popularity, epsilon_best\n" in shown
     assert "in all but RepeatListen-v0 and bandits with arms: plackett_luce\n" in shown
     assert "epsilon_myopic" in shown.split("in cascading worlds: ")[1].splitlines()[0]
-    worlds = "CascadeRec-v0, CascadeBandit-v0, CascadeRec-Grocery-v0, CascadeRec-MovieLens-v0"
-    assert f"cascading worlds: {worlds}\n" in shown
+    worlds = "CascadeRec-v0, CascadeBandit-v0, CascadeRec-Grocery-v0, CascadeRec-MovieLens-v0, "
+    assert f"cascading worlds: {worlds}LinearCascadeBandit-v0\n" in shown
     assert main(["describe", "CascadeRec-v0"]) == 0
     assert "MultiDiscrete" in capsys.readouterr().out
 

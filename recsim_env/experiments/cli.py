@@ -190,7 +190,7 @@ def _list(_: argparse.Namespace) -> None:
     from recsim_env.simulators.worlds.cascade import CascadeWorld
 
     makes = {env_id: signature(builder(env_id)).return_annotation for env_id in registered_ids()}
-    cascading = ", ".join(env_id for env_id, world in makes.items() if world is CascadeWorld)
+    cascading = ", ".join(env_id for env_id, world in makes.items() if issubclass(world, CascadeWorld))
     sys.stdout.write("environments (recsim-env describe ID):\n")
     for env_id in makes:
         sys.stdout.write(f"  {env_id:26}{summary(env_id)}\n")

@@ -1,0 +1,36 @@
+"""A learner on a world, timed: rounds of a replicate per CPU-second, in the loop that these scripts share.
+
+A round is acting, the world's step, what is observed of it, and the update.
+"""
+
+import time
+
+import numpy as np
+
+from recsim_env.agents.agent import Agent, Transition
+from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.world import World
+
+
+def rounds(world: World, agent: Agent, B: int, first: int, count: int) -> None:
+    """Play rounds first to first + count."""
+    users, mine = Luck.from_seeds(np.arange(B)), Luck.from_seeds(np.arange(B) + (1 << 40))
+    state = world.begin(users)
+    observation = world.observe(state)
+    for t in range(first, first + count):
+        slates = agent.act(observation, mine.at(t))
+        state, o = world.respond(state, slates, users.at(t))
+        after = world.observe(state)
+        agent.update(Transition(observation, slates, *o.response, o.reward, after, o.left, o.left))
+        observation = after
+
+
+def speed(world: World, agent: Agent, B: int, count: int) -> float:
+    """Replicate-rounds per CPU-second: the best of three stretches of `count` rounds, compiled beforehand."""
+    rounds(world, agent, B, 0, 50)
+    best = 0.0
+    for part in range(3):
+        start = time.process_time()
+        rounds(world, agent, B, 50 + count * part, count)
+        best = max(best, count * B / (time.process_time() - start))
+    return best
