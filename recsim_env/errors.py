@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,24 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     return InputError(f"there is no {kind} {name!r}: {hint}known are {', '.join(known)}")
+
+
+def require(module: str, extra: str) -> None:
+    """Refuse to go on without a library that is not part of the core; a plain `import` follows the call.
+
+    Args:
+        module: what is imported, such as `torch`.
+        extra: of this package, which installs it.
+
+    Raises:
+        InputError: the module is not there, or cannot be imported.
+    """
+    try:
+        import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"{module} cannot be imported ({error}): pip install 'recsim-env[{extra}]'"
+        ) from None
 
 
 def as_numbers(name: str, values: Any) -> Floats:

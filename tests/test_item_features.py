@@ -121,7 +121,7 @@ def test_text_features_refuse_what_has_no_such_features(texts, dimension, messag
 
 
 def test_without_scikit_learn_the_command_that_installs_it_is_told(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.decomposition", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(InputError, match=r"pip install 'recsim-env\[features\]'"):
         text_features(TEXTS, 2)
 

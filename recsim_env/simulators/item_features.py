@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, unknown_name
+from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.simulators.catalogue import Catalogue
 from recsim_env.simulators.datasets.columns import floats, integers, read_parquet_columns
 from recsim_env.simulators.datasets.interactions import SHIPPED
@@ -54,13 +54,10 @@ def text_features(texts: Sequence[str], dimension: int = 16, *, seed: int = 0) -
     Raises:
         InputError: scikit-learn is not installed; no text has a letter; a dimension out of range.
     """
-    try:
-        from sklearn.decomposition import TruncatedSVD
-        from sklearn.feature_extraction.text import TfidfVectorizer
-    except ImportError as error:
-        raise InputError(
-            f"scikit-learn cannot be imported ({error}): pip install 'recsim-env[features]'"
-        ) from None
+    require("sklearn", "features")
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     N = len(_checked_texts(texts))
     if not any(text.strip() for text in texts):
         raise InputError(f"texts has {N} texts and all of them are empty: give at least one with a letter")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from recsim_env.arrays import Array
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, require
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.log_replay import replay
 
@@ -36,12 +36,10 @@ def export_minari(log: Log, dataset_id: str, **about: Any) -> Any:
         InputError: Minari is not installed, or refuses the id, for instance because it is taken; the log
             names no environment, or does not fit it.
     """
-    try:
-        import minari
-        from minari.data_collector import EpisodeBuffer
-    except ImportError as error:
-        raise InputError(f"Minari cannot be imported ({error}): pip install 'recsim-env[minari]'") from None
+    require("minari", "minari")
     import gymnasium as gym
+    import minari
+    from minari.data_collector import EpisodeBuffer
 
     env_id = log.metadata.get("env_id")
     if env_id is None:

@@ -34,7 +34,7 @@ from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.lin_ts import best_of_draws, check_inflation, posterior_draws
 from recsim_env.agents.bandits.ridge_regressions import RidgeRegressions, check_ridge, seen_features
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, require
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
@@ -199,10 +199,9 @@ class NeuralLinearTS:
 
 
 def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError(f"torch cannot be imported ({error}): pip install 'recsim-env[torch]'") from None
+    require("torch", "torch")
+    import torch
+
     return torch
 
 

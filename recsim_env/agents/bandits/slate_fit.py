@@ -23,7 +23,7 @@ from tqdm import tqdm
 from recsim_env.agents.bandits.slate_posterior import Batch, SlatePosterior, episode_terms, negative_elbo
 from recsim_env.agents.bandits.slate_user_state import click_weights
 from recsim_env.arrays import Array, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, require
 from recsim_env.simulators.log import Log
 
 CLIP = 100.0  # norm of a gradient
@@ -114,10 +114,9 @@ def fit_posterior(
     Raises:
         InputError: torch is missing, or the fit diverged.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError(f"torch cannot be imported ({error}): pip install 'recsim-env[torch]'") from None
+    require("torch", "torch")
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(slate), generator=generator)
     held = int(schedule.held_out * len(slate))

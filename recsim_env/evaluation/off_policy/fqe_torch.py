@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, require
 from recsim_env.evaluation.intervals import Estimate
 from recsim_env.evaluation.off_policy.padded_episodes import check_discount, check_numbers, check_reward
 
@@ -83,10 +83,8 @@ def fqe_torch(
     Raises:
         InputError: torch is missing; bad input, named by episode and step; a fit that diverged.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError(f"torch cannot be imported ({error}): pip install 'recsim-env[torch]'") from None
+    require("torch", "torch")
+    import torch
     from tqdm import tqdm
 
     reward, present = check_reward(reward, present)

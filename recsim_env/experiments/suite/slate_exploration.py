@@ -13,7 +13,6 @@ over the rounds.
 
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from recsim_env.agents.bandits.dynamic_slate import DynamicSlate
 from recsim_env.agents.bandits.slate_fit import Schedule
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Floats
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, require
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.paired import PairedComparison, paired_comparison
 from recsim_env.experiments import figure
@@ -81,8 +80,7 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         raise InputError(f"replicates must be 2 or more, got {settings.replicates}: one has no interval")
     if settings.seed < 0:
         raise InputError(f"seed must be 0 or more, got {settings.seed}")
-    if find_spec("torch") is None:
-        raise InputError("slate_exploration needs torch: pip install 'recsim-env[torch]'")
+    require("torch", "torch")
     learner("greedy", make_world(settings, 0), settings, 0)  # refuses settings before anything runs
     directory = open_run(out, NAME, as_json(settings), resume)
     if directory.finished:
