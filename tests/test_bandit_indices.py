@@ -115,16 +115,13 @@ def test_ts_cascade():
 
 
 def test_thompson_sampling_draws_from_the_posterior():
-    class Recorder:
-        def beta(self, stream, a, b):
-            self.a, self.b = a, b
-            return np.zeros(a.shape)
-
-    agent, luck = CascadeTS(2, 2, 3, 2), Recorder()
-    agent.counts.examinations[1, 1], agent.counts.clicks[1, 1] = [5, 0, 9], [2, 0, 9]
-    agent.act({"state": np.array([0, 1])}, luck)
-    assert luck.a.tolist() == [[1, 1, 1], [3, 1, 10]]
-    assert luck.b.tolist() == [[1, 1, 1], [4, 1, 1]]
+    a = np.array([[1.0, 1, 1], [3, 1, 10]])
+    b = np.array([[1.0, 1, 1], [4, 1, 1]])
+    for seed in range(50):
+        agent, luck = CascadeTS(2, 2, 3, 2), Luck.from_seeds([seed, seed + 50])
+        agent.counts.examinations[1, 1], agent.counts.clicks[1, 1] = [5, 0, 9], [2, 0, 9]
+        slates = agent.act({"state": np.array([0, 1])}, luck)
+        assert np.array_equal(slates, highest(luck.beta("cascade_ts", a, b), 2))
 
 
 @pytest.mark.parametrize("K", [1, 3, 8])

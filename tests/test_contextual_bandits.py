@@ -238,7 +238,8 @@ def test_lin_ts_draws_from_the_posterior():
     agent.regressions.estimate, agent.regressions.inverse = (
         np.tile(x, (B, *[1] * (x.ndim - 1))) for x in (mean, inverse)
     )
-    draws = agent.draw(Luck.from_seeds(np.arange(B)).normal("lin_ts", (1, 4)))[:, 0]
+    z = Luck.from_seeds(np.arange(B)).normal("lin_ts", (1, 4))
+    draws = posterior_draws(agent.regressions.estimate, agent.regressions.inverse, agent.inflation, z)[:, 0]
     covariance = 0.09 * inverse[0, 0]
     deviation = np.sqrt(np.diag(covariance))
     assert (np.abs(draws.mean(axis=0) - mean[0, 0]) < 4 * deviation / math.sqrt(B)).all()

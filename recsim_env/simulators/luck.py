@@ -14,7 +14,7 @@ so two draws share a block only if all five coordinates agree; `stream` is the C
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import ndtri
@@ -22,7 +22,7 @@ from scipy.special import ndtri
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.beta_draws import fill_beta
-from recsim_env.simulators.philox import fill_uniform
+from recsim_env.simulators.philox import fill_open_uniform, fill_uniform
 
 INT = np.dtype(np.int64)  # an object, not a type: a third off each allocation of a small array
 
@@ -67,11 +67,15 @@ class Luck:
 
     def at(self, step: int | Ints) -> "Luck":
         """The same users at another step, one for all or (B,)."""
-        return Luck(self.seed, self.episode, _per_user(step, self.seed))
+        if isinstance(step, np.ndarray):
+            return Luck(self.seed, self.episode, step)
+        all_alike = np.empty(len(self.seed), INT)
+        all_alike.fill(step)  # a third of the time of np.full, which a batch of one feels
+        return Luck(self.seed, self.episode, all_alike)
 
     def of_episode(self, episode: int | Ints) -> "Luck":
         """The same users at step 0 of another episode, one for all or (B,)."""
-        return Luck(self.seed, _per_user(episode, self.seed), np.zeros(len(self.seed), np.int64))
+        return Luck(self.seed, self.at(episode).step, np.zeros(len(self.seed), np.int64))
 
     def repeat(self, G: int) -> "Luck":
         """Each user G times in a row, (B*G,): G slates shown to one user under one luck."""
@@ -92,9 +96,12 @@ class Luck:
             (B, *shape), a view whose memory runs along the users: draw i of all users is contiguous,
             which is twice as fast to fill as the other way round and suits loops over slots.
         """
+        return self._fill(fill_uniform, stream, shape)
+
+    def _fill(self, fill: Callable[..., None], stream: str, shape: tuple[int, ...]) -> Floats:
         n = math.prod(shape)  # 1 of no shape
         draws = np.empty((n + n % 2, len(self.seed)))
-        fill_uniform(self.seed, self.episode, self.step, stream_number(stream), draws)
+        fill(self.seed, self.episode, self.step, stream_number(stream), draws)
         if not shape:
             return draws[0]
         if n % 2:
@@ -110,10 +117,8 @@ class Luck:
         Half a unit (2^-54) is added to the uniform, so that 0 does not become minus infinity; the largest
         one, which would round to 1, is kept below it.
         """
-        draws = self.uniform(stream, shape)
-        draws += 2.0**-54
-        np.minimum(draws, 1.0 - 2.0**-53, out=draws)
-        ndtri(draws, out=draws)
+        draws = self._fill(fill_open_uniform, stream, shape)
+        ndtri(draws, draws)
         return draws
 
     def beta(self, stream: str, a: Floats, b: Floats) -> Floats:
@@ -167,11 +172,3 @@ def check_world_seed(world_seed: int) -> None:
     whole = isinstance(world_seed, int | np.integer) and not isinstance(world_seed, bool)
     if not whole or not 0 <= world_seed < 1 << 32:
         raise InputError(f"world_seed must be a whole number from 0 to 2^32 - 1, got {world_seed!r}")
-
-
-def _per_user(value: int | Ints, seed: Array) -> Ints:
-    if isinstance(value, np.ndarray):
-        return value
-    all_alike = np.empty(len(seed), INT)
-    all_alike.fill(value)  # a third of the time of np.full, which a batch of one feels
-    return all_alike

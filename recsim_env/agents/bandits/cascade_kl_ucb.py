@@ -49,15 +49,21 @@ class CascadeKLUCB:
         """The K items of largest index, (B, K)."""
         self.ties = tie_breakers(self.ties, luck, "cascade_kl_ucb/ties")
         counts = self.counts
-        index = kl_upper_bounds(
-            counts.clicks, counts.examinations, counts.rounds, observation["state"], self.bounds, self.ties
-        )
-        slates: Ints = highest(index, self.slate_size)
+        known = counts.clicks, counts.examinations, counts.rounds, observation["state"]
+        slates: Ints = highest_bounds(*known, self.bounds, self.ties, self.slate_size)
         return slates
 
     def update(self, transition: Transition) -> None:
         """Count what was examined and clicked."""
         self.counts.update(transition)
+
+
+@njit(cache=True)
+def highest_bounds(
+    clicks: Floats, examinations: Floats, rounds: Floats, state: Ints, bounds: Floats, ties: Floats, K: int
+) -> Ints:
+    """The K items of largest `kl_upper_bounds` of every row, (B, K)."""
+    return highest(kl_upper_bounds(clicks, examinations, rounds, state, bounds, ties), K)
 
 
 @njit(cache=True)

@@ -48,12 +48,18 @@ class CascadeLinTS:
         """The K items of largest attraction under the draw, (B, K)."""
         ridge = self.ridge
         z = luck.normal("cascade_lin_ts", ridge.theta.shape[1:])
-        slates: Ints = highest(_drawn(ridge.features, ridge.theta, ridge.inverse, z), self.slate_size)
+        slates: Ints = _highest(ridge.features, ridge.theta, ridge.inverse, z, self.slate_size)
         return slates
 
     def update(self, transition: Transition) -> None:
         """Learn from what was examined and clicked."""
         self.ridge.update(transition)
+
+
+@njit(cache=True)
+def _highest(features: Floats, theta: Floats, inverse: Floats, z: Floats, K: int) -> Ints:
+    """The K items of largest `_drawn` of every row, (B, K)."""
+    return highest(_drawn(features, theta, inverse, z), K)
 
 
 @njit(cache=True)

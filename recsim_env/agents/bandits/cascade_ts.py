@@ -13,14 +13,19 @@ Source: "CTS" in Zhong, Cheung, Tan, "Thompson sampling algorithms for cascading
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.cascade_counts import CascadeCounts, highest
 from recsim_env.agents.bandits.item_counts import check_slate_sizes
-from recsim_env.arrays import Array, Ints
+from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.simulators.beta_draws import fill_beta
+from recsim_env.simulators.luck import stream_number
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
+
+STREAM = stream_number("cascade_ts")
 
 
 class CascadeTS:
@@ -30,16 +35,39 @@ class CascadeTS:
         check_slate_sizes(num_replicates, num_items, slate_size)
         self.slate_size = slate_size
         self.counts = CascadeCounts(num_replicates, num_states, num_items)
-        self._rows = np.arange(num_replicates)
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The K items of largest posterior draw, (B, K)."""
-        W = self.counts.clicks[self._rows, observation["state"]]  # (B, N)
-        T = self.counts.examinations[self._rows, observation["state"]]
-        theta = luck.beta("cascade_ts", 1.0 + W, 1.0 + T - W)
-        slates: Ints = highest(theta, self.slate_size)
+        draw = luck.seed, luck.episode, luck.step, STREAM
+        counts = self.counts
+        slates: Ints = draw_slates(
+            *draw, counts.clicks, counts.examinations, observation["state"], self.slate_size
+        )
         return slates
 
     def update(self, transition: Transition) -> None:
         """Count what was examined and clicked."""
         self.counts.update(transition)
+
+
+@njit(cache=True)
+def draw_slates(
+    seed: Array,
+    episode: Ints,
+    step: Ints,
+    stream: int,
+    clicks: Floats,
+    examinations: Floats,
+    state: Ints,
+    K: int,
+) -> Ints:
+    """A draw from the posterior of every item, and the K largest of each row, (B, K)."""
+    B, _, N = clicks.shape
+    alpha, beta, theta = np.empty((B, N)), np.empty((B, N)), np.empty((B, N))
+    for b in range(B):
+        W, T = clicks[b, state[b]], examinations[b, state[b]]
+        for e in range(N):
+            alpha[b, e] = 1.0 + W[e]
+            beta[b, e] = 1.0 + T[e] - W[e]
+    fill_beta(seed, episode, step, stream, alpha, beta, theta)
+    return highest(theta, K)

@@ -63,7 +63,8 @@ class DelayedFeedback:
 
     Attributes:
         waiting: (d, bytes of a transition) what was not yet told, a ring: plain bytes, so that whatever an
-            agent sees can be kept in one array; (d, 0) before the first round.
+            agent sees can be kept in one array; (d, 0) before the first round. Every array of a transition
+            begins at a multiple of 8 bytes in it.
         rounds: (1,) that have been played.
 
     Raises:
@@ -81,6 +82,8 @@ class DelayedFeedback:
         self.batches = batches
         self.waiting = np.zeros((delay, 0), np.uint8)
         self.rounds = np.zeros(1, np.int64)
+        self._fields: list[Array] = []  # the ring seen as arrays (d, ...), one for each of a transition
+        self._ring = self.waiting  # that they see
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """What the agent inside does, (B, K)."""
@@ -88,41 +91,47 @@ class DelayedFeedback:
 
     def update(self, transition: Transition) -> None:
         """Keep this round, and tell what is due."""
-        now, delay = int(self.rounds[0]), len(self.waiting)
-        packed = np.concatenate([_as_bytes(array) for array in _arrays(transition)])
+        now, delay = self.rounds.item(0), len(self.waiting)
+        arrays = _arrays(transition)
         if now == 0:
-            self.waiting = np.zeros((delay, len(packed)), np.uint8)
+            self.waiting = np.zeros((delay, sum(_room(array) for array in arrays)), np.uint8)
+        if self._ring is not self.waiting:  # it is new, or from a checkpoint
+            self._fields, self._ring = _fields(self.waiting, arrays), self.waiting
         place = now % delay
         if not self.batches and now >= delay:
-            self.agent.update(_unpack(self.waiting[place], transition))
-        self.waiting[place] = packed
+            self.agent.update(_transition([field[place].copy() for field in self._fields], transition))
+        for field, array in zip(self._fields, arrays, strict=True):
+            field[place] = array
         self.rounds += 1
         if self.batches and place == delay - 1:
-            for told in self.waiting:
-                self.agent.update(_unpack(told, transition))
+            for told in range(delay):
+                self.agent.update(_transition([field[told].copy() for field in self._fields], transition))
 
 
 def _arrays(t: Transition) -> list[Array]:
     """All of a transition, in a fixed order."""
     fields = [t.slates, t.clicked, t.examined, t.reward, t.terminated, t.truncated]
-    for observation in (t.observation, t.next_observation):
-        fields += [observation[name] for name in sorted(observation)]
-    return fields
+    return [*fields, *t.observation.values(), *t.next_observation.values()]
 
 
-def _as_bytes(array: Array) -> Array:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-
-
-def _unpack(packed: Array, like: Transition) -> Transition:
-    """The transition that these bytes are, which has the shapes and dtypes of another."""
-    arrays, start = [], 0
-    for array in _arrays(like):
-        end = start + array.nbytes
-        arrays.append(packed[start:end].copy().view(array.dtype).reshape(array.shape))
-        start = end
+def _transition(arrays: list[Array], like: Transition) -> Transition:
+    """What `_arrays` took apart, of a transition like another one."""
     slates, clicked, examined, reward, terminated, truncated = arrays[:6]
-    names, later = sorted(like.observation), sorted(like.next_observation)
-    before = dict(zip(names, arrays[6:], strict=False))
-    after = dict(zip(later, arrays[6 + len(names) :], strict=True))
+    rest = iter(arrays[6:])
+    before = dict(zip(like.observation, rest, strict=False))
+    after = dict(zip(like.next_observation, rest, strict=False))
     return Transition(before, slates, clicked, examined, reward, after, terminated, truncated)
+
+
+def _room(array: Array) -> int:
+    return -(-array.nbytes // 8) * 8  # so that what follows is aligned
+
+
+def _fields(ring: Array, arrays: list[Array]) -> list[Array]:
+    """The ring (d, bytes) seen as arrays (d, ...) with the shapes and dtypes of these."""
+    fields, start = [], 0
+    for array in arrays:
+        part = ring[:, start : start + array.nbytes]
+        fields.append(part.view(array.dtype).reshape(len(ring), *array.shape))
+        start += _room(array)
+    return fields

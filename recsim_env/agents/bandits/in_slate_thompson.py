@@ -27,9 +27,13 @@ from numba import njit
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.item_counts import ItemCounts, check_slate_sizes
 from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.simulators.beta_draws import fill_beta
+from recsim_env.simulators.luck import stream_number
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
+
+STREAM = stream_number("in_slate_thompson")
 
 
 class InSlateThompson:
@@ -51,17 +55,30 @@ class InSlateThompson:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """Slot k from draw k, (B, K)."""
-        counts, B = self.counts, len(self.counts.clicks)
-        a, b = np.empty((2, B, self.slate_size, counts.clicks.shape[1]))  # of every draw
-        a[:] = 1.0 + counts.clicks[:, None]
-        b[:] = 1.0 + (counts.examinations - counts.clicks)[:, None]
-        theta = luck.beta("in_slate_thompson", a.reshape(B, -1), b.reshape(B, -1))
-        slates: Ints = best_of_each_draw(theta.reshape(a.shape))
+        draw = luck.seed, luck.episode, luck.step, STREAM
+        slates: Ints = draw_slates(*draw, self.counts.clicks, self.counts.examinations, self.slate_size)
         return slates
 
     def update(self, transition: Transition) -> None:
         """Count what was examined and clicked."""
         self.counts.update(transition)
+
+
+@njit(cache=True)
+def draw_slates(
+    seed: Array, episode: Ints, step: Ints, stream: int, clicks: Floats, examinations: Floats, K: int
+) -> Ints:
+    """K draws of all items from their posteriors, and the slates (B, K) that they make."""
+    B, N = clicks.shape
+    alpha, beta, theta = np.empty((B, K, N)), np.empty((B, K, N)), np.empty((B, K, N))
+    for b in range(B):
+        for k in range(K):
+            for e in range(N):
+                alpha[b, k, e] = 1.0 + clicks[b, e]
+                beta[b, k, e] = 1.0 + (examinations[b, e] - clicks[b, e])
+    shape = B, K * N
+    fill_beta(seed, episode, step, stream, alpha.reshape(shape), beta.reshape(shape), theta.reshape(shape))
+    return best_of_each_draw(theta)
 
 
 @njit(cache=True)

@@ -77,15 +77,9 @@ class LinTS:
         """
         features = seen_features(observation, self.shape, self.shared)
         z = luck.normal("lin_ts", self.regressions.estimate.shape[1:])
-        slates: Ints = best_of_draws(features, self.draw(z))
+        known = self.regressions.estimate, self.regressions.inverse
+        slates: Ints = draw_best(features, *known, self.inflation, z)
         return slates
-
-    def draw(self, z: Floats) -> Floats:
-        """(B, M, D) draws from the posteriors, from standard normal z (B, M, D)."""
-        theta: Floats = posterior_draws(
-            self.regressions.estimate, self.regressions.inverse, self.inflation, z
-        )
-        return theta
 
     def update(self, transition: Transition) -> None:
         """Learn from the reward.
@@ -112,6 +106,12 @@ def theory_inflation(rounds: int, num_features: int, deviation: float, delta: fl
     if not 0.0 < delta < 1.0:
         raise InputError(f"delta must be in (0, 1), got {delta}")
     return float(deviation * np.sqrt(9.0 * num_features * np.log(rounds / delta)))
+
+
+@njit(cache=True)
+def draw_best(features: Array, estimate: Floats, inverse: Floats, inflation: float, z: Floats) -> Ints:
+    """The item of largest drawn reward of every row, (B, 1): `best_of_draws` of `posterior_draws`."""
+    return best_of_draws(features, posterior_draws(estimate, inverse, inflation, z))
 
 
 @njit(cache=True)

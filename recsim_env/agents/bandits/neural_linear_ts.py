@@ -31,7 +31,7 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.lin_ts import best_of_draws, check_inflation, posterior_draws
+from recsim_env.agents.bandits.lin_ts import check_inflation, draw_best
 from recsim_env.agents.bandits.ridge_regressions import RidgeRegressions, check_ridge, seen_features
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError, require
@@ -123,8 +123,8 @@ class NeuralLinearTS:
             self._begin(luck)
             features = self.represent(observation)
         z = luck.normal("neural_linear_ts", self.regressions.estimate.shape[1:])
-        theta = posterior_draws(self.regressions.estimate, self.regressions.inverse, self.inflation, z)
-        slates: Ints = best_of_draws(features, theta)
+        known = self.regressions.estimate, self.regressions.inverse
+        slates: Ints = draw_best(features, *known, self.inflation, z)
         return slates
 
     def represent(self, observation: dict[str, Array]) -> Floats:

@@ -41,20 +41,21 @@ class TSCascade:
         """The K items of largest theta, (B, K)."""
         self.ties = tie_breakers(self.ties, luck, "ts_cascade/ties")
         counts = self.counts
-        theta = shared_draws(
-            counts.clicks,
-            counts.examinations,
-            counts.rounds,
-            observation["state"],
-            luck.normal("ts_cascade"),
-            self.ties,
-        )
-        slates: Ints = highest(theta, self.slate_size)
+        known = counts.clicks, counts.examinations, counts.rounds, observation["state"]
+        slates: Ints = highest_draws(*known, luck.normal("ts_cascade"), self.ties, self.slate_size)
         return slates
 
     def update(self, transition: Transition) -> None:
         """Count what was examined and clicked."""
         self.counts.update(transition)
+
+
+@njit(cache=True)
+def highest_draws(
+    clicks: Floats, examinations: Floats, rounds: Floats, state: Ints, z: Floats, ties: Floats, K: int
+) -> Ints:
+    """The K items of largest `shared_draws` of every row, (B, K)."""
+    return highest(shared_draws(clicks, examinations, rounds, state, z, ties), K)
 
 
 @njit(cache=True)

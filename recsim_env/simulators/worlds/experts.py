@@ -105,8 +105,10 @@ class ExpertWorld:
         reward, best, value = np.empty(B), np.empty(B), np.empty(B)
         outcome, after = np.empty(B, FLAG), np.empty(B, INT)
         clicked, examined = np.empty((B, 1), BOOL), np.ones((B, 1), BOOL)
-        toss(luck.seed, luck.episode, luck.step, NEXT, outcome)
-        follow(self.costs, self._least, state.step, slates, after, reward, clicked, best, value)
+        draw = luck.seed, luck.episode, luck.step, NEXT
+        follow(
+            *draw, self.costs, self._least, state.step, slates, outcome, after, reward, clicked, best, value
+        )
         left = np.zeros(B, BOOL)  # nobody leaves
         return ExpertState(outcome, after), Outcome(reward, left, Response(clicked, examined), best, value)
 
@@ -165,17 +167,23 @@ def look(costs: Floats, outcome: Array, step: Ints, predictions: Array, before: 
 
 @njit(cache=True)
 def follow(
+    seed: Array,
+    episode: Ints,
+    luck_step: Ints,
+    stream: int,
     costs: Floats,
     least: Floats,
     step: Ints,
     slates: Ints,
+    outcome: Array,
     after: Ints,
     reward: Floats,
     clicked: Bools,
     best: Floats,
     value: Floats,
 ) -> None:
-    """Write what comes of following an expert."""
+    """Write what comes of following an expert, and the coin of the next round."""
+    toss(seed, episode, luck_step, stream, outcome)
     for b in range(len(slates)):
         t = min(step[b], len(least) - 1)
         right = costs[t, slates[b, 0]] == 0.0
