@@ -43,7 +43,7 @@ format: $(VENV)/.dev            ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev            ## every figure of benchmarks/, per CPU-second
-	for script in environments luck worlds planning bandits arms adversarial_bandits constrained_bandits contextual_bandits slate_bandits ranking_bandits click_models logs datasets ranking_metrics off_policy slate_off_policy shortcuts imports; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in environments luck worlds planning bandits arms single_replicate adversarial_bandits constrained_bandits contextual_bandits slate_bandits ranking_bandits click_models logs datasets ranking_metrics off_policy slate_off_policy shortcuts imports; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 wheel-check: $(VENV)/.dev            ## sdist and wheel, installed and imported in an empty environment
 	bash .ci/wheel-check

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from recsim_env.experiments.agents import AGENTS
 from recsim_env.experiments.algorithm_fields import modules_of, read_fields
-from recsim_env.experiments.bandit_agents import BANDITS, algorithms_by_world
+from recsim_env.experiments.bandit_agents import BANDITS
+from recsim_env.experiments.bandits_by_world import algorithms_by_world
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "algorithms" / "README.md"

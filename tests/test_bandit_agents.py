@@ -12,7 +12,8 @@ from scipy.stats import chisquare
 
 from recsim_env.errors import InputError
 from recsim_env.experiments import checkpoint
-from recsim_env.experiments.bandit_agents import BANDITS, BanditTask, bandits_of, check_bandit
+from recsim_env.experiments.bandit_agents import BANDITS, BanditTask
+from recsim_env.experiments.bandits_by_world import bandits_of, check_bandit
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.arms import ArmsWorld
 from recsim_env.simulators.worlds.bernoulli_bandit import bernoulli_bandit

@@ -17,13 +17,8 @@ from recsim_env.envs.describe import builder, registered_ids
 from recsim_env.errors import InputError
 from recsim_env.experiments import checkpoint, figure
 from recsim_env.experiments import run as loop
-from recsim_env.experiments.bandit_agents import (
-    BANDITS,
-    BanditTask,
-    algorithms_by_world,
-    bandits_of,
-    bound_of,
-)
+from recsim_env.experiments.bandit_agents import BANDITS, BanditTask
+from recsim_env.experiments.bandits_by_world import algorithms_by_world, bandits_of, bound_of
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.env_args import world_of
 from recsim_env.experiments.results import Curve, Results, log_steps

@@ -185,7 +185,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 def _list(_: argparse.Namespace) -> None:
     from recsim_env.envs.describe import builder, registered_ids, summary
     from recsim_env.experiments.agents import AGENTS
-    from recsim_env.experiments.bandit_agents import algorithms_by_world
+    from recsim_env.experiments.bandits_by_world import algorithms_by_world
     from recsim_env.experiments.log_agents import IN_ANY, IN_CASCADES, WHERE_ITEMS_ATTRACT
     from recsim_env.simulators.worlds.cascade import CascadeWorld
 

@@ -27,7 +27,8 @@ from recsim_env.evaluation.regret_bounds import lai_robbins
 from recsim_env.experiments import figure
 from recsim_env.experiments.algorithm_fields import modules_of, read_fields
 from recsim_env.experiments.aligned import aligned
-from recsim_env.experiments.bandit_agents import BANDITS, BanditTask, bandits_of, bound_of, check_bandit
+from recsim_env.experiments.bandit_agents import BANDITS, BanditTask
+from recsim_env.experiments.bandits_by_world import bandits_of, bound_of, check_bandit
 from recsim_env.experiments.env_args import parameters, world_of
 from recsim_env.experiments.race import race_agents, show
 from recsim_env.experiments.results import Results
