@@ -1,36 +1,184 @@
-"""Curves for TensorBoard: `tensorboard --logdir DIR`."""
+"""What TensorBoard shows of an agent: `recsim-env board DIR`, or `tensorboard --logdir DIR`.
 
+One folder an agent, with one event file:
+
+    scalars         `<metric>`, the mean over replicates; `<metric>_std_error`; the ends of its 95 % interval,
+                    `interval/<metric>_low` and `interval/<metric>_high`; a value that is not finite has no event
+    custom scalars  the layout: a chart of every metric, the mean with the band of its interval
+    hparams         the settings in `run.json`, beside the agent's name and what it came to
+    images          `slates`: what it showed to the first user
+
+Written without torch and TensorFlow: the plugins' protocol buffers are filled here. The wall time of an event
+is that of the writing; the axis is the step.
+"""
+
+import re
 import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from recsim_env.evaluation.intervals import mean_estimate
+import numpy as np
+
+from recsim_env.arrays import Floats
+from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.experiments.files import naming
 from recsim_env.experiments.results import Curve
+from recsim_env.experiments.run_directory import read_run
+from recsim_env.experiments.slates_shown import Shown
+from recsim_env.experiments.tags import TAGS, in_order, is_error
+
+CATEGORY = "mean and 95 % interval"  # of charts whose metric has no folder in its name
 
 
-def write_events(directory: Path, agent: str, curves: dict[str, Curve]) -> None:
-    """Write the mean over replicates of every curve to `directory/agent`, and its error if they are several.
+def write_events(
+    directory: Path,
+    agent: str,
+    curves: Mapping[str, Curve],
+    slates: Sequence[Shown] = (),
+    run: Path | None = None,
+) -> None:
+    """Write what TensorBoard shows of an agent to `directory/agent`.
 
-    The folder of the agent is made beside its place and then put there, in place of an older one.
+    The folder of the agent is made beside `directory` and then put in its place, so that a run that goes on
+    replaces its events and never has them twice.
+
+    Args:
+        directory: such as `<run>/tensorboard`.
+        agent: its name.
+        curves: by metric.
+        slates: pictures, by step.
+        run: where the `run.json` with the settings is (default: the parent of `directory`, if it has one).
     """
-    from tensorboard.summary import Writer
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-    place, fresh, old = directory / agent, directory / f".new-{agent}", directory / f".old-{agent}"
+    place = directory / agent
+    fresh, old = (directory.parent / f".{age}-{directory.name}-{agent}" for age in ("new", "old"))
+    home = directory.parent if run is None else run
     with naming(place):
         for left_over in (fresh, old):
             shutil.rmtree(left_over, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        writer = Writer(str(fresh))
-        for metric, curve in curves.items():
-            estimate = mean_estimate(curve.values)
-            series_of = {metric: estimate.value}
-            if curve.values.shape[1] > 1:  # one has none, and may come with a curve of that name
-                series_of[f"{metric}_std_error"] = estimate.std_error
-            for name, series in series_of.items():
-                for step, value in zip(curve.steps, series, strict=True):  # type: ignore[arg-type]
-                    writer.add_scalar(name, float(value), int(step))
+        directory.mkdir(parents=True, exist_ok=True)
+        now = time.time()
+        writer = EventFileWriter(str(fresh))
+        for step, value in _values(agent, curves, slates, home, now):
+            writer.add_event(Event(wall_time=now, step=step, summary=Summary(value=[value])))
         writer.close()
         if place.exists():
             place.rename(old)
         fresh.rename(place)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _values(
+    agent: str, curves: Mapping[str, Curve], slates: Sequence[Shown], home: Path, now: float
+) -> Iterator[tuple[int, Any]]:
+    """Every step and `Summary.Value`."""
+    yield 0, _layout(curves)
+    if (home / "run.json").is_file():
+        yield from ((0, value) for value in _session(agent, read_run(home), now))
+    for metric in in_order(list(curves)):
+        estimate = estimate_of(metric, curves)
+        yield from _scalars(metric, curves[metric], estimate.value, TAGS.get(metric, ""))
+        if curves[metric].values.shape[1] > 1:  # one has none, and may come with a curve of that name
+            yield from _scalars(f"{metric}_std_error", curves[metric], estimate.std_error)
+        if has_interval(metric, curves):
+            for end, series in zip(_ends(metric), estimate.interval, strict=True):
+                yield from _scalars(end, curves[metric], series)
+    for shown in slates:
+        yield shown.step, _picture(shown)
+
+
+def estimate_of(metric: str, curves: Mapping[str, Curve]) -> Estimate:
+    """(P,) the mean at every step and its error: over replicates, or as the curve beside it says."""
+    curve, beside = curves[metric], curves.get(f"{metric}_std_error")
+    if curve.values.shape[1] == 1 and beside is not None:
+        return Estimate(curve.values[:, 0], beside.values[:, 0])
+    return mean_estimate(curve.values)
+
+
+def has_interval(metric: str, curves: Mapping[str, Curve]) -> bool:
+    """Whether its error is known."""
+    return curves[metric].values.shape[1] > 1 or f"{metric}_std_error" in curves
+
+
+def _ends(metric: str) -> tuple[str, str]:
+    return f"interval/{metric}_low", f"interval/{metric}_high"
+
+
+def _scalars(tag: str, curve: Curve, series: float | Floats, meaning: str = "") -> Iterator[tuple[int, Any]]:
+    from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR
+    from tensorboard.plugins.scalar.metadata import create_summary_metadata
+
+    metadata = create_summary_metadata(display_name="", description=meaning)
+    metadata.data_class = DATA_CLASS_SCALAR
+    for step, value in zip(curve.steps, np.asarray(series), strict=True):
+        if np.isfinite(value):
+            yield int(step), _value(tag, metadata, np.float32(value))
+
+
+def _layout(curves: Mapping[str, Curve]) -> Any:
+    """A chart of every metric; TensorBoard merges the layouts of all agents, chart by chart."""
+    from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR
+    from tensorboard.plugins.custom_scalar import layout_pb2 as pb
+    from tensorboard.plugins.custom_scalar import metadata as plugin
+
+    charts: dict[str, list[Any]] = {}
+    for metric in in_order([metric for metric in curves if not is_error(metric)]):
+        if has_interval(metric, curves):
+            low, high = _ends(metric)
+            series = pb.MarginChartContent.Series(value=metric, lower=low, upper=high)
+            chart = pb.Chart(title=metric, margin=pb.MarginChartContent(series=[series]))
+        else:
+            tags = [f"^{re.escape(metric)}$"]
+            chart = pb.Chart(title=metric, multiline=pb.MultilineChartContent(tag=tags))
+        folder, slash, _ = metric.partition("/")
+        charts.setdefault(folder if slash else CATEGORY, []).append(chart)
+    layout = pb.Layout(category=[pb.Category(title=title, chart=found) for title, found in charts.items()])
+    metadata = plugin.create_summary_metadata()
+    metadata.data_class = DATA_CLASS_TENSOR
+    return _value(plugin.CONFIG_SUMMARY_TAG, metadata, layout.SerializeToString())
+
+
+def _session(agent: str, document: Mapping[str, Any], now: float) -> Iterable[Any]:
+    """The settings as hyper-parameters, and that the agent has finished."""
+    from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary
+    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+    from tensorboard.plugins.hparams import metadata as plugin
+
+    start = plugin_data_pb2.SessionStartInfo(start_time_secs=now)
+    for name, value in {"agent": agent, "experiment": document["experiment"], **document["settings"]}.items():
+        if isinstance(value, bool):
+            start.hparams[name].bool_value = value
+        elif isinstance(value, int | float):
+            start.hparams[name].number_value = value
+        else:
+            start.hparams[name].string_value = str(value)
+    end = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=now)
+    for tag, data in (
+        (plugin.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=start)),
+        (plugin.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end)),
+    ):
+        metadata = plugin.create_summary_metadata(data)
+        metadata.data_class = DATA_CLASS_TENSOR
+        yield Summary.Value(tag=tag, metadata=metadata, tensor=plugin.NULL_TENSOR)
+
+
+def _picture(shown: Shown) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE
+    from tensorboard.plugins.image.metadata import create_summary_metadata
+
+    metadata = create_summary_metadata("", "what was shown to the first user, and what they clicked")
+    metadata.data_class = DATA_CLASS_BLOB_SEQUENCE
+    size = [str(shown.width).encode(), str(shown.height).encode()]
+    return _value("slates", metadata, [*size, shown.png])
+
+
+def _value(tag: str, metadata: Any, content: Any) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    return Summary.Value(tag=tag, metadata=metadata, tensor=make_tensor_proto(content))
