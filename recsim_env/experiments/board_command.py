@@ -82,7 +82,9 @@ def serve(logdir: str, host: str, port: int | None) -> str:
     try:
         return str(board.launch())
     except program.TensorBoardServerException as error:
-        raise InputError(f"TensorBoard does not start ({error.msg}): choose another --port or --host") from None
+        raise InputError(
+            f"TensorBoard does not start ({error.msg}): choose another --port or --host"
+        ) from None
 
 
 def event_folders(directories: Sequence[Path]) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """Pictures of what an agent showed: the first steps of a run, played again for its first user.
 
-The users' luck and the agent's are counter-based, so a fresh agent with the run's seeds shows what the agent of
-the run showed, slate for slate.
+The users' luck and the agent's are counter-based, so a fresh agent with the run's seeds shows what the agent
+of the run showed, slate for slate.
 """
 
 import io
@@ -34,7 +34,7 @@ class Shown:
 
 
 def slates_shown(agent: Agent, world: World, rows: int, race: Race) -> list[Shown]:
-    """The slate of the first user at steps 1, 10 and 100 of a run; the first one of the episode, if steps are.
+    """The slate of the first user at steps 1, 10 and 100 of a run; of an episode, if steps are, the first.
 
     At most 5 % of the run is played again, so a run of less than 20 steps has no picture; neither has a world
     that nobody has said how to draw.

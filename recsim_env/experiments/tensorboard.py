@@ -3,7 +3,7 @@
 One folder an agent, with one event file:
 
     scalars         `<metric>`, the mean over replicates; `<metric>_std_error`; the ends of its 95 % interval,
-                    `interval/<metric>_low` and `interval/<metric>_high`; a value that is not finite has no event
+                    `interval/<metric>_low` and `interval/<metric>_high`; what is not finite has no event
     custom scalars  the layout: a chart of every metric, the mean with the band of its interval
     hparams         the settings in `run.json`, beside the agent's name and what it came to
     images          `slates`: what it showed to the first user
@@ -22,12 +22,11 @@ from typing import Any
 import numpy as np
 
 from recsim_env.arrays import Floats
-from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.experiments.files import naming
 from recsim_env.experiments.results import Curve
 from recsim_env.experiments.run_directory import read_run
 from recsim_env.experiments.slates_shown import Shown
-from recsim_env.experiments.tags import TAGS, in_order, is_error
+from recsim_env.experiments.tags import TAGS, estimate_of, has_interval, metrics_of
 
 CATEGORY = "mean and 95 % interval"  # of charts whose metric has no folder in its name
 
@@ -73,6 +72,26 @@ def write_events(
         shutil.rmtree(old, ignore_errors=True)
 
 
+def read_slates(folder: Path) -> list[Shown]:
+    """The slates that `write_events` has written for an agent, by step; none if there are none.
+
+    Args:
+        folder: of the agent.
+    """
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    if not folder.is_dir():
+        return []
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+    if "slates" not in events.Tags()["tensors"]:
+        return []
+    found = []
+    for event in events.Tensors("slates"):
+        width, height, png = event.tensor_proto.string_val
+        found.append(Shown(event.step, png, int(width), int(height)))
+    return found
+
+
 def _values(
     agent: str, curves: Mapping[str, Curve], slates: Sequence[Shown], home: Path, now: float
 ) -> Iterator[tuple[int, Any]]:
@@ -80,29 +99,15 @@ def _values(
     yield 0, _layout(curves)
     if (home / "run.json").is_file():
         yield from ((0, value) for value in _session(agent, read_run(home), now))
-    for metric in in_order(list(curves)):
+    for metric in metrics_of(curves):
         estimate = estimate_of(metric, curves)
         yield from _scalars(metric, curves[metric], estimate.value, TAGS.get(metric, ""))
-        if curves[metric].values.shape[1] > 1:  # one has none, and may come with a curve of that name
-            yield from _scalars(f"{metric}_std_error", curves[metric], estimate.std_error)
+        yield from _scalars(f"{metric}_std_error", curves[metric], estimate.std_error)  # of one there is none
         if has_interval(metric, curves):
             for end, series in zip(_ends(metric), estimate.interval, strict=True):
                 yield from _scalars(end, curves[metric], series)
     for shown in slates:
         yield shown.step, _picture(shown)
-
-
-def estimate_of(metric: str, curves: Mapping[str, Curve]) -> Estimate:
-    """(P,) the mean at every step and its error: over replicates, or as the curve beside it says."""
-    curve, beside = curves[metric], curves.get(f"{metric}_std_error")
-    if curve.values.shape[1] == 1 and beside is not None:
-        return Estimate(curve.values[:, 0], beside.values[:, 0])
-    return mean_estimate(curve.values)
-
-
-def has_interval(metric: str, curves: Mapping[str, Curve]) -> bool:
-    """Whether its error is known."""
-    return curves[metric].values.shape[1] > 1 or f"{metric}_std_error" in curves
 
 
 def _ends(metric: str) -> tuple[str, str]:
@@ -115,7 +120,7 @@ def _scalars(tag: str, curve: Curve, series: float | Floats, meaning: str = "") 
 
     metadata = create_summary_metadata(display_name="", description=meaning)
     metadata.data_class = DATA_CLASS_SCALAR
-    for step, value in zip(curve.steps, np.asarray(series), strict=True):
+    for step, value in zip(curve.steps, np.atleast_1d(series), strict=True):
         if np.isfinite(value):
             yield int(step), _value(tag, metadata, np.float32(value))
 
@@ -127,7 +132,7 @@ def _layout(curves: Mapping[str, Curve]) -> Any:
     from tensorboard.plugins.custom_scalar import metadata as plugin
 
     charts: dict[str, list[Any]] = {}
-    for metric in in_order([metric for metric in curves if not is_error(metric)]):
+    for metric in metrics_of(curves):
         if has_interval(metric, curves):
             low, high = _ends(metric)
             series = pb.MarginChartContent.Series(value=metric, lower=low, upper=high)
