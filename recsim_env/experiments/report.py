@@ -110,7 +110,7 @@ def read_part(directory: Path, name: str, experiments: dict[str, ModuleType]) ->
     part.results = Results.read(directory / "results.csv")
     if not part.results.curves:
         raise InputError(f"{directory / 'results.csv'} holds no results yet: let the run finish")
-    if (directory / "checkpoints").exists():
+    if any((directory / left).exists() for left in ("checkpoints", "cells")):
         part.warnings.append("it has not finished: agents may be missing; go on with recsim-env run --resume")
     try:
         part.experiment = experiments.get(str(document["experiment"]))

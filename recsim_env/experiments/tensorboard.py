@@ -15,7 +15,7 @@ is that of the writing; the axis is the step.
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def _values(
     """Every step and `Summary.Value`."""
     yield 0, _layout(curves)
     if (home / "run.json").is_file():
-        yield from ((0, value) for value in _session(agent, read_run(home), now))
+        yield 0, _session(agent, read_run(home), now)
     for metric in metrics_of(curves):
         estimate = estimate_of(metric, curves)
         yield from _scalars(metric, curves[metric], estimate.value, TAGS.get(metric, ""))
@@ -148,10 +148,10 @@ def _layout(curves: Mapping[str, Curve]) -> Any:
     return _value(plugin.CONFIG_SUMMARY_TAG, metadata, layout.SerializeToString())
 
 
-def _session(agent: str, document: Mapping[str, Any], now: float) -> Iterable[Any]:
-    """The settings as hyper-parameters, and that the agent has finished."""
+def _session(agent: str, document: Mapping[str, Any], now: float) -> Any:
+    """The settings as hyper-parameters."""
     from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary
-    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+    from tensorboard.plugins.hparams import plugin_data_pb2
     from tensorboard.plugins.hparams import metadata as plugin
 
     start = plugin_data_pb2.SessionStartInfo(start_time_secs=now)
@@ -162,14 +162,9 @@ def _session(agent: str, document: Mapping[str, Any], now: float) -> Iterable[An
             start.hparams[name].number_value = value
         else:
             start.hparams[name].string_value = str(value)
-    end = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=now)
-    for tag, data in (
-        (plugin.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=start)),
-        (plugin.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end)),
-    ):
-        metadata = plugin.create_summary_metadata(data)
-        metadata.data_class = DATA_CLASS_TENSOR
-        yield Summary.Value(tag=tag, metadata=metadata, tensor=plugin.NULL_TENSOR)
+    metadata = plugin.create_summary_metadata(plugin_data_pb2.HParamsPluginData(session_start_info=start))
+    metadata.data_class = DATA_CLASS_TENSOR
+    return Summary.Value(tag=plugin.SESSION_START_INFO_TAG, metadata=metadata, tensor=plugin.NULL_TENSOR)
 
 
 def _picture(shown: Shown) -> Any:
