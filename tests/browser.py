@@ -27,7 +27,10 @@ def browse(*arguments: str, profile: Path, seconds: float = 90) -> subprocess.Co
     """Run the browser to its end; no name but this machine's is looked up."""
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
     flags += ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
-    flags += ["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", f"--user-data-dir={profile}"]
+    flags += [
+        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1, EXCLUDE localhost",
+        f"--user-data-dir={profile}",
+    ]
     flags += ["--enable-logging=stderr", "--virtual-time-budget=8000"]
     return subprocess.run(
         [chromium(), *flags, *arguments], capture_output=True, text=True, timeout=seconds, check=True

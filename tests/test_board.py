@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
+from browser import browse
 from gymnasium.vector import AutoresetMode
 from PIL import Image
 
@@ -307,8 +308,6 @@ def test_tensorboard_serves_the_plugins(board, runs, tmp_path):
 
 
 def test_the_custom_scalars_page_in_a_browser(board, tmp_path):
-    from browser import browse
-
     address, _, _ = board
     wait_for_runs(address, 3)
     file = tmp_path / "page.png"

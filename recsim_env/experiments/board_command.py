@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -76,6 +77,7 @@ def serve(logdir: str, host: str, port: int | None) -> str:
     """
     from tensorboard import program
 
+    check_address(host, port or 0)
     flags = ["--logdir", logdir, "--host", host]
     board = program.TensorBoard()
     board.configure(["", *flags, *([] if port is None else ["--port", str(port)])])
@@ -84,6 +86,24 @@ def serve(logdir: str, host: str, port: int | None) -> str:
     except program.TensorBoardServerException as error:
         raise InputError(
             f"TensorBoard does not start ({error.msg}): choose another --port or --host"
+        ) from None
+
+
+def check_address(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened at.
+
+    Raises:
+        InputError: the port is taken or not permitted, or the host is not this machine.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        place = f"{host}:{port}" if port else host
+        raise InputError(
+            f"nothing can listen at {place} ({error.strerror or error}): choose another --port or --host"
         ) from None
 
 

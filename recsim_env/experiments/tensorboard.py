@@ -151,8 +151,8 @@ def _layout(curves: Mapping[str, Curve]) -> Any:
 def _session(agent: str, document: Mapping[str, Any], now: float) -> Any:
     """The settings as hyper-parameters."""
     from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary
-    from tensorboard.plugins.hparams import plugin_data_pb2
     from tensorboard.plugins.hparams import metadata as plugin
+    from tensorboard.plugins.hparams import plugin_data_pb2
 
     start = plugin_data_pb2.SessionStartInfo(start_time_secs=now)
     for name, value in {"agent": agent, "experiment": document["experiment"], **document["settings"]}.items():
