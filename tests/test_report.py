@@ -223,6 +223,13 @@ def test_replicates_without_a_value_are_counted():
     assert cells == ["agent", "error", "a", f"2.000 [{shown(low)}, {shown(high)}] (2 of 3)", "b", "none"]
 
 
+def test_yes_and_no_are_counted():
+    curve = Curve(np.array([5]), np.array([[1.0, 0.0, 1.0, 1.0]]))
+    (text,) = result_tables(Results({"a": {"covered": curve}}), "regret")
+    assert Page(text).cells == ["agent", "covered", "a", "3 of 4"]
+    assert 'data-value="0.75"' in text
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

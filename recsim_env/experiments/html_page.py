@@ -36,7 +36,7 @@ caption { text-align: left; padding-bottom: .4rem; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
   white-space: nowrap; }
 th:first-child, td:first-child, .words th, .words td { text-align: left; }
-.words td { white-space: normal; min-width: 6rem; }
+.words td { white-space: normal; min-width: 6rem; overflow-wrap: anywhere; }
 thead th { background: var(--band); }
 thead button { font: inherit; font-weight: 700; color: inherit; background: none; border: 0; padding: 0;
   cursor: pointer; }

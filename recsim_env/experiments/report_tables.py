@@ -57,11 +57,18 @@ def _result_table(curves_of: Mapping[str, Mapping[str, Curve]], metrics: list[st
 
 
 def last_value(metric: str, curves: Mapping[str, Curve]) -> Cell:
-    """Mean and interval at the last step; of replicates that have no value it says how many have one."""
+    """Mean and interval at the last step, or how many of the replicates say yes (1), where they say yes or no.
+
+    Of replicates some of which have no value it says how many have one.
+    """
     values = curves[metric].values[-1]
     there = values[np.isfinite(values)]
     if not len(there):
         return Cell("none")
+    if (
+        len(there) > 1 and np.isin(there, (0.0, 1.0)).all()
+    ):  # yes or no: a share, of which Student knows nothing
+        return Cell(f"{there.sum():.0f} of {len(there)}", float(there.mean()))
     if len(there) == len(values):
         estimate = estimate_of(metric, curves)
         low, high = (np.atleast_1d(end)[-1] for end in estimate.interval)
