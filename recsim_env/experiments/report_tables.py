@@ -57,7 +57,7 @@ def _result_table(curves_of: Mapping[str, Mapping[str, Curve]], metrics: list[st
 
 
 def last_value(metric: str, curves: Mapping[str, Curve]) -> Cell:
-    """Mean and interval at the last step, or how many of the replicates say yes (1), where they say yes or no.
+    """Mean and interval at the last step, or how many replicates say yes (1), where they say yes or no.
 
     Of replicates some of which have no value it says how many have one.
     """
