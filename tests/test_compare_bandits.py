@@ -74,7 +74,7 @@ def test_one_table_over_all_runs(runs, tmp_path, capsys):
     for heading in ("BernoulliBandit-v0 (num_items=3), 300 rounds", "CascadeBandit-v0, 60 rounds"):
         assert heading in shown
         assert f"## {heading}" in (out / "README.md").read_text()
-    assert f"tensorboard --logdir {out}/tensorboard" in shown
+    assert f"recsim-env board {out}\n" in shown
     assert "![regret of all runs](figure.png)" in (out / "README.md").read_text()
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert compare(runs / "a", runs / "b", "--out", out) == 0  # again, over what it wrote itself

@@ -15,10 +15,12 @@ from typing import NoReturn
 from recsim_env import __version__
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.experiments.audit_command import add_audit_command
+from recsim_env.experiments.board_command import add_board_command
 from recsim_env.experiments.calibrate_command import add_calibrate_command
 from recsim_env.experiments.data_command import add_data_command
 from recsim_env.experiments.film import add_film_command
 from recsim_env.experiments.log_command import add_log_command
+from recsim_env.experiments.report_command import add_report_command
 from recsim_env.experiments.settings import add_options, from_options, from_run
 
 
@@ -175,6 +177,8 @@ def parser(arguments: Sequence[str]) -> Parser:
         help="directory, or a .png for the picture alone (default: runs/compare)",
     )
     verb.set_defaults(do=_compare)
+    add_report_command(verbs, experiments)
+    add_board_command(verbs)
     return command
 
 

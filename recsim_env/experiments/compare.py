@@ -71,8 +71,8 @@ def compare(directories: list[Path], experiments: dict[str, ModuleType], out: Pa
         compare_bandits.print_all(problems)
     if problems and place != out:
         compare_bandits.write(out, problems, directories)
-        results_of = {names[run[0]]: run[3] for runs in ranked.values() for run in runs}
-        show = compare_bandits.write_tensorboard(out, results_of)
+        places = {names[run[0]]: (run[0], run[3]) for runs in ranked.values() for run in runs}
+        show = compare_bandits.write_tensorboard(out, places)
         sys.stdout.write(f"wrote {out}/: figure.png, README.md, table.csv, pairs.csv\n{show}\n")
     else:
         sys.stdout.write(f"wrote {place}\n")

@@ -171,13 +171,17 @@ def write(out: Path, problems: Sequence[Problem], directories: Sequence[Path]) -
     write_atomically(out / "README.md", lambda path: _write_text(path, text))
 
 
-def write_tensorboard(out: Path, runs: Mapping[str, Results]) -> str:
-    """Write the curves of all runs below one folder; returns the command that shows them."""
-    folder = out / "tensorboard"
-    for run, results in runs.items():
+def write_tensorboard(out: Path, runs: Mapping[str, tuple[Path, Results]]) -> str:
+    """Write the curves of all runs below one folder; returns the command that shows them.
+
+    Args:
+        out: the folder is its `tensorboard`.
+        runs: directory and results by name.
+    """
+    for run, (directory, results) in runs.items():
         for agent, curves in results.curves.items():
-            write_events(folder / run, agent, curves)
-    return shlex.join(["tensorboard", "--logdir", str(folder)])
+            write_events(out / "tensorboard" / run, agent, curves, run=directory)
+    return shlex.join(["recsim-env", "board", str(out)])
 
 
 def print_all(problems: Sequence[Problem]) -> None:

@@ -1,5 +1,6 @@
 """Pictures of results: curves with confidence bands, and bars with confidence intervals."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,3 +179,13 @@ def legend_below(axes: Any) -> None:
 def save(figure: "Figure", path: Path) -> None:
     """Write the picture atomically, without the date that would change its bytes."""
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=110, metadata={"Software": None}))
+
+
+def svg(figure: "Figure") -> bytes:
+    """The picture as an SVG file, without the date and random names that would change its bytes."""
+    from matplotlib import rc_context
+
+    file = io.BytesIO()
+    with rc_context({"svg.hashsalt": "recsim-env"}):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()

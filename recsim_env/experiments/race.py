@@ -15,6 +15,7 @@ from recsim_env.experiments import figure
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.run import Race, play
 from recsim_env.experiments.run_directory import RunDirectory
+from recsim_env.experiments.slates_shown import slates_shown
 from recsim_env.experiments.tensorboard import write_events
 
 
@@ -44,7 +45,8 @@ def race_agents(
             with tqdm(total=race.last, desc=name, unit="round" if race.count_rounds else "episode") as bar:
                 curves = play(name, make(), env, race, directory, bar)
             results.curves[name] = dict(curves)
-            write_events(directory.path / "tensorboard", name, results.curves[name])
+            slates = slates_shown(make(), env.world, env.num_envs, race)
+            write_events(directory.path / "tensorboard", name, results.curves[name], slates)
             results.write(directory.results)
         picture, (axes,) = figure.new_figure(1)
         draw(axes, results)

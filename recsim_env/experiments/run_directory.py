@@ -70,7 +70,7 @@ def open_run(path: Path, experiment: str, settings: dict[str, Any], resume: bool
     document = {
         **asked,
         "command": shlex.join(["recsim-env", *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions(),
     }
     write_json(path / "run.json", document)
     return RunDirectory(path)
@@ -112,11 +112,12 @@ def _difference(found: dict[str, Any], asked: dict[str, Any]) -> str:
     return f"{name} is {found['settings'].get(name)!r} there, {asked['settings'].get(name)!r} was asked for"
 
 
-def _versions() -> dict[str, str]:
-    versions = {}
+def versions() -> dict[str, str]:
+    """Of Python, and of the packages that a result may depend on."""
+    found = {"python": platform.python_version()}
     for package in REPORTED:
         try:
-            versions[package] = version(package)
+            found[package] = version(package)
         except PackageNotFoundError:  # run from a source tree that was not installed
-            versions[package] = "not installed"
-    return versions
+            found[package] = "not installed"
+    return found

@@ -122,10 +122,7 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     results.write(directory.results)
     for name in names:
         write_events(directory.path / "tensorboard", name, results.curves[name])
-    picture, axes = figure.new_figure(2)
-    draw(axes[0], results, settings)
-    draw_agreement(axes[1], results)
-    figure.save(picture, directory.path / "figure.png")
+    figure.save(draw_all(results, settings), directory.path / "figure.png")
     if calibration.problems:
         sys.stdout.write(f"NOT TO BE TRUSTED, the fit of the world: {'; '.join(calibration.problems)}\n")
     print_table(results, settings)
@@ -269,6 +266,14 @@ def draw(axes: Any, results: Results, settings: Settings, label: str = "", style
     axes.grid(axis="y", alpha=0.25, lw=0.6)
     axes.set_axisbelow(True)
     figure.legend_below(axes)
+
+
+def draw_all(results: Results, settings: Settings) -> Any:
+    """The picture of a run, two panels."""
+    picture, axes = figure.new_figure(2)
+    draw(axes[0], results, settings)
+    draw_agreement(axes[1], results)
+    return picture
 
 
 def draw_agreement(axes: Any, results: Results) -> None:
