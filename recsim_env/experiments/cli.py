@@ -28,6 +28,7 @@ def experiments() -> dict[str, ModuleType]:
         bandits,
         cascade_bandit,
         cascade_mdp,
+        deep_slates,
         off_policy_accuracy,
         offline_ranking,
         simulator_agreement,
@@ -42,6 +43,7 @@ def experiments() -> dict[str, ModuleType]:
         off_policy_accuracy,
         simulator_agreement,
         slate_exploration,
+        deep_slates,
     )
     return {module.NAME: module for module in modules}
 
