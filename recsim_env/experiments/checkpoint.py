@@ -1,13 +1,13 @@
 """An agent's state on disk, so that a run that was killed goes on where it was.
 
 All that an agent learns is held in NumPy arrays, its own or those of the parts it is made of, or in networks,
-optimisers (moments and step counts) and generators of PyTorch; they are kept in one `.npz` file, which is read
-without unpickling:
+optimisers (moments and step counts) and generators of PyTorch; they are kept in one `.npz` file, which is
+read without unpickling:
 
     agent/<part>/<attribute>            an array
-    torch/<attribute>/<name>            a tensor of a network's `state_dict`
-    torch/<attribute>/<i>/<name>        what an optimiser knows of its parameter i; its settings are the agent's own
-    torch/<attribute>/generator         the state of a generator
+    torch/<part>/<attribute>/<name>     a tensor of a network's `state_dict`
+    torch/<part>/<attribute>/<i>/<name> what an optimiser knows of its parameter i, without its settings
+    torch/<part>/<attribute>/generator  the state of a generator
 """
 
 import sys
@@ -36,8 +36,18 @@ def arrays_of(agent: object, prefix: str = "") -> dict[str, tuple[Any, str]]:
 
 
 def tensors_of(agent: object) -> dict[str, dict[str, Array]]:
-    """By attribute, the arrays of every network, optimiser and generator of an agent: views, not copies."""
-    return {name: _arrays(part) for name, part in vars(agent).items() if _is_torch(part)}
+    """By name, the arrays of every network, optimiser and generator of an agent, parts included: views."""
+    return {name: _arrays(part) for name, part in _torch_parts(agent, "").items()}
+
+
+def _torch_parts(agent: object, prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in vars(agent).items():
+        if _is_torch(value):
+            found[prefix + name] = value
+        elif hasattr(value, "__dict__") and type(value).__module__.startswith("recsim_env.agents"):
+            found |= _torch_parts(value, f"{prefix}{name}/")
+    return found
 
 
 def _is_torch(value: object) -> bool:
@@ -109,13 +119,13 @@ def load(path: Path, agent: object) -> dict[str, Array]:
     places = arrays_of(agent)
     if {f"agent/{name}" for name in places} != {name for name in arrays if name.startswith("agent/")}:
         raise InputError(f"{path} belongs to another agent: delete it to start this agent anew")
-    for part in tensors_of(agent):
-        begin = f"torch/{part}/"
+    for name, part in _torch_parts(agent, "").items():
+        begin = f"torch/{name}/"
         theirs = {
             name.removeprefix(begin): arrays.pop(name) for name in list(arrays) if name.startswith(begin)
         }
         try:
-            _put_back(getattr(agent, part), theirs)
+            _put_back(part, theirs)
         except (KeyError, RuntimeError):
             raise InputError(f"{path} belongs to another agent: delete it to start this agent anew") from None
     if any(name.startswith("torch/") for name in arrays):

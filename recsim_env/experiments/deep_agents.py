@@ -15,7 +15,7 @@ from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.cascade import CascadeWorld
-from recsim_env.simulators.worlds.world import ShowsCandidates, World, take_rows
+from recsim_env.simulators.worlds.world import ShowsCandidates, World
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,10 @@ class DeepTask:
 
     @property
     def learning(self) -> dict[str, Any]:
-        """What all agents with networks are told; the end of an episode is final, for that is what is scored."""
+        """What all agents with networks are told; the end of an episode is final, as in the score."""
         return {
+            "entries": self.world.observation_entries(),
+            "slate_size": self.world.slate_size,
             "discount": self.discount,
             "truncated_is_final": True,
             "learning_rate": self.learning_rate,
@@ -42,11 +44,6 @@ class DeepTask:
             "gradient_steps": self.gradient_steps,
             "seed": self.seed,
         }
-
-    @property
-    def sizes(self) -> tuple[dict[str, Any], int, int]:
-        """The entries of the observation, N, K."""
-        return self.world.observation_entries(), self.world.num_items, self.world.slate_size
 
 
 class Oracle:
@@ -72,14 +69,20 @@ def slate_q(task: DeepTask, **options: Any) -> Agent:
     """SlateQ."""
     from recsim_env.agents.deep_rl.slate_q import SlateQ
 
-    return SlateQ(*task.sizes, exploration=task.exploration, **task.learning, **options)
+    return SlateQ(num_items=task.world.num_items, exploration=task.exploration, **task.learning, **options)
 
 
 def reinforce_top_k(task: DeepTask, **options: Any) -> Agent:
     """REINFORCE with the top-K correction."""
     from recsim_env.agents.deep_rl.reinforce_top_k import ReinforceTopK
 
-    return ReinforceTopK(*task.sizes, task.num_rows, task.world.horizon, **task.learning, **options)
+    return ReinforceTopK(
+        num_items=task.world.num_items,
+        num_rows=task.num_rows,
+        horizon=task.world.horizon,
+        **task.learning,
+        **options,
+    )
 
 
 def wolpertinger(task: DeepTask) -> Agent:
@@ -90,9 +93,7 @@ def wolpertinger(task: DeepTask) -> Agent:
     catalogue = getattr(task.world, "catalogue", None)
     features = np.eye(N, dtype=np.float32) if catalogue is None else catalogue.features
     return Wolpertinger(
-        task.world.observation_entries(),
-        features,
-        K,
+        features=features,
         neighbours=min(N, max(2 * K, N // 10)),
         exploration=task.exploration,
         **task.learning,
@@ -100,7 +101,7 @@ def wolpertinger(task: DeepTask) -> Agent:
 
 
 def myopic(task: DeepTask) -> Agent:
-    """The slates that earn most now: of a cascading world its table, else where regret looks one step ahead."""
+    """The slates that earn most now, where they are known."""
     world = task.world
     if isinstance(world, CascadeWorld):
         table = world.myopic_policy()
@@ -135,8 +136,7 @@ def deep_agent_names(text: str) -> list[str]:
     """The names in a comma-separated list.
 
     Raises:
-        InputError: none, one twice, or one that is not known, with the nearest that is; torch is missing, and one
-            has networks.
+        InputError: none, one twice, or one that is not known, with the nearest that is; torch is missing.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
@@ -161,6 +161,6 @@ def check_world(world: World, env_id: str) -> None:
     """
     if isinstance(world, ShowsCandidates):
         raise InputError(
-            f"{env_id} with candidates shows other items in the same place every time, and these agents learn of "
-            "items by their number: leave candidates out"
+            f"{env_id} with candidates shows other items in the same place every time, and these agents "
+            "learn of items by their number: leave candidates out"
         )

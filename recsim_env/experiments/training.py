@@ -1,10 +1,11 @@
 """The loop of an agent with networks: B users under one agent, step by step, with a checkpoint to go on from.
 
-A row begins its next episode where the last one ended, by the user's leaving or at the horizon, under the next
-episode of its luck. Regret is summed as in `experiments/run.py`. All rows train one agent, so they are no replicates:
-what is recorded is their mean, one number a training, and several trainings make an interval.
+A row begins its next episode where the last one ended, by the user's leaving or at the horizon, under the
+next episode of its luck. Regret is summed as in `experiments/run.py`. All rows train one agent, so they are
+no replicates: what is recorded is their mean, one number a training, and several trainings make an interval.
 """
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ def train(
         progress: told of every step.
 
     Returns:
-        The steps (P,) and by metric (P,) `regret` and `reward`, cumulative and the mean over rows, and what the
-        agent logs of itself at these steps.
+        The steps (P,) and by metric (P,) `regret` and `reward`, cumulative and the mean over rows, and what
+        the agent logs of itself at these steps.
     """
     seeds = np.arange(num_rows, dtype=np.uint64) + np.uint64(seed)
     episode, elapsed = np.zeros(num_rows, np.int64), np.zeros(num_rows, np.int64)
@@ -93,9 +94,7 @@ def logged_names(agent: Any) -> tuple[str, ...]:
     """What an agent logs of itself, from its module; nothing of one that logs nothing."""
     if not hasattr(agent, "logged"):
         return ()
-    import sys
-
-    names: tuple[str, ...] = sys.modules[type(agent).__module__].LOGGED  # type: ignore[attr-defined]
+    names: tuple[str, ...] = sys.modules[type(agent).__module__].LOGGED
     return names
 
 

@@ -1,37 +1,37 @@
 """REINFORCE for slates of K items, from one's own slates or from logs of another policy.
 
-The policy is a softmax over items, pi(a|s), from which a slate is filled without repeating an item (Plackett-Luce).
-An item a earns c(s,a) when it is shown, whatever stands beside it. If K draws were made from pi and repeated items
-dropped, a would be in the slate with probability alpha(a|s) = 1 - (1 - pi(a|s))^K, so that what is to be
-maximised, and its gradient, are
+The policy is a softmax over items, pi(a|s), from which a slate is filled without repeating an item
+(Plackett-Luce). An item a earns c(s,a) when it is shown, whatever stands beside it. If K draws were made from
+pi and repeated items dropped, a would be in the slate with probability alpha(a|s) = 1 - (1 - pi(a|s))^K, so
+that what is to be maximised, and its gradient, are
 
     J = sum_a alpha(a|s) c(s,a),      dJ = sum_a pi(a|s) lambda_K(s,a) c(s,a) d log pi(a|s),
     lambda_K(s,a) = d alpha / d pi = K (1 - pi(a|s))^(K-1)                              the top-K correction
 
-lambda_K is K for an item that is hardly ever shown and falls to 0 for one that is in every slate already: without it
-all probability gathers on the best item, and the other K - 1 slots are never learned. The slates of a log hold more
-of what its policy liked; the sum over items is estimated with the weights
+lambda_K is K for an item that is hardly ever shown and falls to 0 for one that is in every slate already:
+without it all probability gathers on the best item, and the other K - 1 slots are never learned. The slates
+of a log hold more of what its policy liked; the sum over items is estimated with the weights
 
-    pi(a|s) / beta(a|s), at most `weight_cap`                                           the off-policy correction
+    pi(a|s) / beta(a|s), at most `weight_cap`                              the off-policy correction
 
-of every item that was shown. With the probabilities p_k of slot k given those above, which logs of our policies and
-the agent's own slates have, 1 / beta(A_k|s) = 1 / p_k + K - k: averaged over the slots, this is Raj's estimator of a
-sum from a sample without repetition, and unbiased for any logging policy that may show every item. Without them
-beta is learned: a second softmax on the same h(s), whose gradient stops there, fitted by the likelihood of all
-items shown.
+of every item that was shown. With the probabilities p_k of slot k given those above, which logs of our
+policies and the agent's own slates have, 1 / beta(A_k|s) = 1 / p_k + K - k: averaged over the slots, this is
+Raj's estimator of a sum from a sample without repetition, and unbiased for any logging policy that may show
+every item. Without them beta is learned: a second softmax on the same h(s), whose gradient stops there,
+fitted by the likelihood of all items shown.
 
-What an item earns is what followed its click. With R_t = sum_k gamma^k r_{t+k} to the end of the episode, and b(s)
-the mean of R after slates without a click, which is learned beside it,
+What an item earns is what followed its click. With R_t = sum_k gamma^k r_{t+k} to the end of the episode, and
+b(s) the mean of R after slates without a click, which is learned beside it,
 
     c_t(a) = (R_t - b(s_t)) / clicks on the slate,      for a clicked item, else 0
 
-so the value of a slate is b(s) plus what its items earn: exact where users click one item at most and the rest of
-the episode depends on what was clicked alone, the assumption of SlateQ. For gamma = 0 and rewards of clicks b is 0,
-and c is the reward.
+so the value of a slate is b(s) plus what its items earn: exact where users click one item at most and the
+rest of the episode depends on what was clicked alone, the assumption of SlateQ. For gamma = 0 and rewards of
+clicks b is 0, and c is the reward.
 
-Returns are known when an episode ends: its steps wait until then, B rows of at most `horizon` steps. Where it was
-truncated and that is not final, R ends with a learned V(s) of what would have followed. Steps are then kept in a
-memory of which every gradient step draws a batch; the weights make up for its age.
+Returns are known when an episode ends: its steps wait until then, B rows of at most `horizon` steps. Where it
+was truncated and that is not final, R ends with a learned V(s) of what would have followed. Steps are then
+kept in a memory of which every gradient step draws a batch; the weights make up for its age.
 
 All rows share one network. Given the weights, row i depends on its own observation and luck alone.
 
@@ -39,16 +39,18 @@ All rows share one network. Given the weights, row i depends on its own observat
 
     policy_loss   mean over items shown of - weight lambda_K c log pi, of the last batch
     value_loss    mean squared error of b, where nothing was clicked, and V, of the last batch
-    weight        mean weight of the items shown, after the cap, of the last batch; near N/K on one's own slates
+    weight        mean weight of the items shown, after the cap, of the last batch; 1 on one's own slates
+                  of this moment, whose spread the cap cuts
     capped        share of the weights that the cap cut
     entropy       mean of - sum_a pi log pi in nats, of the last batch; log N is uniform
 
 Feedback: the items clicked and the reward; of a log its propensities, if it has them.
 Bound: none is known with networks; the gradient is exact under the assumptions above.
 Source: Chen, Beutel, Covington, Jain, Belletti, Chi, "Top-K off-policy correction for a REINFORCE recommender
-    system", WSDM 2019: the corrections, the cap e^3 and the learned beta. Raj, "Some estimators in sampling with
-    varying probabilities without replacement", JASA 51, 1956. The baseline b and the use of Raj's estimator are ours.
-    Not implemented: the recurrent user state, sampled softmax, and mixing best items with random ones when serving.
+    system", WSDM 2019: the corrections, the cap e^3 and the learned beta. Raj, "Some estimators in sampling
+    with varying probabilities without replacement", JASA 51, 1956. The baseline b and the use of Raj's
+    estimator are ours. Not implemented: the recurrent user state, sampled softmax, and mixing best items with
+    random ones when serving.
 """
 
 from collections.abc import Mapping
@@ -99,7 +101,7 @@ class PolicyNetwork(nn.Module):
         self.values = linear(units, 2, generator)
 
     def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """log pi (B, N), log beta (B, N), and b and V (B, 2)."""
+        """Log pi (B, N), log beta (B, N), and b and V (B, 2)."""
         hidden = self.state(observation)
         log_pi = torch.log_softmax(self.policy(hidden), dim=1)
         log_beta = torch.log_softmax(self.behaviour(hidden.detach()), dim=1)
@@ -115,8 +117,8 @@ class ReinforceTopK:
         slate_size: K, 1 to N.
         num_rows: B of the transitions; logs may have any.
         horizon: most steps of an episode.
-        correction: `top_k` for both corrections, `off_policy` for the weights alone, `none` for neither: the last
-            two to see what is lost.
+        correction: `top_k` for both corrections, `off_policy` for the weights alone, `none` for neither: the
+            last two to see what is lost.
         weight_cap: the largest pi / beta.
         discount: gamma, 0 to 1; 0 learns what is clicked now.
         truncated_is_final: True where the horizon is part of the problem (the world plans to it and shows the
@@ -178,7 +180,7 @@ class ReinforceTopK:
         self.network = PolicyNetwork(entries, units, num_items, self.generator)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=learning_rate, fused=True)
         fields = [
-            *observation_fields(entries, ""),
+            *observation_fields(entries, "now/"),
             ("slates", np.int64, (slate_size,)),
             ("clicked", np.bool_, (slate_size,)),
             ("inverse", np.float32, (slate_size,)),  # 1 / beta, not a number where it is not known
@@ -207,7 +209,7 @@ class ReinforceTopK:
         return order[:, : self.slate_size]
 
     def log_policy(self, observation: dict[str, Array]) -> Floats:
-        """log pi(a|s) (B, N)."""
+        """Log pi(a|s) (B, N)."""
         with torch.no_grad():
             log_pi, _, _ = self.network(tensors(observation, self.entries))
         return np.asarray(log_pi.double().numpy())
@@ -235,7 +237,7 @@ class ReinforceTopK:
             )
         own = (transition.slates == self.acted).all(axis=1, keepdims=True)
         rows = np.arange(B)
-        columns = observation_columns(transition.observation, self.entries, "") | {
+        columns = observation_columns(transition.observation, self.entries, "now/") | {
             "slates": transition.slates,
             "clicked": transition.clicked,
             "inverse": np.where(own, inverse_propensities(self.chances), np.nan),
@@ -252,19 +254,20 @@ class ReinforceTopK:
                 self._learn()
 
     def fit(self, log: Log, observation: Mapping[str, Array], gradient_steps: int) -> "ReinforceTopK":
-        """Learn from a log of whole episodes in place of one's own; the memory is as long as the log from now on.
+        """Learn from a log in place of one's own episodes; the memory is as long as the log from now on.
 
         Args:
-            log: with rewards, and episodes and steps if gamma is above 0; with `slot_log_propensity` the weights
-                are known, without it beta is learned. Rows of an episode that are missing at its end are taken
-                as if nothing followed.
+            log: with rewards, and episodes and steps if gamma is above 0; with `slot_log_propensity` the
+                weights are known, without it beta is learned. After the last row of an episode nothing
+                is expected.
             observation: what the agent would have seen before each row, (R, ...) each.
             gradient_steps: of one batch each.
 
         Raises:
-            InputError: a log without the columns needed, of another slate size or catalogue; an observation of
-                another length.
+            InputError: a log without the columns needed, of another slate size or catalogue; an observation
+                of another length; gradient_steps below 1.
         """
+        check_numbers({"gradient_steps": gradient_steps}, {}, {})
         log.check_items(self.num_items)
         reward = log.require("reward")
         if log.slate.shape[1] != self.slate_size:
@@ -282,7 +285,7 @@ class ReinforceTopK:
         inverse = inverse_propensities(log.require("slot_log_propensity")) if known else np.nan
         self.replay = Replay(len(log), [(n, *_field(self.replay.rows.dtype, n)) for n in _names(self.replay)])
         self.replay.add(
-            observation_columns(observation, self.entries, "")
+            observation_columns(observation, self.entries, "now/")
             | {"slates": log.slate, "clicked": log.clicked, "reward": reward, "reached": reached}
             | {"inverse": np.broadcast_to(inverse, log.slate.shape)}
         )
@@ -313,7 +316,7 @@ class ReinforceTopK:
         batch = self.replay.take(index)
         slates, clicked = torch.from_numpy(batch["slates"]), torch.from_numpy(batch["clicked"])
         reached = torch.from_numpy(batch["reached"])
-        log_pi, log_beta, values = self.network(tensors(batch, self.entries))
+        log_pi, log_beta, values = self.network(tensors(batch, self.entries, "now/"))
         shown, item = slates >= 0, slates.clamp(min=0)
         clicks = clicked.sum(dim=1)
         earned = clicked * ((reached - values[:, 0].detach()) / clicks.clamp(min=1))[:, None]  # (batch, K)
@@ -327,7 +330,7 @@ class ReinforceTopK:
         value_loss = (none + all_steps).mean()
         behaviour_loss = -(log_beta.gather(1, item) * shown).sum() / shown.sum()
         self.optimizer.zero_grad()
-        (policy_loss + value_loss + behaviour_loss).backward()  # type: ignore[no-untyped-call]
+        (policy_loss + value_loss + behaviour_loss).backward()
         self.optimizer.step()
         with torch.no_grad():
             entropy = -(torch.exp(log_pi) * log_pi).sum(dim=1).mean()
@@ -371,7 +374,7 @@ def inverse_propensities(slot_log_propensity: Floats) -> Floats:
 
 
 def slot_log_chances(log_pi: Floats, slates: Ints) -> Floats:
-    """(B, K) log p_k = log pi(A_k) - log(1 - sum of pi over the slots above), of full slates of distinct items."""
+    """(B, K) log p_k = log pi(A_k) - log(1 - sum of pi over the slots above), of full slates."""
     rest, chances = log_pi.copy(), np.empty(slates.shape)
     rows = np.arange(len(slates))
     for k in range(slates.shape[1]):

@@ -6,8 +6,8 @@ Users look at a slate A of K items and consume one item of it or none, 0, which 
     Q(s, A) = sum_{i in A + 0} P(i | s, A) q(s,i)                                 the decomposition
 
 It holds where one item at most is consumed, and where reward and next state depend on what was consumed alone
-and not on what else was shown. Then the value q(s,i) of consuming i in s is learned from the steps in which i was
-consumed, by temporal differences with the best next slate,
+and not on what else was shown. Then the value q(s,i) of consuming i in s is learned from the steps in which i
+was consumed, by temporal differences with the best next slate,
 
     q(s,i)  <-  r + gamma max_A' Q'(s', A')          0 instead of the maximum where the episode is over
 
@@ -22,16 +22,17 @@ The maximum over slates of K items is a fractional programme. Three ways to a sl
               items are those of largest v (q - x); x = Q of the slate just found, until it rises no more
               (Dinkelbach's iteration; a handful of rounds)
 
-The paper solves the last one as a linear programme; the iteration finds the same optimum by sorting. Its LP and ours
-have slates of exactly K items: none is left empty, though an item may be worse than none. Within a slate the order
-means nothing to this choice model, so items stand by falling q, which is the best order where users look from the top.
+The paper solves the last one as a linear programme; the iteration finds the same optimum by sorting. Its LP
+and ours have slates of exactly K items: none is left empty, though an item may be worse than none. Within a
+slate the order means nothing to this choice model, so items stand by falling q, which is the best order where
+users look from the top.
 
-Acting is epsilon-greedy: with probability epsilon a uniformly random slate, where epsilon falls linearly from 1 to
-`last_epsilon` over the first `exploration` transitions of a row.
+Acting is epsilon-greedy: with probability epsilon a uniformly random slate, where epsilon falls linearly from
+1 to `last_epsilon` over the first `exploration` transitions of a row.
 
 All rows share one network, and learn for each other: the more rows, the more transitions a second. Given the
-weights, row i depends on its own observation and luck alone. Of users who click several items only one choice could
-be learned: such transitions are refused.
+weights, row i depends on its own observation and luck alone. Of users who click several items only one choice
+could be learned: such transitions are refused.
 
 `logged` after every update:
 
@@ -42,11 +43,11 @@ be learned: such transitions are refused.
 
 Feedback: which item was clicked, or none, and the reward.
 Bound: none is known with networks; the decomposition itself is exact under the choice model.
-Source: Ie, Jain, Wang, Narvekar, Agarwal, Wu, Cheng, Chandra, Boutilier, "SlateQ: a tractable decomposition for
-    reinforcement learning with recommendation sets", IJCAI 2019, and its longer report, arXiv:1905.12767. There the
-    value of consuming nothing is not learned for itself in the experiments; here it is. Dinkelbach, "On nonlinear
-    fractional programming", Management Science 13, 1967. Sizes, rates and schedules are ours. Not implemented:
-    on-policy (SARSA) targets, and separate rules for learning and serving.
+Source: Ie, Jain, Wang, Narvekar, Agarwal, Wu, Cheng, Chandra, Boutilier, "SlateQ: a tractable decomposition
+    for reinforcement learning with recommendation sets", IJCAI 2019, and its longer report, arXiv:1905.12767.
+    There the value of consuming nothing is not learned for itself in the experiments; here it is. Dinkelbach,
+    "On nonlinear fractional programming", Management Science 13, 1967. Sizes, rates and schedules are ours.
+    Not implemented: on-policy (SARSA) targets, and separate rules for learning and serving.
 """
 
 from collections.abc import Callable, Mapping
@@ -219,8 +220,8 @@ class SlateQ:
         clicks = transition.clicked.sum(axis=1)
         if clicks.max() > 1:
             raise InputError(
-                f"clicked[{int(clicks.argmax())}] holds {clicks.max()} clicks: SlateQ models users who choose one "
-                "item at most; take a world of single clicks, or another agent"
+                f"clicked[{int(clicks.argmax())}] holds {clicks.max()} clicks: SlateQ is for users who choose "
+                "one item at most; take a world of single clicks, or another agent"
             )
         slot = transition.clicked.argmax(axis=1)
         item = transition.slates[np.arange(len(slot)), slot]

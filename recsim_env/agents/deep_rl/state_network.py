@@ -129,11 +129,11 @@ def tensors(arrays: Mapping[str, Array], entries: Mapping[str, Entry], prefix: s
 
 def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A layer whose weights and constants are uniform in +-1/sqrt(inputs)."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.uniform_(-(inputs**-0.5), inputs**-0.5, generator=generator)
-    return layer  # type: ignore[no-any-return]
+    return layer
 
 
 def follow(target: nn.Module, source: nn.Module, share: float) -> None:
@@ -152,9 +152,9 @@ def check_numbers(whole: Mapping[str, int], shares: Mapping[str, float], above_0
     for name, value in whole.items():
         if value < 1:
             raise InputError(f"{name} must be at least 1, got {value}")
-    for name, value in shares.items():
-        if not 0.0 <= value <= 1.0:
-            raise InputError(f"{name} must be from 0 to 1, got {value}")
+    for name, share in shares.items():
+        if not 0.0 <= share <= 1.0:
+            raise InputError(f"{name} must be from 0 to 1, got {share}")
     for name, value in above_0.items():
         if not 0.0 < value < np.inf:
             raise InputError(f"{name} must be above 0 and finite, got {value}")

@@ -1,14 +1,15 @@
 """Wolpertinger: an actor points into the space of item features, a critic chooses among the items near by.
 
-The actor answers a state with a proto-item, the k items nearest to it are found exactly, and the critic shows the K
-of them that it values most:
+The actor answers a state with a proto-item, the k items nearest to it are found exactly, and the critic shows
+the K of them that it values most:
 
     x = mu(s) in the box that the features span,      N_k(x) = the k items of least |f_i - x|,
     slate = the K items of N_k(mu(s)) of largest q(s, f_i), largest first
 
-so the critic looks at k items instead of N, and what it never looks at costs it nothing. A slate is worth the mean of
-its items, Q(s, A) = (1/K) sum_{i in A} q(s, f_i), whose best slate among the neighbours is the one above; with K = 1
-this is Wolpertinger as published. It is a simplification: clicks on one item at the cost of another are not in it.
+so the critic looks at k items instead of N, and what it never looks at costs it nothing. A slate is worth the
+mean of its items, Q(s, A) = (1/K) sum_{i in A} q(s, f_i), whose best slate among the neighbours is the one
+above; with K = 1 this is Wolpertinger as published. It is a simplification: clicks on one item at the cost of
+another are not in it.
 
 Learning is TD3's. Two critics, target networks ' that follow slowly, smoothed proto-items,
 
@@ -17,9 +18,9 @@ Learning is TD3's. Two critics, target networks ' that follow slowly, smoothed p
     actor, every second step:   largest q_1(s, mu(s)), by its gradient through the critic at the proto-item
 
 y = r where the episode is over. Acting adds normal noise to the proto-item, whose size falls linearly from
-`first_noise` to `last_noise` half-widths of the box over the first `exploration` transitions of a row; and with
-probability epsilon = half of that, at most 1, a slate of random items is shown, since noise near a good item
-hardly ever leaves its neighbourhood.
+`first_noise` to `last_noise` half-widths of the box over the first `exploration` transitions of a row; and
+with probability epsilon = half of that, at most 1, a slate of random items is shown, since noise near a good
+item hardly ever leaves its neighbourhood.
 
 All rows share one network. Given the weights, row i depends on its own observation and luck alone.
 
@@ -27,17 +28,18 @@ All rows share one network. Given the weights, row i depends on its own observat
 
     critic_loss   mean squared error of both critics, summed, of the last batch
     q             mean of Q_1(s, A) of the slates shown, of the last batch
-    actor_value   mean of q_1(s, mu(s)) when the actor last moved; well above q: the critic is fooled off the items
+    actor_value   mean of q_1(s, mu(s)) when the actor last moved; well above q, the critic
+                  is fooled between the items
     distance      mean |f - x| from the proto-item to the nearest item when last acting, in units of features
     noise         of the proto-item now, in half-widths
 
 Feedback: the reward of the slate; clicks are not looked at.
 Bound: none is known.
-Source: Dulac-Arnold, Evans, van Hasselt, Sunehag, Lillicrap, Hunt, Mann, Weber, Degris, Coppin, "Deep reinforcement
-    learning in large discrete action spaces", arXiv:1512.07679, 2015, for one item; Fujimoto, van Hoof, Meger,
-    "Addressing function approximation error in actor-critic methods", ICML 2018 (TD3), in place of its DDPG. Slates
-    by the mean are ours (Sunehag et al., arXiv:1512.01124, have another, sequential way). Exact search in place of
-    approximate.
+Source: Dulac-Arnold, Evans, van Hasselt, Sunehag, Lillicrap, Hunt, Mann, Weber, Degris, Coppin, "Deep
+    reinforcement learning in large discrete action spaces", arXiv:1512.07679, 2015, for one item; Fujimoto,
+    van Hoof, Meger, "Addressing function approximation error in actor-critic methods", ICML 2018 (TD3), in
+    place of its DDPG. Slates by the mean are ours (Sunehag et al., arXiv:1512.01124, have another, sequential
+    way). Exact search in place of approximate.
 """
 
 from collections.abc import Mapping
@@ -183,8 +185,8 @@ class Wolpertinger:
         refuse("features", ~np.isfinite(features), features, "features must be finite: mend the catalogue")
         if not slate_size <= neighbours <= len(features):
             raise InputError(
-                f"neighbours must be from slate_size ({slate_size}) to the number of items ({len(features)}), "
-                f"got {neighbours}"
+                f"neighbours must be from slate_size ({slate_size}) to the number of items ({len(features)}),"
+                f" got {neighbours}"
             )
         if capacity < 10 * batch_size:
             raise InputError(f"capacity must be at least 10 batches ({10 * batch_size}), got {capacity}")
@@ -299,7 +301,7 @@ class Wolpertinger:
             value = self.critics[0](now, self.actor(now)[:, None, :]).mean()
             self.actor_optimizer.zero_grad()
             (-value).backward()
-            self.actor_optimizer.step()  # the critics' gradients of this step are thrown away at their next one
+            self.actor_optimizer.step()  # which left gradients in the critics: their next step drops them
             self.logged[2] = value.item()
             follow(self.actor_target, self.actor, self.target_share)
             follow(self.critic_targets, self.critics, self.target_share)

@@ -1,9 +1,10 @@
 """Do deep agents learn to show slates, and do they plan?
 
-Every agent is trained `replicates` times, each time on `rows` users at once who share its networks, for `steps`
-slates a row; then it is tested without exploration on `episodes` users it has not met, the same for all agents of a
-replicate. A replicate is one training. The curve is the mean regret of a row while learning; the table is of the
-tests: the reward of an episode, and differences to `myopic` (or the first agent), replicate by replicate.
+Every agent is trained `replicates` times, each time on `rows` users at once who share its networks, for
+`steps` slates a row; then it is tested without exploration on `episodes` users it has not met, the same for
+all agents of a replicate. A replicate is one training. The curve is the mean regret of a row while learning;
+the table is of the tests: the reward of an episode, and differences to `myopic` (or the first agent),
+replicate by replicate.
 """
 
 import shutil
@@ -157,20 +158,13 @@ def print_table(results: Results, settings: Settings) -> None:
         reward, regret = (mean_estimate(curves[f"test_{m}"].values[0]) for m in ("reward", "regret"))
         difference = ""
         if name != against:
-            low, high = student_interval(apart[name], settings.replicates)
+            low, high = apart[name].interval
             difference = f"{float(apart[name].value):+.3f} [{low:+.3f}, {high:+.3f}]"
         sys.stdout.write(f"{name:{width}}  {show(reward, 3):>20}   {show(regret, 3):<18}   {difference}\n")
     sys.stdout.write(
-        f"mean +- standard error of {settings.replicates} trainings, each tested on {settings.episodes:,} users\n"
+        f"mean +- standard error, and Student's intervals, of {settings.replicates} trainings, "
+        f"each tested on {settings.episodes:,} users\n"
     )
-
-
-def student_interval(estimate: Estimate, count: int) -> tuple[float, float]:
-    """The 95 % interval of a mean of few numbers; not a number of one."""
-    from scipy.stats import t
-
-    half = float(estimate.std_error) * float(t.ppf(0.975, count - 1)) if count > 1 else float("nan")
-    return float(estimate.value) - half, float(estimate.value) + half
 
 
 def title(settings: Settings) -> str:
