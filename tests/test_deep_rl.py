@@ -406,7 +406,7 @@ def test_top_k_multiplier_is_the_derivative_of_being_in_the_slate(K):
 
 @pytest.mark.parametrize("K", [1, 2, 3])
 def test_the_corrected_gradient_by_enumeration(K):
-    """Over every slate of a logging policy, with its propensities or with the share of slots an item fills."""
+    """Over every slate of a logging policy, with its propensities or the share of slots an item fills."""
     N = 4
     theta = torch.tensor([0.3, -0.4, 0.9, 0.0], dtype=torch.float64, requires_grad=True)
     earns = np.array([1.0, 2.5, 0.4, -0.7])
@@ -689,7 +689,7 @@ def test_worlds_whose_users_leave(tmp_path):
     assert (tested["regret"] >= -1e-9).all()
 
 
-# ------------------------------------------------------------------------------------------------ minutes: `-m slow`
+# --------------------------------------------------------------------------------------- minutes: `-m slow`
 
 
 @pytest.mark.slow

@@ -220,7 +220,7 @@ class SlateQ:
         clicks = transition.clicked.sum(axis=1)
         if clicks.max() > 1:
             raise InputError(
-                f"clicked[{int(clicks.argmax())}] holds {clicks.max()} clicks: SlateQ is for users who choose "
+                f"clicked[{int(clicks.argmax())}] holds {clicks.max()} clicks: SlateQ is for users who click "
                 "one item at most; take a world of single clicks, or another agent"
             )
         slot = transition.clicked.argmax(axis=1)

@@ -78,7 +78,8 @@ class StateNetwork(nn.Module):
             values, cells = int(entry.high) + 1, int(np.prod(entry.shape, dtype=np.int64))
             if _way(name, entry) == "embedded":
                 table = torch.empty(values, EMBEDDED).normal_(generator=generator)
-                self.embeddings[name] = nn.Embedding.from_pretrained(table, freeze=False)  # type: ignore[no-untyped-call]
+                learnt = nn.Embedding.from_pretrained(table, freeze=False)  # type: ignore[no-untyped-call]
+                self.embeddings[name] = learnt
             width = {"embedded": EMBEDDED, "one_hot": values}.get(_way(name, entry), 1)
             self.inputs += width * cells
         self.first = linear(self.inputs, units, generator)
