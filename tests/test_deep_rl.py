@@ -10,10 +10,12 @@ from recsim_env.agents.agent import Transition
 from recsim_env.agents.baselines.logging_policies import PlackettLuceSlates
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.errors import InputError
+from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import checkpoint, training
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.results import Results
 from recsim_env.simulators.log import Log
+from recsim_env.simulators.log_generation import generate_log
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.cascade_bandit import cascade_bandit
 from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
@@ -371,7 +373,9 @@ def test_slate_q_finds_the_values_of_items_and_their_choice_scores(known):
     utility, pays, goes_on = np.array([0.5, -0.5, 1.0, 0.0]), np.array([1.0, 3.0, 0.5, 2.0]), 0.0
     entries, B = {"step": Entry(0, 1)}, 64
     scores = (lambda seen: np.tile(utility, (len(seen["step"]), 1))) if known else None
-    agent = SlateQ(entries, 4, 2, choice_scores=scores, discount=0.5, target_share=0.1, **SMALL)
+    agent = SlateQ(
+        entries, 4, 2, choice_scores=scores, discount=0.5, target_share=0.1, **{**SMALL, "batch_size": 128}
+    )
     choice, seen = MultinomialLogit(0.0), {"step": np.zeros(B, np.int64)}
     for _ in range(300):
         slates = np.array([rng.permutation(4)[:2] for _ in range(B)])
@@ -391,7 +395,7 @@ def test_slate_q_finds_the_values_of_items_and_their_choice_scores(known):
             agent._appeal(now, scores({"step": [0]}) if known else None)[0],
         )
     np.testing.assert_allclose(q, np.append(pays, 0.0) + 0.5 * best, atol=0.2)
-    np.testing.assert_allclose(v.log().numpy(), utility, atol=1e-6 if known else 0.15)
+    np.testing.assert_allclose(v.log().numpy(), utility, atol=1e-6 if known else 0.2)
     assert set(agent.greedy({"step": np.zeros(1, np.int64)})[0]) == {1, 3}
 
 
@@ -706,3 +710,38 @@ def test_slate_q_and_reinforce_plan(tmp_path):
         assert apart[agent].interval[0] > 0.0
         assert apart[agent].value < apart["optimal"].value
     assert apart["random"].interval[1] < 0.0
+
+
+@pytest.mark.slow
+def test_the_corrections_pay_off_policy(capsys):
+    """From logs of a policy that likes bait, on the ladder, over four logs: exact values of the greedy policies.
+
+    The states of the log are those of its own policy, which neither variant corrects for.
+    """
+    S, N, K, H = 5, 10, 3, 10
+    world = engagement_ladder(num_states=S, num_items=N, slate_size=K, horizon=H)
+    likes_bait = np.tile(np.where(np.arange(N) < N // 2, 1.5, 0.0), (S, 1))
+    worth = {"top_k": [], "none": []}
+    for seed in range(4):
+        seen = []
+        (log,) = generate_log(
+            world, PlackettLuceSlates(likes_bait, K), 200, num_users=40, seed=1000 * seed, piece_rows=8000,
+            learn=lambda observation, *rest, seen=seen: seen.append(observation),
+        )  # fmt: skip
+        columns = {name: np.stack([o[name] for o in seen], axis=1).ravel() for name in ("state", "step")}
+        assert np.array_equal(columns["step"], log.step)  # of user 0 first, as the log is
+        for correction, values in worth.items():
+            agent = ReinforceTopK(
+                world.observation_entries(), N, K, 1, H, correction=correction, discount=1.0,
+                truncated_is_final=True, units=32, learning_rate=0.01, seed=seed,
+            )  # fmt: skip
+            agent.fit(log, columns, 400)
+            every = {"state": np.tile(np.arange(S), H), "step": np.repeat(np.arange(H), S)}
+            policy = agent.greedy(every).reshape(H, S, K)
+            values.append(world.mean_start_value(world.policy_values(policy)))
+    corrected, plain = (np.array(values) for values in worth.values())
+    with capsys.disabled():
+        print(f"top_k {corrected.mean():.3f}, none {plain.mean():.3f}: {mean_estimate(corrected - plain)}")
+    assert mean_estimate(corrected - plain).interval[0] > 0.0
+    myopic = world.mean_start_value(world.policy_values(world.myopic_policy()))
+    assert mean_estimate(corrected - myopic).interval[0] > 0.0
