@@ -714,7 +714,7 @@ def test_slate_q_and_reinforce_plan(tmp_path):
 
 @pytest.mark.slow
 def test_the_corrections_pay_off_policy(capsys):
-    """From logs of a policy that likes bait, on the ladder, over four logs: exact values of the greedy policies.
+    """From four logs of a policy that likes bait, on a small ladder: exact values of the greedy policies.
 
     The states of the log are those of its own policy, which neither variant corrects for.
     """
