@@ -10,6 +10,7 @@ from recsim_env.experiments.agents import AGENTS
 from recsim_env.experiments.algorithm_fields import modules_of, read_fields
 from recsim_env.experiments.bandit_agents import BANDITS
 from recsim_env.experiments.bandits_by_world import algorithms_by_world
+from recsim_env.experiments.deep_agents import DEEP_AGENTS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "algorithms" / "README.md"
@@ -73,7 +74,7 @@ def notebooks_by_module(notebooks: list[Path]) -> dict[str, list[str]]:
 
 def _names_by_module() -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
-    makers = {**{name: agent.make for name, agent in BANDITS.items()}, **AGENTS}
+    makers = {**DEEP_AGENTS, **{name: agent.make for name, agent in BANDITS.items()}, **AGENTS}
     for name, make in makers.items():
         for module in modules_of(make):
             names.setdefault(module, []).append(name)
@@ -91,6 +92,11 @@ def _sections(named: list[str]) -> list[tuple[str, str, list[str]]]:
             sorted({*agent_modules("bandits"), *of("bandits")}),
         ),
         ("Planners", "`recsim-env run cascade_mdp --agents a,b,c` plays them.", of("tabular")),
+        (
+            "Deep agents",
+            "`recsim-env run deep_slates --env ID --agents a,b,c` plays them; they need the extra `torch`.",
+            of("deep_rl"),
+        ),
         ("Baselines", "To compare with.", of("baselines")),
     ]
 

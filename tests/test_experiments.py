@@ -277,7 +277,9 @@ def test_pages_and_films_are_those_that_the_readme_promises():
     assert "a page for each, and a film of ten steps of all but `CascadeRec-MovieLens-v0`" in text
 
 
-@pytest.mark.parametrize("experiment", ["cascade_mdp", "cascade_bandit", "bandits", "offline_ranking"])
+@pytest.mark.parametrize(
+    "experiment", ["cascade_mdp", "cascade_bandit", "bandits", "offline_ranking", "deep_slates"]
+)
 def test_help_explains_every_option(capsys, experiment):
     with pytest.raises(SystemExit) as stop:
         main(["run", experiment, "--help"])

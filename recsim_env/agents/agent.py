@@ -26,6 +26,10 @@ class Agent(Protocol):
 
     What row i does depends on its own observations and luck alone, never on the other rows. All that an
     agent learns is held in attributes that are NumPy arrays: a run saves exactly these to continue later.
+
+    Agents with networks (`deep_rl`) share them over the rows, which then are no replicates: given the
+    weights, row i still depends on its own observation and luck alone. A run saves their networks,
+    optimisers and generators of PyTorch, too.
     """
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:

@@ -30,6 +30,7 @@ def experiments() -> dict[str, ModuleType]:
         bandits,
         cascade_bandit,
         cascade_mdp,
+        deep_slates,
         off_policy_accuracy,
         offline_ranking,
         simulator_agreement,
@@ -44,6 +45,7 @@ def experiments() -> dict[str, ModuleType]:
         off_policy_accuracy,
         simulator_agreement,
         slate_exploration,
+        deep_slates,
     )
     return {module.NAME: module for module in modules}
 
@@ -190,6 +192,7 @@ def _list(_: argparse.Namespace) -> None:
     from recsim_env.envs.describe import builder, registered_ids, summary
     from recsim_env.experiments.agents import AGENTS
     from recsim_env.experiments.bandits_by_world import algorithms_by_world
+    from recsim_env.experiments.deep_agents import DEEP_AGENTS
     from recsim_env.experiments.log_agents import IN_ANY, IN_CASCADES, WHERE_ITEMS_ATTRACT
     from recsim_env.simulators.worlds.cascade import CascadeWorld
 
@@ -203,6 +206,7 @@ def _list(_: argparse.Namespace) -> None:
         sys.stdout.write(f"  {name:26}{(module.__doc__ or '').splitlines()[0]}\n")
     sys.stdout.write(
         f"agents of recsim-env run (--agents a,b,c), in cascading worlds:\n  {', '.join(AGENTS)}\n"
+        f"agents of recsim-env run deep_slates, in worlds without candidates:\n  {', '.join(DEEP_AGENTS)}\n"
         "agents of recsim-env log (--agent NAME):\n"
         f"  in any world: {', '.join(IN_ANY)}\n"
         f"  in all but RepeatListen-v0 and bandits with arms: {', '.join(WHERE_ITEMS_ATTRACT)}\n"

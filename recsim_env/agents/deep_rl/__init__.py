@@ -1,0 +1,1 @@
+"""Agents with networks, one algorithm a file; they need the extra `torch`."""
