@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from recsim_env.agents.agent import Agent
-from recsim_env.errors import InputError
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.cells import Cell, load_arrays, run_cells

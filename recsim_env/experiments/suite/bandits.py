@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from recsim_env.arrays import Floats, Ints
 from recsim_env.envs.describe import builder
 from recsim_env.errors import InputError, unknown_name
@@ -24,7 +25,14 @@ from recsim_env.evaluation.regret_bounds import lai_robbins
 from recsim_env.experiments import figure
 from recsim_env.experiments.algorithm_fields import modules_of, read_fields
 from recsim_env.experiments.aligned import aligned
-from recsim_env.experiments.bandit_agents import BANDITS, BanditTask, bandits_of, bound_of, check_bandit, make_bandit
+from recsim_env.experiments.bandit_agents import (
+    BANDITS,
+    BanditTask,
+    bandits_of,
+    bound_of,
+    check_bandit,
+    make_bandit,
+)
 from recsim_env.experiments.env_args import parameters, world_of
 from recsim_env.experiments.race import race_agents, show
 from recsim_env.experiments.results import Results
