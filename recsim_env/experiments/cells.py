@@ -1,11 +1,11 @@
 """A run is cut into cells; each ends in one file of the run directory, and what is there is not done again.
 
 A cell is a share of a run that needs nothing of the others, such as one agent on some of the replicates. Its
-file appears whole or not at all, and depends on the cell alone: so a run may be stopped anywhere, goes on with
-any number of workers, on this machine or another that sees the directory, and a cell that was played twice
-(by a worker that was given up for dead) is counted once, as it wrote the same file.
+file appears whole or not at all, and depends on the cell alone: so a run may be stopped anywhere, goes on
+with any number of workers, on this machine or another that sees the directory, and a cell that was played
+twice (by a worker that was given up for dead) is counted once, as it wrote the same file.
 
-    run/run.json    run/cells/ucb1-0-50.npz    run/checkpoints/ucb1-50-100.npz    -> results.csv, figure.png, ...
+    run/run.json    run/cells/ucb1-0-50.npz    run/checkpoints/ucb1-50-100.npz    -> run/results.csv
 """
 
 import time

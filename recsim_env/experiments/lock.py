@@ -1,11 +1,11 @@
 """One process at a time in the directory of a run.
 
-The lock is one of the kernel on the file `.lock`: it ends with the process, however that ends, so a kill leaves
-nothing behind that keeps others out. It holds between the processes of one machine. On NFS it holds between
-machines too where the server has locks (NFSv4; Linux clients of NFSv3 with lockd), and a machine that is lost
-gives it up after the server's grace period; on file systems without locks, and on Windows, nothing is locked.
-Two runs that are at work there all the same do no harm to what is written, as both write the same files; the
-first to finish takes the cells away from the other, which then stops with an error.
+The lock is one of the kernel on the file `.lock`: it ends with the process, however that ends, so a kill
+leaves nothing behind that keeps others out. It holds between the processes of one machine. On NFS it holds
+between machines too where the server has locks (NFSv4; Linux clients of NFSv3 with lockd), and a machine
+that is lost gives it up after the server's grace period; on file systems without locks, and on Windows,
+nothing is locked. Two runs that are at work there all the same do no harm to what is written, as both write
+the same files; the first to finish takes the cells away from the other, which then stops with an error.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Several agents on one world: results, picture, table.
 
-A cell of such a run is one agent on some of the replicates. As row i of a batch does what a batch of one does, the
-results do not depend on how replicates are cut into cells. More cells share the work out better; each repeats
-what a step costs however many rows there are.
+A cell of such a run is one agent on some of the replicates. As row i of a batch does what a batch of one
+does, the results do not depend on how replicates are cut into cells. More cells share the work out better;
+each repeats what a step costs however many rows there are.
 """
 
 import re
@@ -18,7 +18,7 @@ from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.cells import Cell, load_arrays, run_cells
 from recsim_env.experiments.results import Results
-from recsim_env.experiments.run import Race, curves, play
+from recsim_env.experiments.run import Race, curves_of, play
 from recsim_env.experiments.run_directory import RunDirectory
 from recsim_env.experiments.tensorboard import write_events
 from recsim_env.experiments.workers import Workers
@@ -97,7 +97,7 @@ def _play_all(
         left[name] -= 1
         if left[name] == 0:
             records = [load_arrays(one.file)["records"] for one in cells[name]]
-            found[name] = curves(world, race, np.concatenate(records, axis=2))
+            found[name] = curves_of(world, race, np.concatenate(records, axis=2))
             write_events(directory.path / "tensorboard", name, found[name])
 
     unit = "round" if race.count_rounds else "episode"
@@ -114,7 +114,7 @@ def num_pieces(agents: int, replicates: int, workers: Workers) -> int:
 
 
 def cut(directory: RunDirectory, agent: str, replicates: int, pieces: int) -> list[tuple[int, int]]:
-    """The replicates as ranges [first, last): those that are done or begun, and what is left, cut into pieces.
+    """The replicates as ranges [first, last): those done or begun, and what is left, in pieces.
 
     So a run goes on with any number of workers.
     """

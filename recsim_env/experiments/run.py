@@ -57,8 +57,8 @@ def play(
         race: see `Race`.
         first: replicate.
         last: replicate, not itself played.
-        file: that is written at the end: `records` (3, P, last - first), cumulative regret, reward and value of
-            the best slates at the P steps of `log_steps`.
+        file: that is written at the end: `records` (3, P, last - first), cumulative regret, reward and value
+            of the best slates at the P steps of `log_steps`.
         saved_at: the checkpoint.
         progress: told of every step.
     """
@@ -123,7 +123,7 @@ def play(
     save_arrays(file, {"records": records})
 
 
-def curves(world: World, race: Race, records: Floats) -> dict[str, Curve]:
+def curves_of(world: World, race: Race, records: Floats) -> dict[str, Curve]:
     """What came of an agent on all replicates.
 
     Args:

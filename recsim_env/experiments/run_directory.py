@@ -21,8 +21,9 @@ REPORTED = ("recsim-env", "gymnasium", "numpy", "numba", "scipy")
 class RunDirectory:
     """Where a run writes.
 
-    It holds `run.json`, `results.csv`, `figure.png`, `tensorboard/`, and until the end `cells/`, `checkpoints/`
-    and `.lock`. Leave it (`with open_run(...) as directory`) to let another process go on with it.
+    It holds `run.json`, `results.csv`, `figure.png`, `tensorboard/`, and until the end `cells/`,
+    `checkpoints/` and `.lock`. Leave it (`with open_run(...) as directory`) to let another process go on
+    with it.
     """
 
     path: Path

@@ -1,10 +1,11 @@
 """Work on several processes or machines, which Ray carries; nothing else of the package knows Ray.
 
-Without an address the workers are processes of this machine, which end with the command. With one they are those
-of a running cluster: its machines must have the package in the same version and see the directory of the run
-under the same path. A worker that dies is replaced and its cell goes on from its checkpoint.
+Without an address the workers are processes of this machine, which end with the command. With one they are
+those of a running cluster: its machines must have the package in the same version and see the directory of
+the run under the same path. A worker that dies is replaced and its cell goes on from its checkpoint.
 
-Each worker computes with one thread: there is one for every core, and sums do not depend on the cores there are.
+Each worker computes with one thread: there is one for every core, and sums do not depend on how
+many there are.
 """
 
 import argparse
@@ -51,8 +52,8 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         "--address",
         default="",
         metavar="HOST:PORT",
-        help="of a running Ray cluster, or auto for that of this machine; it must see the directory of the run "
-        "(default: workers on this machine)",
+        help="of a running Ray cluster, or auto for that of this machine; it must see the directory of the "
+        "run (default: workers on this machine)",
     )
 
 
@@ -80,8 +81,8 @@ def on_workers(
         (job, True) of every job that is done, as they come, and (job, False) now and then of those at work.
 
     Raises:
-        InputError: ray is missing, the cluster does not answer or lacks the package or the file; an InputError
-            of a job; or a worker died `ATTEMPTS` times with the same job.
+        InputError: ray is missing, the cluster does not answer or lacks the package or the file; an
+            InputError of a job; or a worker died `ATTEMPTS` times with the same job.
         OSError, MemoryError: of a job.
     """
     with cluster(workers) as ray:
@@ -226,8 +227,8 @@ def _gave_up(failure: Exception) -> str:
     """What to say of a worker that died again and again, or a machine that was lost."""
     reason = str(failure).strip().splitlines()[0] if str(failure).strip() else type(failure).__name__
     return (
-        f"a worker died {ATTEMPTS} times with the same cell ({type(failure).__name__}: {reason}): if memory is "
-        "short, ask for fewer --workers, and go on with --resume"
+        f"a worker died {ATTEMPTS} times with the same cell ({type(failure).__name__}: {reason}): if memory "
+        "is short, ask for fewer --workers, and go on with --resume"
     )
 
 
