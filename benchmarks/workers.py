@@ -1,9 +1,9 @@
-"""What workers are worth: a run of minutes with two and with one. About 15 minutes: python benchmarks/workers.py
+"""What workers are worth: a run of minutes with two and with one. 15 minutes: python benchmarks/workers.py
 
-Each pair runs the same command with `--workers 1` and `--workers 2`, one after the other, and in turns which comes
-first: seconds of a shared machine mean little alone. Beside them stand CPU-seconds of the command and all
-processes below it, which a busy machine changes less; what Ray costs is theirs less those of the same run in one
-process. The serial part is what a run with next to nothing to play takes. Needs the extra `ray`.
+Each pair runs the same command with `--workers 1` and `--workers 2`, one after the other, and in turns which
+comes first: seconds of a shared machine mean little alone. Beside them stand CPU-seconds of the command and
+all processes below it, which a busy machine changes less; what Ray costs is theirs less those of the same run
+in one process. The serial part is what a run with next to nothing to play takes. Needs the extra `ray`.
 
     python benchmarks/workers.py --pairs 1 --rounds 20000     a short look
 """

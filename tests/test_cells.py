@@ -58,6 +58,7 @@ WORLDS = [e for e in algorithms_by_world() if e not in ("CascadeRec-MovieLens-v0
 def test_bandits_do_not_depend_on_how_replicates_are_cut(tmp_path, elsewhere, env_id):
     agents = ",".join(a for a in algorithms_by_world()[env_id] if a != "neural_linear_ts")
     asked = ["bandits", "--env", env_id, "--rounds", 30, "--replicates", 5, "--agents", agents]
+    asked += ["--env-arg", "num_items=21"] if env_id == "LipschitzBandit-v0" else []
     run(*asked, "--out", tmp_path / "whole")
     assert not elsewhere
     run(*asked, "--out", tmp_path / "cut", "--workers", 3)

@@ -88,7 +88,8 @@ def on_workers(
     with cluster(workers) as ray:
         count = workers.count or max(1, int(ray.cluster_resources().get("CPU", 1)))
         remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_attempt_by_value())
-        waiting, working = list(jobs)[::-1], {}
+        waiting: list[T] = list(jobs)[::-1]
+        working: dict[Any, T] = {}
         try:
             while waiting or working:
                 while waiting and len(working) < count:
@@ -161,7 +162,7 @@ def cluster(workers: Workers) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    quiet = {"logging_level": "ERROR", "log_to_driver": False}
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     source = {"PYTHONPATH": _python_path()}
     if workers.address:
         check_answers(workers.address)

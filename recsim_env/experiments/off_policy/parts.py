@@ -166,7 +166,9 @@ class PartSums:
 def sums_of_part(path: Path, weigh: Weigh, by_user: bool) -> PartSums | None:
     """Read a part, None if it has no rows."""
     parts = open_log(path)
-    rows, names, largest, place = None, (), np.empty(0), []
+    rows: Moments | None = None
+    names: tuple[str, ...] = ()
+    largest, place = np.empty(0), [""]
     users: list[Ints] = []
     sums: list[Floats] = []
     start = 0
@@ -219,8 +221,9 @@ def _row_columns(log: Log, given: Mapping[str, Array]) -> dict[str, Floats]:
         reward, weight = check_rows(reward=log.require("reward"), weight=weight)
         columns = {"one": one, "reward": reward, "weight": weight, "weighted": weight * reward}
         if "q_logged" in given or "q_target" in given:
+            none = np.empty(0)  # refused, by name
             q_logged, q_target, _ = check_rows(
-                q_logged=given.get("q_logged", []), q_target=given.get("q_target", []), reward=reward
+                q_logged=given.get("q_logged", none), q_target=given.get("q_target", none), reward=reward
             )
             residual = weight * (reward - q_logged)
             columns |= {"residual": residual, "q_target": q_target, "corrected": q_target + residual}
