@@ -271,6 +271,10 @@ def test_what_runs_in_one_process_says_so(tmp_path, capsys, experiment):
     assert f"{experiment} runs in one process: leave out --workers" in capsys.readouterr().err
     assert main(["run", "bandits", "--out", str(out), "--workers", "0"]) == 2
     assert "--workers must be at least 1, got 0" in capsys.readouterr().err
+    assert main(["run", "bandits", "--out", str(out), "--address", "auto"]) == 2
+    assert "--address needs --workers N" in capsys.readouterr().err
+    assert main(["run", "--workers", "2", experiment, "--out", str(out)]) == 2
+    assert "runs in one process" in capsys.readouterr().err
     assert not out.exists()
 
 

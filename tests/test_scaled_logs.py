@@ -223,13 +223,13 @@ def test_single_actions_in_parts_are_as_in_memory(tmp_path, by_user):
 @pytest.mark.parametrize("by_user", [True, False])
 def test_slates_in_parts_are_as_in_memory(tmp_path, elsewhere, by_user):
     asked = ["SlateRec-v0", "--agent", "plackett_luce", "--steps", 6, "--num-envs", 50]
-    asked += ["--env-arg", "num_items=8", "--env-arg", "slate_size=3"]
+    asked += ["--env-arg", "num_items=20", "--env-arg", "slate_size=3"]
     log(*asked, "--out", tmp_path / "log", "--workers", 2)
     log(*asked, "--out", tmp_path / "one.parquet")
     whole = read_log(tmp_path / "one.parquet")
 
     def weigh(piece):
-        uniform = -np.log(8 - np.arange(3)) * np.ones((len(piece), 1))
+        uniform = -np.log(20 - np.arange(3)) * np.ones((len(piece), 1))
         position = 0.5 + (piece.slate % 3)
         return {"slot_log_target": uniform, "position_weight": position}
 

@@ -98,17 +98,13 @@ def test_another_version_on_a_worker_is_named(tmp_path, monkeypatch):
         list(on_workers([1], print, Workers(1), seen=tmp_path))
 
 
-def _die(_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def test_a_cell_that_kills_every_worker_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(carried, "ATTEMPTS", 2)
     (tmp_path / "here").touch()
     with pytest.raises(
         InputError, match=r"a worker died 2 times with the same cell .*ask for fewer --workers"
     ):
-        list(on_workers([1], _die, Workers(1), seen=tmp_path / "here"))
+        list(on_workers([1], os._exit, Workers(1), seen=tmp_path / "here"))
 
 
 @pytest.mark.parametrize(
@@ -224,13 +220,14 @@ def test_a_cluster_of_two_nodes_by_its_address(tmp_path):
 
     asked = ["bandits", "--rounds", "200", "--replicates", "6", "--agents", "ucb1,beta_ts", "--bounds", "0"]
     run(*asked, "--out", tmp_path / "alone")
+    two = ["--workers", "2", "--address"]
     node = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=node)
     try:
         cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
         cluster.wait_for_nodes()
         done = subprocess.run(
-            [*COMMAND, "run", *asked, "--out", str(tmp_path / "cluster"), "--address", cluster.address],
+            [*COMMAND, "run", *asked, "--out", str(tmp_path / "cluster"), *two, cluster.address],
             cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
     finally:

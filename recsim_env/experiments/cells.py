@@ -11,6 +11,7 @@ twice (by a worker that was given up for dead) is counted once, as it wrote the 
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,12 @@ def run_cells(
             before = bar.n
             played = dict.fromkeys((cell.name for cell in missing), 0)
             seen = directory / "run.json"
-            for cell, is_done in on_workers(missing, finish_noting_steps, workers, seen=seen):
-                played[cell.name] = cell.size if is_done else steps_played(cell)
-                bar.update(before + sum(played.values()) - bar.n)
-                if is_done:
-                    done(cell)
+            with closing(on_workers(missing, finish_noting_steps, workers, seen=seen)) as progress:
+                for cell, is_done in progress:
+                    played[cell.name] = cell.size if is_done else steps_played(cell)
+                    bar.update(before + sum(played.values()) - bar.n)
+                    if is_done:
+                        done(cell)
 
 
 def finish(cell: Cell, progress: Callable[[int], Any]) -> None:

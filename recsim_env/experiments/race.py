@@ -109,8 +109,7 @@ def _play_all(
 
 def num_pieces(agents: int, replicates: int, workers: Workers) -> int:
     """Into how many cells the replicates of each agent are cut."""
-    count = workers.count or replicates  # a cluster may have any number of processors
-    return min(replicates, count, -(-CELLS_PER_WORKER * count // agents))
+    return min(replicates, workers.count, -(-CELLS_PER_WORKER * workers.count // agents))
 
 
 def cut(directory: RunDirectory, agent: str, replicates: int, pieces: int) -> list[tuple[int, int]]:

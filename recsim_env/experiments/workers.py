@@ -14,7 +14,7 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 class Workers:
     """How a run is carried; what it finds does not depend on it."""
 
-    count: int = 0  # cells at a time; 0 = as many as the cluster has processors
+    count: int  # cells at a time
     address: str = ""  # HOST:PORT of a Ray cluster, or auto for that of this machine; none = this machine
 
 
@@ -44,13 +44,14 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
+        default=argparse.SUPPRESS,  # else the default of an experiment would hide what was given before it
         metavar="N",
         help="processes that share the work, carried by Ray (extra `ray`); results do not depend on it "
         "(default: none, this process)",
     )
     parser.add_argument(
         "--address",
-        default="",
+        default=argparse.SUPPRESS,
         metavar="HOST:PORT",
         help="of a running Ray cluster, or auto for that of this machine; it must see the directory of the "
         "run (default: workers on this machine)",
@@ -59,16 +60,17 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 def workers_of(options: argparse.Namespace) -> Workers | None:
     """What the options say; None = this process."""
-    if options.workers is None and not options.address:
-        return None
-    if options.workers is not None and options.workers < 1:
-        raise InputError(f"--workers must be at least 1, got {options.workers}")
-    return Workers(options.workers or 0, options.address)
+    count, address = getattr(options, "workers", None), getattr(options, "address", "")
+    if count is None and address:
+        raise InputError("--address needs --workers N, how many cells are played at a time")
+    if count is not None and count < 1:
+        raise InputError(f"--workers must be at least 1, got {count}")
+    return None if count is None else Workers(count, address)
 
 
 def on_workers(
     jobs: Sequence[T], work: Callable[[T], None], workers: Workers, *, seen: Path
-) -> Iterator[tuple[T, bool]]:
+) -> Generator[tuple[T, bool]]:
     """Do every job on a worker.
 
     Args:
@@ -86,13 +88,12 @@ def on_workers(
         OSError, MemoryError: of a job.
     """
     with cluster(workers) as ray:
-        count = workers.count or max(1, int(ray.cluster_resources().get("CPU", 1)))
         remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_attempt_by_value())
         waiting: list[T] = list(jobs)[::-1]
         working: dict[Any, T] = {}
         try:
             while waiting or working:
-                while waiting and len(working) < count:
+                while waiting and len(working) < workers.count:
                     job = waiting.pop()
                     sent = pickle.dumps((work, job)), recsim_env.__version__, str(seen.resolve())
                     working[remote.remote(*sent)] = job

@@ -272,8 +272,7 @@ def _on_ray_data(paths: list[Path], weigh: Weigh, by_user: bool, workers: Worker
         ray.data.DataContext.get_current().enable_progress_bars = False
         items = [{"number": number, "path": str(path)} for number, path in enumerate(paths)]
         data = ray.data.from_items(items, override_num_blocks=len(items))
-        limit = {"concurrency": workers.count} if workers.count else {}
-        rows = data.map(score, num_cpus=1, **limit).take_all()
+        rows = data.map(score, num_cpus=1, concurrency=workers.count).take_all()
     found = [pickle.loads(row["sums"]) for row in sorted(rows, key=lambda row: row["number"])]
     for one in found:
         if isinstance(one, InputError):
