@@ -12,6 +12,7 @@ those of `off_policy_values` and `slate_off_policy_values` on the whole log up t
 not depend on who read what. Memory is that of a piece, at most 2^18 rows, on every worker.
 """
 
+import logging
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from recsim_env.simulators.log_evaluation import OffPolicyValues
 from recsim_env.simulators.log_files import ROW_GROUP
 from recsim_env.simulators.log_scan import open_log
 
+BLOCK = 1 << 20  # bytes of what Ray Data passes on at a time: the sums of a part are a few thousand
 Weigh = Callable[[Log], Mapping[str, Array]]
 """What the evaluated policy would have done in the rows of a piece; see `off_policy_values_of_parts`."""
 
@@ -269,10 +271,14 @@ def _on_ray_data(paths: list[Path], weigh: Weigh, by_user: bool, workers: Worker
     with cluster(workers) as ray:
         import ray.data
 
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.target_max_block_size = BLOCK  # else it waits for shared memory that sums do not need
         items = [{"number": number, "path": str(path)} for number, path in enumerate(paths)]
         data = ray.data.from_items(items, override_num_blocks=len(items))
-        rows = data.map(score, num_cpus=1, concurrency=workers.count).take_all()
+        size = ray.data.TaskPoolStrategy(size=workers.count)
+        rows = data.map(score, num_cpus=1, compute=size).take_all()
     found = [pickle.loads(row["sums"]) for row in sorted(rows, key=lambda row: row["number"])]
     for one in found:
         if isinstance(one, InputError):
