@@ -60,7 +60,10 @@ WORLDS = [e for e in algorithms_by_world() if e not in ("CascadeRec-MovieLens-v0
 def test_bandits_do_not_depend_on_how_replicates_are_cut(tmp_path, elsewhere, env_id):
     agents = ",".join(a for a in algorithms_by_world()[env_id] if a != "neural_linear_ts")
     asked = ["bandits", "--env", env_id, "--rounds", 30, "--replicates", 5, "--agents", agents]
-    asked += ["--env-arg", "num_items=21"] if env_id == "LipschitzBandit-v0" else []
+    asked += {
+        "LipschitzBandit-v0": ["--env-arg", "num_items=21"],
+        "KnapsackBandit-v0": ["--env-arg", "budget=20"],
+    }.get(env_id, [])
     run(*asked, "--out", tmp_path / "whole")
     assert not elsewhere
     run(*asked, "--out", tmp_path / "cut", "--workers", 3)
@@ -208,7 +211,8 @@ def test_a_disk_that_fills_at_every_write(tmp_path, monkeypatch, capsys):
     out, attempt, force = tmp_path / "cut", 0, os.fsync
     code = 2
     while code == 2:
-        attempt, left = attempt + 1, [attempt]
+        attempt += 1
+        left = [attempt]
 
         def full(descriptor, left=left):
             left[0] -= 1

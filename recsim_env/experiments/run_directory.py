@@ -93,6 +93,8 @@ def open_run(path: Path, experiment: str, settings: dict[str, Any], resume: bool
         for half_written in path.rglob(".*-*"):  # what a killed run was writing
             if half_written.is_file():
                 half_written.unlink(missing_ok=True)
+        for gone in path.glob(".done-*"):  # or throwing away
+            shutil.rmtree(gone)
         return RunDirectory(path, lock)
     if path.exists() and any(file.name != ".lock" for file in path.iterdir()) and not resume:
         raise InputError(f"{path} is not empty and holds no run: choose another --out")
