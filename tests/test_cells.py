@@ -243,7 +243,7 @@ def test_two_processes_in_one_directory(tmp_path, capsys):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
     with pytest.raises(InputError, match=r"another process is at work in .*r: wait until it ends, or choose"):
         open_run(tmp_path / "r", "bandits", {}, resume=True)
-    directory.lock.release()
+    directory.__exit__()
     open_run(tmp_path / "r", "bandits", {}, resume=True)
 
 

@@ -78,8 +78,8 @@ def write_parts(settings: LogSettings, out: Path, workers: Workers) -> int:
         cells = [
             Cell(
                 name=f"part-{number:05}",
-                file=directory.cells / f"part-{number:05}.parquet",
-                checkpoint=directory.checkpoints / f"part-{number:05}.npz",
+                file=directory.cell(f"part-{number:05}", ".parquet"),
+                checkpoint=directory.checkpoint(f"part-{number:05}"),
                 size=settings.steps * min(size, users - first),
                 label=settings.agent,
                 work=partial(write_part, settings, first, min(first + size, users)),

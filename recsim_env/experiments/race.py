@@ -80,8 +80,8 @@ def _play_all(
         cells[name] = [
             Cell(
                 name=f"{name}-{first}-{last}",
-                file=directory.cells / f"{name}-{first}-{last}.npz",
-                checkpoint=directory.checkpoints / f"{name}-{first}-{last}.npz",
+                file=directory.cell(f"{name}-{first}-{last}"),
+                checkpoint=directory.checkpoint(f"{name}-{first}-{last}"),
                 size=race.last,
                 label=name,
                 work=partial(play, make, world, race, first, last),

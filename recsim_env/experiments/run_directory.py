@@ -27,13 +27,14 @@ class RunDirectory:
     """
 
     path: Path
-    lock: Lock
+    lock: Lock | None = None
 
     def __enter__(self) -> "RunDirectory":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.lock.release()
+        if self.lock is not None:
+            self.lock.release()
 
     @property
     def results(self) -> Path:
@@ -54,6 +55,14 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         """What is begun."""
         return self.path / "checkpoints"
+
+    def cell(self, name: str, suffix: str = ".npz") -> Path:
+        """Where a cell ends."""
+        return self.cells / f"{name}{suffix}"
+
+    def checkpoint(self, name: str) -> Path:
+        """Where the state of a cell is kept until then."""
+        return self.checkpoints / f"{name}.npz"
 
     def finish(self) -> None:
         """Throw away the cells, once all that is made of them is there.

@@ -111,8 +111,8 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
                 name: [
                     Cell(
                         name=f"{name}-{first}",
-                        file=directory.cells / f"{name}-{first}.npz",
-                        checkpoint=directory.checkpoints / f"{name}-{first}.npz",
+                        file=directory.cell(f"{name}-{first}"),
+                        checkpoint=directory.checkpoint(f"{name}-{first}"),
                         size=min(CELL_LOGS, settings.replicates - first),
                         label=name,
                         work=partial(measure, make, asked, settings, first),

@@ -93,8 +93,8 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
             cells = [
                 Cell(
                     name=f"replicate-{i}",
-                    file=directory.cells / f"replicate-{i}.npz",
-                    checkpoint=directory.checkpoints / f"replicate-{i}.npz",
+                    file=directory.cell(f"replicate-{i}"),
+                    checkpoint=directory.checkpoint(f"replicate-{i}"),
                     size=len(RECOMMENDERS),
                     label=f"replicate {i}",
                     work=partial(play_replicate, settings, i),
