@@ -1,7 +1,7 @@
 """Bandit algorithms by name: how each is made, where it can act, and the bound that was proved of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -400,3 +400,8 @@ BANDITS: dict[str, BanditAgent] = {
         (IncentivisedWorld,),
     ),
 }
+
+
+def make_bandit(name: str, task: BanditTask, num_replicates: int) -> Agent:
+    """An algorithm of so many replicates."""
+    return BANDITS[name].make(replace(task, num_replicates=num_replicates))

@@ -17,6 +17,7 @@ from recsim_env.errors import InputError, unknown_name
 from recsim_env.experiments.env_args import add_env_arg, parameters, world_of
 from recsim_env.experiments.files import check_new, naming
 from recsim_env.experiments.log_agents import EPSILON, LOG_AGENTS, SHARPNESS, log_agent
+from recsim_env.experiments.workers import add_workers, workers_of
 
 MOST_USERS = 1 << 40  # below it NumPy says how much memory is missing, above it that a shape is no shape
 
@@ -25,8 +26,14 @@ EPILOG = """examples:
   recsim-env log SlateRec-v0 --agent epsilon_best --steps 200 --num-envs 50 \\
       --env-arg num_items=200 --env-arg slate_size=5 --out best.parquet
 
+with --workers N, users are shared out and PATH is a directory: one part holds all slates of some users, and
+the parts hold what one process writes into one file. A command that was killed goes on when it is given
+again.
+      recsim-env log SlateRec-v0 --agent random --steps 100 --num-envs 1000000 --workers 8 --out big
+
 read it with
   from recsim_env.simulators.log_files import read_log, read_log_batches
+  # the directory: for piece in recsim_env.simulators.log_scan.open_log("big").pieces(): ...
   log = read_log("random.parquet")     # log.slate (R, K), log.clicked (R, K), log.log_propensity (R,), ...
 or with any reader of Parquet. User i has the seed --seed + i, so its luck does not depend on how many
 users and steps are logged beside it. The column attraction is the hidden truth, for
@@ -62,12 +69,17 @@ def add_log_command(verbs: Any) -> None:
         help="users; the file has N x B rows (default: 1000)",
     )
     verb.add_argument(
-        "--out", required=True, type=Path, metavar="FILE", help="a new file, such as log.parquet"
+        "--out",
+        required=True,
+        type=Path,
+        metavar="PATH",
+        help="a new file, such as log.parquet; with --workers a new directory of part files",
     )
     verb.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of user 0; user i has seed + i (default: 0)"
     )
     add_env_arg(verb)
+    add_workers(verb)
     verb.set_defaults(do=run)
 
 
@@ -75,13 +87,12 @@ def run(options: argparse.Namespace) -> None:
     """Make the log."""
     from tqdm import tqdm
 
-    from recsim_env.agents.agent import Transition
     from recsim_env.envs.describe import builder
+    from recsim_env.experiments.log_parts import LogSettings, log_pieces, write_parts
     from recsim_env.simulators.log import Log
     from recsim_env.simulators.log_files import write_logs
-    from recsim_env.simulators.log_generation import generate_log
 
-    out = options.out
+    out, workers = options.out, workers_of(options)
     for name in ("steps", "num_envs"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
@@ -93,28 +104,33 @@ def run(options: argparse.Namespace) -> None:
     if options.agent not in LOG_AGENTS:
         raise unknown_name("agent", options.agent, LOG_AGENTS)
     check_new(out)
-    env_args = parameters(options.env_arg)
-    world = world_of(options.env, env_args)
-    agent = log_agent(options.agent, options.env, world, options.num_envs, options.steps)
-    logs = generate_log(
-        world,
-        agent,
+    settings = LogSettings(
+        options.env,
+        parameters(options.env_arg),
+        options.agent,
         options.steps,
-        num_users=options.num_envs,
-        seed=options.seed,
-        learn=lambda *columns: agent.update(Transition(*columns)),
-        metadata={"env_id": options.env, "env_args": env_args, "agent": options.agent},
+        options.num_envs,
+        options.seed,
     )
+    world = world_of(settings.env, settings.env_args)
+    agent = log_agent(settings.agent, settings.env, world, 1, settings.steps)  # refuses what cannot act there
+    with_them = "with propensities" if hasattr(agent, "log_propensities") else "without propensities"
+    if workers is not None:
+        parts = write_parts(settings, out, workers)
+        rows, size = options.steps * options.num_envs, sum(file.stat().st_size for file in out.iterdir())
+        sys.stdout.write(
+            f"wrote {out}/: {rows:,} slates, {size / 1e6:,.1f} MB in {parts} parts, {with_them}\n"
+        )
+        return
 
     def shown() -> Iterator[Log]:
         with tqdm(
             total=options.steps * options.num_envs, desc=options.agent, unit="slate", unit_scale=True
         ) as bar:
-            for log in logs:
+            for log in log_pieces(settings, 0, settings.num_envs):
                 yield log
                 bar.update(len(log))
 
     with naming(out):
         rows = write_logs(shown(), out)
-    with_them = "with propensities" if hasattr(agent, "log_propensities") else "without propensities"
     sys.stdout.write(f"wrote {out}: {rows:,} slates, {out.stat().st_size / 1e6:,.1f} MB, {with_them}\n")

@@ -122,20 +122,34 @@ def diagnose(weight: Array, *, clipped: bool = False) -> WeightDiagnostics:
     rows, largest = len(weight), float(weight.max())
     size, (mean, error) = effective_size(weight), _mean_weight(weight)
     share = 1 / float((weight / largest).sum()) if largest > 0 else math.nan
-    warnings = []
-    if largest == 0:
-        warnings.append("all weights are 0: the evaluated policy never does what the log shows")
-    else:
-        if size < FEW_ROWS:
-            warnings.append(f"the effective sample size is {size:.1f} of {rows:,} rows")
-        if share > LARGE_SHARE:
-            row = int(np.argmax(weight))
-            warnings.append(f"row {row} alone carries {share:.0%} of all weight")
-        if not clipped:
-            warnings += away_from_one(weight)
+    away = [] if clipped else away_from_one(weight)
+    warnings = weight_warnings(rows, size, largest, share, f"row {int(np.argmax(weight))}", away)
     quantiles = tuple(float(q) for q in np.quantile(weight, QUANTILES))
     zero = float(np.mean(weight == 0))
     return WeightDiagnostics(rows, size, mean, error, largest, share, zero, quantiles, tuple(warnings))
+
+
+def weight_warnings(
+    rows: int, size: float, largest: float, share: float, where: str, away: list[str]
+) -> list[str]:
+    """What is wrong with weights, in words.
+
+    Args:
+        rows: R.
+        size: effective.
+        largest: weight.
+        share: of the sum of weights on it.
+        where: it is.
+        away: what `away_from_one` says.
+    """
+    if largest == 0:
+        return ["all weights are 0: the evaluated policy never does what the log shows"]
+    warnings = []
+    if size < FEW_ROWS:
+        warnings.append(f"the effective sample size is {size:.1f} of {rows:,} rows")
+    if share > LARGE_SHARE:
+        warnings.append(f"{where} alone carries {share:.0%} of all weight")
+    return warnings + away
 
 
 def with_diagnostics(estimate: Estimate, weight: Array, *, clipped: bool = False) -> Estimate:
@@ -222,7 +236,11 @@ def away_from_one(weight: Floats) -> list[str]:
     """A warning if the mean weight is not 1 by more than chance."""
     if len(weight) == 1 or not weight.any():
         return []
-    mean, error = _mean_weight(weight)
+    return mean_away_from_one(*_mean_weight(weight))
+
+
+def mean_away_from_one(mean: float, error: float) -> list[str]:
+    """The same of the mean weight and its standard error."""
     if abs(mean - 1) <= FAR_FROM_ONE * error + 1e-9:  # the error of equal weights is 0 or rounding
         return []
     return [

@@ -1,0 +1,314 @@
+"""Runs in cells: how a run is cut, and where it is stopped, changes no byte of what it finds. Without Ray."""
+
+import errno
+import os
+import pickle
+import signal
+import sys
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+
+from recsim_env.agents.bandits.ucb1 import UCB1
+from recsim_env.errors import InputError
+from recsim_env.experiments import cells, race
+from recsim_env.experiments import run as loop
+from recsim_env.experiments.agents import AGENTS
+from recsim_env.experiments.bandit_agents import algorithms_by_world
+from recsim_env.experiments.cli import main
+from recsim_env.experiments.results import Results
+from recsim_env.experiments.run import Race
+from recsim_env.experiments.run_directory import open_run
+from recsim_env.experiments.workers import Workers
+from recsim_env.simulators.worlds.bernoulli_bandit import bernoulli_bandit
+
+SMALL = ["--world", "num_states=3,num_items=5,slate_size=2,horizon=4", "--episodes", "20"]
+
+
+def run(*arguments):
+    assert main(["run", *map(str, arguments)]) == 0
+
+
+def results(directory):
+    return (directory / "results.csv").read_bytes()
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Workers that are none: each cell goes through pickle, as to another process, the last one first."""
+    names = []
+
+    def on_workers(jobs, work, workers, *, seen):
+        assert seen.is_file()
+        for job in reversed(jobs):
+            names.append(job.name)
+            function, sent = pickle.loads(pickle.dumps((work, job)))
+            yield job, False
+            function(sent)
+            yield job, True
+
+    monkeypatch.setattr(cells, "on_workers", on_workers)
+    return names
+
+
+WORLDS = [e for e in algorithms_by_world() if e not in ("CascadeRec-MovieLens-v0", "CascadeRec-Grocery-v0")]
+
+
+@pytest.mark.parametrize("env_id", WORLDS)
+def test_bandits_do_not_depend_on_how_replicates_are_cut(tmp_path, elsewhere, env_id):
+    agents = ",".join(a for a in algorithms_by_world()[env_id] if a != "neural_linear_ts")
+    asked = ["bandits", "--env", env_id, "--rounds", 30, "--replicates", 5, "--agents", agents]
+    asked += {
+        "LipschitzBandit-v0": ["--env-arg", "num_items=21"],
+        "KnapsackBandit-v0": ["--env-arg", "budget=20"],
+    }.get(env_id, [])
+    run(*asked, "--out", tmp_path / "whole")
+    assert not elsewhere
+    run(*asked, "--out", tmp_path / "cut", "--workers", 3)
+    assert len(elsewhere) > agents.count(",")
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_planners_do_not_depend_on_how_replicates_are_cut(tmp_path, elsewhere, workers):
+    asked = ["cascade_mdp", *SMALL, "--replicates", 5, "--agents", ",".join(AGENTS)]
+    run(*asked, "--out", tmp_path / "whole")
+    run(*asked, "--out", tmp_path / "cut", "--workers", workers)
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+    assert {p.name for p in (tmp_path / "cut").iterdir()} == {p.name for p in (tmp_path / "whole").iterdir()}
+
+
+def test_a_run_goes_on_with_any_number_of_workers(tmp_path, monkeypatch, elsewhere):
+    """Cells that are done and checkpoints that are begun keep their replicates, whoever goes on."""
+    asked = ["bandits", "--rounds", 40, "--replicates", 11, "--agents", "ucb1,beta_ts"]
+    run(*asked, "--out", tmp_path / "whole")
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    save, saved = loop.checkpoint.save, []
+
+    def save_and_stop(*arguments):
+        save(*arguments)
+        saved.append(1)
+        if len(saved) % 23 == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop.checkpoint, "save", save_and_stop)
+    out, again, number = tmp_path / "cut", [], [3, None, 1, 7, 2, None, 5]
+    while main(
+        ["run", *map(str, asked), "--out", str(out), *again]
+        + (["--workers", str(number[0])] if number[0] else [])
+    ) == 130:  # fmt: skip
+        again, number = ["--resume"], [*number[1:], number[0]]
+    assert len(saved) > 4 * 23
+    assert results(out) == results(tmp_path / "whole")
+
+
+def test_ranges_cover_every_replicate_once(tmp_path):
+    rng = np.random.default_rng(0)
+    for case in range(200):
+        with open_run(tmp_path / str(case), "x", {}, resume=False) as directory:
+            directory.cells.mkdir()
+            directory.checkpoints.mkdir()
+            for folder in (directory.cells, directory.checkpoints):
+                for first in rng.integers(0, 20, rng.integers(3)):
+                    (folder / f"a-{first}-{first + rng.integers(1, 9)}.npz").touch()
+            (directory.cells / "a-b-0-20.npz").touch()  # of an agent whose name begins likewise
+            ranges = race.cut(directory, "a", 20, int(rng.integers(1, 8)))
+        covered = [i for first, last in ranges for i in range(first, last)]
+        assert covered == list(range(20))
+
+
+def test_pieces_give_every_worker_several_cells_but_no_more():
+    assert race.num_pieces(1, 100, Workers(2)) == 2  # no more than workers: each repeats what a step costs
+    assert race.num_pieces(5, 100, Workers(8)) == 7  # 35 cells for 8
+    assert race.num_pieces(40, 100, Workers(8)) == 1
+    assert race.num_pieces(1, 3, Workers(8)) == 3
+
+
+class Together(UCB1):
+    """Of which the rows are said to learn from one another."""
+
+    rows_learn_together = True
+
+
+def ignore(*_):
+    """Draws and prints nothing."""
+
+
+def test_agents_whose_rows_learn_together_are_not_cut(tmp_path, elsewhere):
+    world = bernoulli_bandit(num_items=3, horizon=20)
+    asked = Race(20, count_rounds=True, seed=0, replicates=6)
+    directory = open_run(tmp_path / "r", "x", {}, resume=False)
+    agents = {"a": partial(Together, num_items=3), "b": partial(UCB1, num_items=3)}
+    race.race_agents(agents, world, asked, directory, ignore, ignore, Workers(3))
+    assert elsewhere == ["b-4-6", "b-2-4", "b-0-2", "a-0-6"]
+
+
+EVENTS = ("fsync", "replace", "rename", "unlink", "rmdir", "mkdir")
+
+
+def killed_at(event, arguments):
+    """Run in a child that kills itself just before the so-many-th of `EVENTS`; whether it was killed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of threads of libraries, which do nothing here
+        child = os.fork()
+    if child == 0:
+        left = [event]
+
+        def counted(call):
+            def called(*given, **named):
+                left[0] -= 1
+                if left[0] == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(*given, **named)
+
+            return called
+
+        for name in EVENTS:
+            setattr(os, name, counted(getattr(os, name)))
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        os._exit(main(arguments))
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.waitstatus_to_exitcode(status) == 0
+    return False
+
+
+TINY = ["bandits", "--rounds", "12", "--replicates", "2", "--agents", "ucb1,random", "--bounds", "0"]
+
+
+def test_killed_at_every_write_of_one_run_after_the_other(tmp_path):
+    """Each attempt dies one event later than the one before; nothing is lost nor counted twice."""
+    run(*TINY, "--out", tmp_path / "whole")
+    out, event = tmp_path / "cut", 1
+    while killed_at(event, ["run", *TINY, "--out", str(out), "--resume"]):
+        event += 1
+    assert event > 5
+    assert results(out) == results(tmp_path / "whole")
+    assert {p.name for p in out.iterdir()} == {p.name for p in (tmp_path / "whole").iterdir()}
+
+
+@pytest.mark.slow
+def test_killed_at_any_write(tmp_path):
+    """Of a new run each, then resumed."""
+    run(*TINY, "--out", tmp_path / "whole")
+    event, killed = 1, True
+    while killed:
+        out = tmp_path / str(event)
+        killed = killed_at(event, ["run", *TINY, "--out", str(out)])
+        run(*TINY, "--out", out, "--resume")
+        assert results(out) == results(tmp_path / "whole")
+        assert {p.name for p in out.iterdir()} == {p.name for p in (tmp_path / "whole").iterdir()}
+        event += 1
+    assert event > 20
+
+
+def test_a_disk_that_fills_at_every_write(tmp_path, monkeypatch, capsys):
+    run(*TINY, "--out", tmp_path / "whole")
+    out, attempt, force = tmp_path / "cut", 0, os.fsync
+    code = 2
+    while code == 2:
+        attempt += 1
+        left = [attempt]
+
+        def full(descriptor, left=left):
+            left[0] -= 1
+            if left[0] == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            force(descriptor)
+
+        monkeypatch.setattr(os, "fsync", full)
+        capsys.readouterr()
+        code = main(["run", *TINY, "--out", str(out), "--resume"])
+        monkeypatch.setattr(os, "fsync", force)
+        if code:
+            said = [line for line in capsys.readouterr().err.splitlines() if "recsim-env:" in line]
+            assert len(said) == 1
+            assert "No space left on device" in said[0]
+            assert not [p for p in out.rglob(".*-*") if p.is_file()], "a temporary file was left"
+    assert attempt == 4  # run.json, a cell and results.csv were refused
+    assert results(out) == results(tmp_path / "whole")
+
+
+def test_two_processes_in_one_directory(tmp_path, capsys):
+    asked = [*TINY, "--out", tmp_path / "r"]
+    directory = open_run(tmp_path / "r", "bandits", {}, resume=False)
+    child = os.fork()
+    if child == 0:
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        os._exit(main(["run", *map(str, asked), "--resume"]))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    with pytest.raises(InputError, match=r"another process is at work in .*r: wait until it ends, or choose"):
+        open_run(tmp_path / "r", "bandits", {}, resume=True)
+    directory.__exit__()
+    open_run(tmp_path / "r", "bandits", {}, resume=True)
+
+
+def test_a_killed_process_leaves_no_lock(tmp_path):
+    child = os.fork()
+    if child == 0:
+        kept = open_run(tmp_path / "r", "x", {}, resume=False)
+        os.kill(os.getpid(), signal.SIGKILL)
+        assert kept
+    os.waitpid(child, 0)
+    assert (tmp_path / "r" / ".lock").exists()
+    with open_run(tmp_path / "r", "x", {}, resume=True):
+        pass
+    assert not (tmp_path / "r" / ".lock").exists()
+
+
+def test_damaged_cells_are_named(tmp_path, capsys):
+    asked = [*TINY, "--out", tmp_path / "r"]
+    with open_run(tmp_path / "r", "bandits", {}, resume=False):
+        pass
+    run(*TINY, "--out", tmp_path / "s")
+    document = (tmp_path / "s" / "run.json").read_text()
+    (tmp_path / "r" / "run.json").write_text(document)
+    (tmp_path / "r" / "cells").mkdir()
+    (tmp_path / "r" / "cells" / "ucb1-0-2.npz").write_bytes(b"PK half a file")
+    assert main(["run", *map(str, asked), "--resume"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "ucb1-0-2.npz is damaged" in said
+    assert "delete it and go on with --resume" in said
+
+
+@pytest.mark.parametrize("experiment", ["offline_ranking", "simulator_agreement"])
+def test_what_runs_in_one_process_says_so(tmp_path, capsys, experiment):
+    out = tmp_path / "r"
+    assert main(["run", experiment, "--out", str(out), "--workers", "2"]) == 2
+    assert f"{experiment} runs in one process: leave out --workers" in capsys.readouterr().err
+    assert main(["run", "bandits", "--out", str(out), "--workers", "0"]) == 2
+    assert "--workers must be at least 1, got 0" in capsys.readouterr().err
+    assert main(["run", "bandits", "--out", str(out), "--address", "auto"]) == 2
+    assert "--address needs --workers N" in capsys.readouterr().err
+    assert main(["run", "--workers", "2", experiment, "--out", str(out)]) == 2
+    assert "runs in one process" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_other_experiments_do_not_depend_on_workers(tmp_path, elsewhere):
+    asked = ["off_policy_accuracy", "--sizes", "20,60", "--middle", 60, "--slate-sizes", 1, "--slate-size", 2]
+    asked += ["--clicks", "cascade", "--replicates", 12]
+    run(*asked, "--out", tmp_path / "whole")
+    run(*asked, "--out", tmp_path / "cut", "--workers", 3)
+    assert elsewhere == [
+        name
+        for problem in ("sequences", "actions", "slates-cascade-1", "slates-cascade-2")
+        for name in (f"{problem}-10", f"{problem}-0")
+    ]
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+    curve = Results.read(tmp_path / "cut" / "results.csv").curves["IPS"]["error/actions"]
+    assert curve.values.shape == (2, 12)
+
+
+def test_replicates_of_slate_exploration_are_cells(tmp_path, elsewhere):
+    pytest.importorskip("torch")
+    asked = ["slate_exploration", "--replicates", 2, "--rounds", 1, "--epochs", 1, "--round-users", 8]
+    asked += ["--logged-users", 8, "--num-items", 40]
+    run(*asked, "--out", tmp_path / "whole")
+    run(*asked, "--out", tmp_path / "cut", "--workers", 2)
+    assert elsewhere == ["replicate-1", "replicate-0"]
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
