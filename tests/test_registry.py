@@ -75,8 +75,9 @@ def test_gymnasium_checker(env_id):
         check_env(make(env_id, render_mode="rgb_array").unwrapped)
 
 
+@pytest.mark.extra
 def test_stable_baselines_checker(env_id):
-    checker = pytest.importorskip("stable_baselines3.common.env_checker", reason="needs the sb3 extra")
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # SB3's own networks want vectors of features flattened; a table (N, D) is what learners of arms read
@@ -529,7 +530,10 @@ def rewards(env_id):
 
 
 def test_import_is_light():
-    heavy = "('torch', 'ray', 'pandas', 'matplotlib', 'numba', 'scipy')"
+    heavy = [
+        *("torch", "stable_baselines3", "ray", "faiss", "tensorboard", "pandas", "pyarrow", "sklearn"),
+        *("matplotlib", "PIL", "numba", "scipy", "pytest"),
+    ]
     code = f"import sys, recsim_env; print([m for m in {heavy} if m in sys.modules])"
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
