@@ -21,9 +21,18 @@ def arrays_of(agent: object, prefix: str = "") -> dict[str, tuple[Any, str]]:
     for name, value in vars(agent).items():
         if isinstance(value, np.ndarray):
             found[prefix + name] = (agent, name)
-        elif hasattr(value, "__dict__") and type(value).__module__.startswith("recsim_env.agents"):
+        elif hasattr(value, "__dict__") and _is_part(type(value), type(agent)):
             found |= arrays_of(value, f"{prefix}{name}/")
     return found
+
+
+def _is_part(kind: type, agent: type) -> bool:
+    """Whether a class is of the agents here, or of the package that the agent itself comes from."""
+    own = agent.__module__.partition(".")[0]
+    return (
+        kind.__module__.startswith("recsim_env.agents")
+        or own == kind.__module__.partition(".")[0] != "recsim_env"
+    )
 
 
 def save(path: Path, agent: object, progress: dict[str, Array]) -> None:
