@@ -30,9 +30,10 @@ class AgentCase:
     Args:
         make: gives a new agent for (world, number of replicates B) at each call.
         world: that it acts in; random slates must lose something there.
-        steps: of the run in which it has to learn; the other contracts take 120 at most.
+        steps: of the run in which it has to learn.
         replicates: B of that run.
         share: of what random slates lose, which the agent must stay below.
+        few: steps of the other contracts, at most.
     """
 
     make: Callable[[World, int], Agent]
@@ -40,6 +41,7 @@ class AgentCase:
     steps: int = 2_000
     replicates: int = 20
     share: float = 1.0
+    few: int = 120
 
     def agent(self, rows: int) -> Agent:
         """A new one for B replicates."""
@@ -116,7 +118,7 @@ def slates_are_lists_of_distinct_items(case: AgentCase) -> None:
 
 
 def _few(case: AgentCase) -> int:
-    return min(120, case.steps)
+    return min(case.few, case.steps)
 
 
 def the_same_seed_shows_the_same_slates(case: AgentCase) -> None:
@@ -149,6 +151,7 @@ def rows_do_not_depend_on_each_other(case: AgentCase) -> None:
 
 def _same_row(together: Played, alone: Played, row: int, how: str) -> None:
     found = difference(together.slates[:, row], alone.slates[:, 0], "slates[step, slot]")
+    found = found or difference(together.regret[:, row], alone.regret[:, 0], "regret[step]")
     if found:
         raise Broken(
             f"row {row}, {how}: {found}",

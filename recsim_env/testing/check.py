@@ -43,6 +43,7 @@ def check_world(make_world: Callable[[], World], seed: int = 0) -> Report:
         (*WORLD_CONTRACTS, *VALUE_CONTRACTS, *FACE_CONTRACTS),
         WorldCase(make_world, seed),
         {},
+        first=("sizes_are_declared", "states_have_a_row_for_each_user"),
     )
 
 

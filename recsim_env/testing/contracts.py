@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
+MEND_FIRST = "mend this first: what raises there cannot be checked"
 
 
 class Broken(AssertionError):  # noqa: N818 - `raise Broken` says what it means
@@ -89,7 +90,11 @@ class ContractError(AssertionError):
 
 
 def check(
-    subject: str, contracts: Iterable[Callable[[Any], None]], case: Any, skipped: dict[str, str]
+    subject: str,
+    contracts: Iterable[Callable[[Any], None]],
+    case: Any,
+    skipped: dict[str, str],
+    first: tuple[str, ...] = (),
 ) -> Report:
     """Check all contracts, whatever fails on the way.
 
@@ -98,17 +103,24 @@ def check(
         contracts: see the module.
         case: that each is given.
         skipped: name of a function -> why it is left out.
+        first: names of functions; where one fails, nothing else would make sense.
 
     Raises:
         ContractError: some are broken.
     """
-    results = []
+    results: list[Result] = []
+    stopped, raised = "", set()
     for contract in contracts:
-        reason = skipped.get(contract.__name__, "")
+        reason = skipped.get(contract.__name__, stopped)
         started = time.perf_counter()
         found, advice = ("", "") if reason else _outcome(contract, case)
         seconds = time.perf_counter() - started
+        if advice == MEND_FIRST and found in raised:
+            reason, found = "raises the same", ""
+        raised.add(found)
         results.append(Result(title(contract), *_promise(contract), found, advice, reason, seconds))
+        if found and contract.__name__ in first:
+            stopped = f"not before {title(contract)}"
     report = Report(subject, tuple(results))
     if report.broken:
         raise ContractError(report)
@@ -140,7 +152,7 @@ def _outcome(contract: Callable[[Any], None], case: Any) -> tuple[str, str]:
         words = " ".join(str(error).split())
         return (
             f"{type(error).__name__}{place}: {words}",
-            "mend this first: what raises there cannot be checked",
+            MEND_FIRST,
         )
     return "", ""
 

@@ -13,10 +13,12 @@ from gymnasium.wrappers import TimeLimit
 from recsim_env.arrays import Ints
 from recsim_env.envs.batched import BatchedEnv
 from recsim_env.envs.single_user import SingleUserEnv
+from recsim_env.simulators.luck import Luck
 from recsim_env.testing.contracts import Broken
 from recsim_env.testing.world_case import PLANNED_ANEW, WorldCase, copied, difference, rows_of
 
 LONGEST = 2_000  # steps: the end of longer episodes is not waited for
+LIMIT = 4  # steps of episodes that are cut
 
 
 def gymnasium_accepts_the_environment(case: WorldCase) -> None:
@@ -49,13 +51,19 @@ def a_row_of_the_vector_environment_is_the_single_one(case: WorldCase) -> None:
             _agree(
                 rows_of(seen, np.array(i)), env.reset(seed=100 + i)[0], f"the first observation of row {i}"
             )
-        for t in range(30):
+        for t in range(45):
             actions = _actions(case, rows, t)
             seen, reward, terminated, truncated, info = batch.step(actions)
             for i, env in enumerate(singles):
                 row = rows_of(seen, np.array(i))
                 if over[i]:  # NEXT_STEP: this step only began the next episode
                     _agree(row, env.reset()[0], f"the first observation of the next episode of row {i}")
+                    told = [reward[i], terminated[i], truncated[i], *(value[i] for value in info.values())]
+                    if any(np.any(value) for value in told):
+                        raise Broken(
+                            f"row {i} was only begun anew, and step {t} tells of a reward, an end or a click",
+                            "this is a fault of BatchedEnv: report it",
+                        )
                     over[i] = False
                     continue
                 alone = env.step(actions[i])
@@ -137,6 +145,17 @@ def every_autoreset_mode_plays_the_same_episodes(case: WorldCase) -> None:
     """
     played = {mode: _episodes(case, mode) for mode in AutoresetMode}
     wanted = played[AutoresetMode.DISABLED]
+    for row, episodes in enumerate(wanted):
+        for e, (first, *steps) in enumerate(episodes):
+            begun = case.world.observe(case.world.begin(_luck_of(row, e)))
+            _agree(first, rows_of(begun, np.array(0)), f"episode {e} of row {row} and `begin` with its luck")
+            *before, last = steps
+            if any(step[2] or step[3] for step in before) or not (last[2] or len(steps) == _most_steps(case)):
+                raise Broken(
+                    f"episode {e} of row {row} is {len(steps)} steps long, which neither a user that left "
+                    "nor the limit explains",
+                    "set `left` in the step in which the user goes",
+                )
     for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
         for row, (one, other) in enumerate(zip(wanted, played[mode], strict=True)):
             for e, (mine, theirs) in enumerate(zip(one, other, strict=True)):
@@ -155,10 +174,24 @@ def every_autoreset_mode_plays_the_same_episodes(case: WorldCase) -> None:
                     )
 
 
+def _luck_of(seed: int, episode: int) -> Luck:
+    """Of one user in one episode."""
+    return Luck.from_seeds([seed]).of_episode(episode)
+
+
+def _most_steps(case: WorldCase) -> int:
+    """How many steps an episode of `_episodes` has at most."""
+    return min(LIMIT, case.world.horizon)
+
+
 def _episodes(case: WorldCase, mode: AutoresetMode, rows: int = 3, count: int = 3) -> list[list[list[Any]]]:
     """Row -> episodes -> first observation, then (observation, reward, terminated, truncated, info)."""
-    env = BatchedEnv(rows, case.make(), max_episode_steps=4, autoreset_mode=mode)
-    table = [[_actions(case, 4, 31 * row + e) for e in range(count + 8)] for row in range(rows)]
+    env = BatchedEnv(rows, case.make(), max_episode_steps=LIMIT, autoreset_mode=mode)
+    if env.metadata["autoreset_mode"] is not mode:
+        raise Broken(
+            f"the mode is said to be {env.metadata['autoreset_mode']}", "report this fault of BatchedEnv"
+        )
+    table = [[_actions(case, LIMIT, 31 * row + e) for e in range(count + 8)] for row in range(rows)]
     seen, _ = env.reset(seed=0)
     playing = [[[copied(rows_of(seen, np.array(i)))]] for i in range(rows)]
     over = np.zeros(rows, bool)
@@ -177,6 +210,8 @@ def _episodes(case: WorldCase, mode: AutoresetMode, rows: int = 3, count: int = 
             ]
         )
         seen, reward, terminated, truncated, info = env.step(actions)
+        if not env.observation_space.contains(seen):
+            raise Broken("an observation is not in observation_space", "correct observation_entries")
         ended = terminated | truncated
         for i in range(rows):
             at = np.array(i)

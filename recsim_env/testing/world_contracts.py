@@ -50,19 +50,22 @@ def states_have_a_row_for_each_user(case: WorldCase) -> None:
     of every array.
     """
     for rows in (1, ROWS):
-        for step in case.walk(case.world, rows, 3):
-            for state in (step.state, step.after):
-                if not (isinstance(state, tuple) and hasattr(state, "_fields")):
-                    raise Broken(f"a state is a {type(state).__name__}", "make it a typing.NamedTuple")
-                for i, column in enumerate(_parts(state)):
-                    if not isinstance(column, np.ndarray) or column.shape[:1] != (rows,):
-                        shape = getattr(column, "shape", None)
-                        raise Broken(
-                            f"array {i} of a state of {rows} users is a {type(column).__name__} of shape "
-                            f"{shape}",
-                            "let every field be an array with one row per user; what all users share belongs "
-                            "to the world",
-                        )
+        begun = case.world.begin(case.luck(rows))
+        _check_state(begun, rows)
+        after, _ = case.world.respond(begun, case.slates(rows, 0), case.luck(rows))
+        _check_state(after, rows)
+
+
+def _check_state(state: Any, rows: int) -> None:
+    if not (isinstance(state, tuple) and hasattr(state, "_fields")):
+        raise Broken(f"a state is a {type(state).__name__}", "make it a typing.NamedTuple")
+    for i, column in enumerate(_parts(state)):
+        if not isinstance(column, np.ndarray) or column.shape[:1] != (rows,):
+            shape = getattr(column, "shape", None)
+            raise Broken(
+                f"array {i} of a state of {rows} users is a {type(column).__name__} of shape {shape}",
+                "let every field be an array with one row per user; what users share belongs to the world",
+            )
 
 
 def _parts(state: tuple[Any, ...]) -> list[Any]:
@@ -253,8 +256,8 @@ def same_luck_same_outcome(case: WorldCase) -> None:
     for t, (one, two) in enumerate(
         zip(case.walk(case.world, ROWS, STEPS), case.walk(other, ROWS, STEPS), strict=True)
     ):
-        sides = [(step.state, step.after, step.outcome) for step in (one, two)]
-        found = difference(*sides, tolerance=PLANNED_ANEW)
+        mine, theirs = ((step.state, step.after, step.outcome) for step in (one, two))
+        found = difference(mine, theirs, tolerance=PLANNED_ANEW)
         if found:
             raise Broken(
                 f"two copies of the world, step {t}: {_named(found)}",
