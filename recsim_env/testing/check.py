@@ -96,7 +96,13 @@ def check_agent(
         shared = "rows_do_not_depend_on_each_other", "episodes_end_row_by_row"
         skipped |= dict.fromkeys(shared, "independent_rows=False")
     case = AgentCase(make_agent, world, steps)
-    return check(_name(make_agent, agent), AGENT_CONTRACTS, case, skipped)
+    return check(
+        _name(make_agent, agent),
+        AGENT_CONTRACTS,
+        case,
+        skipped,
+        first=("slates_are_lists_of_distinct_items",),
+    )
 
 
 def five_items() -> World:

@@ -65,6 +65,8 @@ class Report(NamedTuple):
             word = "BROKEN" if result.broken else "skipped" if result.skipped else "holds"
             note = f"  ({result.skipped})" if result.skipped else ""
             lines.append(f"  {result.contract:{width}}  {word:8}{result.seconds:5.1f} s{note}")
+        if len(self.broken) > 1:
+            lines += ["", "The first that is broken is most often the cause of the others."]
         for result in self.broken:
             lines += [
                 "",
