@@ -26,8 +26,8 @@ def registered_ids() -> list[str]:
     ]
 
 
-def world_source(source: str) -> str:
-    """What makes a world, `module:function`, of the name that a user gives it.
+def world_source(source: str) -> tuple[str, dict[str, Any]]:
+    """What makes a world, `module:function`, and the parameters that its id was registered with.
 
     Args:
         source: an id of this package, with or without `recsim_env:`; an id of another package that is
@@ -46,7 +46,7 @@ def world_source(source: str) -> str:
                 f"{source}: {module} cannot be imported ({error}): install it, or run where it lies"
             ) from None
         if callable(getattr(found, name, None)):
-            return source
+            return source, {}
     spec = gym.registry.get(name)
     if spec is None:
         if module not in ("", "recsim_env"):
@@ -54,13 +54,14 @@ def world_source(source: str) -> str:
                 f"{source}: {module} has no function {name} and registers no environment of that id"
             )
         raise unknown_name("environment", name, registered_ids())
-    world = spec.kwargs.get("world")
+    given = dict(spec.kwargs)
+    world = given.pop("world", None)
     if not isinstance(world, str):
         raise InputError(
             f"{source} is not an environment of a world: register it with "
             "entry_point='recsim_env.envs.single_user:SingleUserEnv' and kwargs={'world': 'module:function'}"
         )
-    return world
+    return world, given
 
 
 def builder(env_id: str) -> Callable[..., World]:
@@ -69,7 +70,7 @@ def builder(env_id: str) -> Callable[..., World]:
     Raises:
         InputError: there is no such id; the nearest one is named.
     """
-    module, function = world_source(env_id).split(":")
+    module, function = world_source(env_id)[0].split(":")
     build: Callable[..., World] = getattr(import_module(module), function)
     return build
 

@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> None:
     """Print the report; exits with 1 where a contract is broken."""
     from recsim_env.testing import ContractError, check_agent, check_world
 
-    make = partial(make_world, world_source(options.world), parameters(options.env_arg))
+    source, registered = world_source(options.world)
+    make = partial(make_world, source, {**registered, **parameters(options.env_arg)})
     try:
         if options.agent is None:
             report = check_world(make)

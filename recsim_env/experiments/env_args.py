@@ -68,9 +68,9 @@ def world_of(env_id: str, given: Mapping[str, Any]) -> World:
     Raises:
         InputError: there is no such id, or a parameter does not fit it.
     """
-    source = world_source(env_id)
+    source, registered = world_source(env_id)
     try:
-        return make_world(source, dict(given))
+        return make_world(source, {**registered, **given})
     except InputError:
         raise
     except (TypeError, ValueError, ArithmeticError) as error:
