@@ -96,7 +96,7 @@ def test_every_example_runs(folder):
             2,
             "slate_size must be from 1 to 5",
         ),
-        ("recsim-env check my_package.worlds:new_items", 2, "there is no"),
+        ("recsim-env check my_package.worlds:new_items", 2, "does not fit my_package.worlds:new_items"),
         (
             "recsim-env check my_package.worlds:mood_world --agent my_package.agents:mood",
             2,

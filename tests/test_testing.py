@@ -129,6 +129,11 @@ def remembers_elsewhere(self, state, slates, luck):
     return after, outcome._replace(reward=outcome.reward + 0.001 * (CALLS[0] % 7))
 
 
+def leaves_by_a_hidden_clock(outcome, state, slates, luck):
+    CALLS[0] += 1
+    return {"left": np.full(len(slates), CALLS[0] % 3 == 0)}
+
+
 def pays_by_the_batch_of_fifteen(outcome, state, slates, luck):
     return {"reward": outcome.reward + 0.001 * (len(slates) == 15)}
 
@@ -230,6 +235,11 @@ WORLDS = {  # what is changed, the contract that must name it, and words of what
     ),
     "remembers calls": ({"respond": remembers}, "nothing given is changed", "own['calls']"),
     "remembers elsewhere": ({"respond": remembers_elsewhere}, "same luck same outcome", "reward"),
+    "a hidden clock": (
+        {"respond": outcome_with(leaves_by_a_hidden_clock)},
+        "same luck same outcome",
+        "left",
+    ),
     "of one batch size": (
         {"respond": outcome_with(pays_by_the_batch_of_fifteen)},
         "many slates can be shown to one user",

@@ -7,10 +7,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from recsim_env.envs.describe import world_source
-from recsim_env.envs.spaces import make_world
 from recsim_env.errors import InputError
-from recsim_env.experiments.env_args import add_env_arg, parameters
+from recsim_env.experiments.env_args import add_env_arg, parameters, world_of
 
 
 def add_check_command(verbs: Any) -> None:
@@ -44,8 +42,7 @@ def run(options: argparse.Namespace) -> None:
     """Print the report; exits with 1 where a contract is broken."""
     from recsim_env.testing import ContractError, check_agent, check_world
 
-    source, registered = world_source(options.world)
-    make = partial(make_world, source, {**registered, **parameters(options.env_arg)})
+    make = partial(world_of, options.world, parameters(options.env_arg))
     try:
         if options.agent is None:
             report = check_world(make)
