@@ -1,11 +1,12 @@
 # Everything needs only Python >= 3.11 and pip. Stamps in .venv make a second call start at once.
 PYTHON ?= python3
 VENV := .venv
+EXTRAS := .venv-extras
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: run install test test-slow test-latest lint format bench wheel-check clean help
+.PHONY: run install test test-extras test-slow test-latest lint format bench wheel-check clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,17 +21,21 @@ EPISODES ?= 4000
 REPLICATES ?= 10
 SIZE = --episodes $(EPISODES) --replicates $(REPLICATES) --agents cascading_vi,cascade_ts,cascade_ucb,myopic,random
 
-install: $(VENV)/.dev            ## the package with everything that development needs, in .venv
+install: $(VENV)/.dev            ## the package with everything that development of the core needs, in .venv
 
-test: $(VENV)/.dev            ## the whole test suite but the slow tests
-	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
+test: $(VENV)/.dev            ## the tests of the core, which needs neither torch nor ray
+	$(BIN)/python -m pytest -m "not slow and not extra" -n auto --dist loadfile
 
-test-slow: $(VENV)/.dev            ## the slow tests: golden tables at full length (about ten minutes)
-	$(BIN)/python -m pytest -m slow
+test-extras: $(EXTRAS)/.stamp            ## the tests that need torch, stable-baselines3, ray or faiss, in .venv-extras
+	RECSIM_ENV_EXTRAS=1 $(EXTRAS)/bin/python -m pytest -m "extra and not slow" -n auto --dist loadfile
+
+test-slow: $(VENV)/.dev $(EXTRAS)/.stamp            ## the slow tests: golden tables at full length
+	$(BIN)/python -m pytest -m "slow and not extra"
+	RECSIM_ENV_EXTRAS=1 $(EXTRAS)/bin/python -m pytest -m "slow and extra"
 
 test-latest: .venv-latest/.stamp            ## environment tests on the newest Gymnasium
 	.venv-latest/bin/python -c "import gymnasium; print('gymnasium', gymnasium.__version__)"
-	.venv-latest/bin/python -m pytest -m "not slow" tests/test_registry.py
+	.venv-latest/bin/python -m pytest -m "not slow and not extra" tests/test_registry.py
 
 lint: $(VENV)/.dev            ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
@@ -49,7 +54,7 @@ wheel-check: $(VENV)/.dev            ## sdist and wheel, installed and imported 
 	bash .ci/wheel-check
 
 clean:            ## remove the environments and all that was built
-	rm -rf .venv .venv-latest build dist *.egg-info
+	rm -rf .venv .venv-extras .venv-latest build dist *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("recsim-env needs Python 3.11 or newer, got " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -60,7 +65,12 @@ $(VENV)/.core: $(VENV)/bin/python $(SOURCES)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) -e ".[dev,sb3,notebooks]"
+	$(PIP) -e ".[dev,notebooks]"
+	@touch $@
+
+$(EXTRAS)/.stamp: $(SOURCES)
+	$(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,notebooks,sb3,rllib,faiss]"
 	@touch $@
 
 .venv-latest/.stamp: $(SOURCES)

@@ -12,8 +12,11 @@ from recsim_env.errors import InputError
 from recsim_env.experiments.agents import AGENTS, Task, agent_names
 from recsim_env.simulators.worlds.cascade_bandit import cascade_bandit
 from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
+from recsim_env.testing import AGENT_CONTRACTS, AgentCase
+from recsim_env.testing.agent_contracts import below_chance, it_learns
 
 LADDER = engagement_ladder(num_states=3, num_items=5, slate_size=2, horizon=4)
+WIDE = engagement_ladder(num_states=3, num_items=4, slate_size=3, horizon=4)
 
 
 def make(name, B, world=LADDER, episodes=200):
@@ -25,58 +28,19 @@ def name(request):
     return request.param
 
 
-def test_slates_are_lists_of_distinct_items(name):
-    world = engagement_ladder(num_states=3, num_items=4, slate_size=3, horizon=4)
-    shown, _ = drive(world, make(name, 6, world), 6, 40)
-    assert shown.dtype == np.int64
-    assert shown.shape == (160, 6, 3)
-    for slate in shown.reshape(-1, 3):
-        items = slate[slate >= 0]
-        assert len(items) >= 1
-        assert (slate[len(items) :] == -1).all()  # empty slots only at the end
-        assert len(set(items)) == len(items)
-        assert items.max() < 4
+CONTRACTS = {c.__name__: c for c in AGENT_CONTRACTS if c is not it_learns}  # that is held to more below
 
 
-def test_a_row_does_not_depend_on_the_others(name):
-    together, curve = drive(LADDER, make(name, 7), 7, 60, seed=20)
-    again, _ = drive(LADDER, make(name, 7), 7, 60, seed=20)
-    assert np.array_equal(together, again)
-    for row in range(7):
-        alone, alone_curve = drive(LADDER, make(name, 1), 1, 60, seed=20 + row)
-        assert np.array_equal(alone[:, 0], together[:, row])
-        assert np.array_equal(alone_curve[:, 0], curve[:, row])
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_contract(name, contract):
+    """What `recsim_env.testing.check_agent` checks of anyone's agent."""
+    world = WIDE if contract == "slates_are_lists_of_distinct_items" else LADDER
+    CONTRACTS[contract](AgentCase(lambda world, B: make(name, B, world), world, few=240))
 
 
-def test_what_agents_are_given_is_left_alone(name):
-    """Neither act nor update changes what it is handed, nor a slate that was returned earlier."""
-    agent = make(name, 3)
-    kept = []
-
-    def keep(*arrays):
-        kept.extend((a, a.copy()) for a in arrays)
-
-    class Watching:
-        def act(self, observation, luck):
-            keep(*observation.values(), luck.seed, luck.episode, luck.step)
-            slates = agent.act(observation, luck)
-            keep(slates)
-            return slates
-
-        def update(self, t):
-            keep(t.slates, t.clicked, t.examined, t.reward, t.terminated, t.truncated)
-            keep(*t.observation.values(), *t.next_observation.values())
-            agent.update(t)
-
-    drive(LADDER, Watching(), 3, 10)
-    assert len(kept) > 400
-    assert all(np.array_equal(now, then) for now, then in kept)
-
-
-def below_random(curve, chance):
+def assert_below_random(curve, chance):
     """By four standard errors at least."""
-    error = np.hypot(curve[-1].std(ddof=1), chance[-1].std(ddof=1)) / np.sqrt(curve.shape[1])
-    return curve[-1].mean() < chance[-1].mean() - 4 * error
+    below_chance(curve[-1], chance[-1], share=1.0)
 
 
 @pytest.mark.parametrize("name", [n for n in AGENTS if n not in ("random", "popularity")])
@@ -95,8 +59,8 @@ def test_learns_the_five_item_world(name, S):
     _, curve = drive(world, make(name, 20, world, 2 * half), 20, 2 * half)
     _, chance = drive(world, make("random", 20, world), 20, 2 * half)
     late, late_chance = curve[half:] - curve[half - 1], chance[half:] - chance[half - 1]
-    assert below_random(curve, chance)
-    assert below_random(late, late_chance)
+    assert_below_random(curve, chance)
+    assert_below_random(late, late_chance)
     assert late[-1].mean() < 0.6 * late_chance[-1].mean()
     if name not in ("myopic", "optimal"):
         assert late[-1].mean() < 0.85 * curve[half - 1].mean()

@@ -11,7 +11,6 @@ from driving import play_rounds
 from scipy.stats import chisquare
 
 from recsim_env.errors import InputError
-from recsim_env.experiments import checkpoint
 from recsim_env.experiments.bandit_agents import BANDITS, BanditTask
 from recsim_env.experiments.bandits_by_world import bandits_of, check_bandit
 from recsim_env.simulators.luck import Luck
@@ -31,6 +30,8 @@ from recsim_env.simulators.worlds.lipschitz_bandit import LipschitzWorld, lipsch
 from recsim_env.simulators.worlds.position_bandit import PositionBandit, position_bandit
 from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld, semi_bandit
 from recsim_env.simulators.worlds.switching import SwitchingWorld
+from recsim_env.testing import AGENT_CONTRACTS, AgentCase
+from recsim_env.testing.agent_contracts import below_chance, it_learns
 
 ROUNDS = 1000
 # A small world of every kind, in which an algorithm that learns has far less regret than chance.
@@ -56,14 +57,19 @@ SMALL = {
 # with more arms, where that is what shows
 WIDE = {ArmsWorld: lambda: bernoulli_bandit(num_items=12, horizon=ROUNDS)}
 LUCK = Luck.from_seeds(range(2000))
+NEED_TORCH = ("neural_linear_ts",)
 CASES = [
-    pytest.param(name, kind, id=f"{name}-{kind.__name__}")
+    pytest.param(
+        name, kind, id=f"{name}-{kind.__name__}", marks=pytest.mark.extra if name in NEED_TORCH else ()
+    )
     for name, agent in BANDITS.items()
     for kind in agent.worlds
 ]
 
 
 def make(name, world, B, rounds=None):
+    if name in NEED_TORCH:
+        pytest.importorskip("torch")
     return BANDITS[name].make(BanditTask(world, B, rounds or world.horizon))
 
 
@@ -92,9 +98,7 @@ def test_learns_the_small_world(name, kind):
     # against an adversary the best fixed arm in hindsight is what a learner can be held to
     fixed = world.fixed_regret()[-1] if hasattr(world, "fixed_regret") else 0.0
     total, chance_total = curve[-1] - fixed, chance[-1] - fixed
-    errors = [x.std(ddof=1) / np.sqrt(len(x)) for x in (total, 0.5 * chance_total)]
-    error = np.hypot(*errors)
-    assert total.mean() < 0.5 * chance_total.mean() - 4 * error
+    below_chance(total, chance_total, share=0.5)
 
 
 UNEVEN = {  # at first, and with reason
@@ -118,80 +122,14 @@ def test_no_item_is_favoured_by_its_id(name, kind):
     assert chisquare(shown).pvalue > 1e-6
 
 
+CONTRACTS = {c.__name__: c for c in AGENT_CONTRACTS if c is not it_learns}  # that is held to more above
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
 @pytest.mark.parametrize(("name", "kind"), CASES)
-def test_rows_are_single_runs_and_runs_repeat(name, kind):
-    world = SMALL[kind]()
-    together, curve = play_rounds(world, make(name, world, 5), 5, seed=20, rounds=120)
-    again, _ = play_rounds(world, make(name, world, 5), 5, seed=20, rounds=120)
-    assert np.array_equal(together, again)
-    for row in (0, 1, 4):
-        alone, alone_curve = play_rounds(world, make(name, world, 1), 1, seed=20 + row, rounds=120)
-        assert np.array_equal(alone[:, 0], together[:, row])
-        assert np.array_equal(alone_curve[:, 0], curve[:, row])
-
-
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_slates_are_lists_of_distinct_items(name, kind):
-    world = SMALL[kind]()
-    shown, _ = play_rounds(world, make(name, world, 5), 5, rounds=60)
-    assert shown.dtype == np.int64
-    assert shown.shape == (60, 5, world.slate_size)
-    for slate in shown.reshape(-1, world.slate_size):
-        items = slate[slate >= 0]
-        assert len(items) >= 1
-        assert (slate[len(items) :] == -1).all()
-        assert len(set(items)) == len(items)
-        assert items.max() < world.num_items
-
-
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_what_agents_are_given_is_left_alone(name, kind):
-    world = SMALL[kind]()
-    agent, kept = make(name, world, 3), []
-
-    def keep(*arrays):
-        kept.extend((a, a.copy()) for a in arrays)
-
-    class Watching:
-        def act(self, observation, luck):
-            keep(*observation.values(), luck.seed, luck.episode, luck.step)
-            slates = agent.act(observation, luck)
-            keep(slates)
-            return slates
-
-        def update(self, t):
-            keep(t.slates, t.clicked, t.examined, t.reward, t.terminated, t.truncated)
-            keep(*t.observation.values(), *t.next_observation.values())
-            agent.update(t)
-
-    play_rounds(world, Watching(), 3, rounds=40)
-    assert len(kept) > 400
-    assert all(np.array_equal(now, then) for now, then in kept)
-
-
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_a_run_goes_on_from_its_arrays(name, kind, tmp_path):
-    """Saved after 50 rounds and loaded into a fresh agent, it does what it would have done."""
-    world = SMALL[kind]()
-    whole, _ = play_rounds(world, make(name, world, 4), 4, rounds=120)
-    first = make(name, world, 4)
-
-    class Swapping:
-        agent, rounds = first, 0
-
-        def act(self, observation, luck):
-            if self.rounds == 50:
-                checkpoint.save(tmp_path / "a" / "agent.npz", self.agent, {})
-                self.agent = make(name, world, 4)
-                checkpoint.load(tmp_path / "a" / "agent.npz", self.agent)
-            self.rounds += 1
-            return self.agent.act(observation, luck)
-
-        def update(self, transition):
-            self.agent.update(transition)
-
-    swapped, _ = play_rounds(world, Swapping(), 4, rounds=120)
-    assert np.array_equal(whole, swapped)
+def test_contract(name, kind, contract):
+    """What `recsim_env.testing.check_agent` checks of anyone's agent."""
+    CONTRACTS[contract](AgentCase(lambda world, B: make(name, world, B), SMALL[kind]()))
 
 
 @pytest.mark.parametrize(

@@ -466,12 +466,13 @@ def test_exp4_is_within_its_bound_against_the_best_expert():
 
 
 def neural(B, N=3, D=1, **settings):
-    pytest.importorskip("torch", reason="needs the torch extra")
+    pytest.importorskip("torch")
     from recsim_env.agents.bandits.neural_linear_ts import NeuralLinearTS
 
     return NeuralLinearTS(B, N, D, **settings)
 
 
+@pytest.mark.extra
 def test_neural_linear_beats_linear_where_nothing_is_linear():
     world = contextual_bandit(num_items=3, waves=2, height=0.5, horizon=1000)
     _, curve = play_rounds(world, neural(12), 12)
@@ -482,6 +483,7 @@ def test_neural_linear_beats_linear_where_nothing_is_linear():
     assert late.mean() < 0.5 * (linear[-1] - linear[699]).mean()
 
 
+@pytest.mark.extra
 def test_first_weights_have_the_variances_of_he():
     """2 / inputs of a layer, and 1 of its constants."""
     agent = neural(500, 2, 3)
@@ -495,6 +497,7 @@ def test_first_weights_have_the_variances_of_he():
     assert start == agent.weights.shape[1]
 
 
+@pytest.mark.extra
 def test_neural_linear_represents_and_regresses_as_written():
     """The hidden layers in NumPy; ridge regression on what they make of the memory, trained and between."""
     agent = neural(
@@ -526,6 +529,7 @@ def test_neural_linear_represents_and_regresses_as_written():
         assert sorted(agent.items[b]) == sorted(items[:, b])
 
 
+@pytest.mark.extra
 def test_training_lowers_the_error():
     """Of the network alone, on a memory filled by chance."""
     world = contextual_bandit(num_items=3, waves=1, height=0.5, horizon=301)
@@ -581,7 +585,9 @@ LEARNERS = {
 }
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.extra) if n == "neural_linear" else n for n in LEARNERS]
+)
 def test_a_row_does_not_depend_on_the_others(name):
     """Bit for bit, and a run repeats under its seed."""
     make, build = LEARNERS[name]
@@ -625,9 +631,6 @@ def test_a_row_does_not_depend_on_the_others(name):
             lambda: PolicyClassEpsilonGreedy(2, 5, epsilon=0.0, **CLASS),
             r"epsilon must be in \(0, 1\], got 0.0",
         ),
-        (lambda: neural(2, 0), "num_items must be at least 1, got 0"),
-        (lambda: neural(2, retrain=0), "retrain must be at least 1, got 0"),
-        (lambda: neural(2, units=12), "units must be a multiple of 8, got 12"),
         (lambda: linear_bandit(num_items=1), "num_items must be at least 2, got 1"),
         (lambda: linear_bandit(dimension=0), "dimension must be at least 1, got 0"),
         (lambda: linear_bandit(noise="none"), "noise must be normal or coins, got 'none'"),
@@ -652,6 +655,20 @@ def test_a_row_does_not_depend_on_the_others(name):
 def test_bad_settings(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize(
+    ("sizes", "settings", "message"),
+    [
+        ((2, 0), {}, "num_items must be at least 1, got 0"),
+        ((2,), {"retrain": 0}, "retrain must be at least 1, got 0"),
+        ((2,), {"units": 12}, "units must be a multiple of 8, got 12"),
+    ],
+)
+def test_bad_settings_of_neural_linear(sizes, settings, message):
+    with pytest.raises(InputError, match=message):
+        neural(*sizes, **settings)
 
 
 def test_observations_of_other_sizes_are_refused():

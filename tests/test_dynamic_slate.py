@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from importlib.util import find_spec
 from itertools import chain
 
 import numpy as np
@@ -37,7 +36,6 @@ from recsim_env.simulators.worlds.group_slate import group_slate
 from recsim_env.simulators.worlds.grouped import GatedUser, LinearUser
 from recsim_env.user_models.choices import MultinomialLogit
 
-needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="fitting needs the extra torch")
 N, K, D, H = 60, 4, 3, 10
 WORLD = group_slate(num_items=N, slate_size=K, num_groups=6, dimension=D, horizon=H, no_click_logit=0.0)
 QUICK = Schedule(epochs=3)
@@ -79,7 +77,7 @@ def drive(world, agent, seeds, episodes=1, learn=True):
 @pytest.fixture(scope="module")
 def fitted():
     """A greedy and an in-slate recommender of one fit, and the log behind it."""
-    pytest.importorskip("torch", reason="fitting needs the extra torch")
+    pytest.importorskip("torch")
     log = random_log(WORLD, 40)
     return {
         how: make(explore=how, refit_every=0).fit(log, progress=False)
@@ -90,9 +88,9 @@ def fitted():
 # the likelihood
 
 
-@needs_torch
+@pytest.mark.extra
 def test_likelihood_is_the_multinomial_logit_and_sums_to_one():
-    import torch
+    torch = pytest.importorskip("torch")
 
     rng = np.random.default_rng(0)
     items, z = rng.normal(size=(30, D)), rng.normal(size=(50, D))
@@ -115,9 +113,9 @@ def test_likelihood_is_the_multinomial_logit_and_sums_to_one():
     assert_allclose(total, 1.0, atol=1e-9)
 
 
-@needs_torch
+@pytest.mark.extra
 def test_pads_are_ignored():
-    import torch
+    torch = pytest.importorskip("torch")
 
     items = torch.randn(6, D, generator=torch.Generator().manual_seed(1), requires_grad=True)
     z, bias = torch.zeros(1, 2, D), torch.tensor([9.0, 0.3, -0.2, 0.5, 0.1])
@@ -132,9 +130,9 @@ def test_pads_are_ignored():
     assert (items.grad[[0, 2, 4, 5]] == 0).all()  # -1 is no item, neither the first nor the last
 
 
-@needs_torch
+@pytest.mark.extra
 def test_uniform_candidates_keep_the_click_alone():
-    import torch
+    torch = pytest.importorskip("torch")
 
     slate = torch.tensor([[7, 8, 9, -1]]).repeat(8000, 1)
     click = torch.tensor([1, -1]).repeat(4000)
@@ -169,11 +167,11 @@ def numpy_preferences(kind, first, clicks, keep, gates):
     return np.array(found)
 
 
-@needs_torch
+@pytest.mark.extra
 @pytest.mark.parametrize("kind", USER_STATES)
 def test_states_follow_their_formulas_with_and_without_gradients(kind):
     """Tensors and the compiled loop against the formulas, which leave the state alone without a click."""
-    import torch
+    torch = pytest.importorskip("torch")
 
     rng = np.random.default_rng(2)
     items, gates, keep = rng.normal(size=(D, 12)) * 4, rng.normal(size=(7, D, D)), 0.3
@@ -222,9 +220,9 @@ def test_states_are_those_of_the_worlds_users():
         assert_allclose(user.preference(hidden)[0], found, rtol=1e-4)
 
 
-@needs_torch
+@pytest.mark.extra
 def test_the_first_state_is_read_off_the_first_clicks():
-    import torch
+    torch = pytest.importorskip("torch")
 
     weight = click_weights(np.array([[-1, 4, -1, 9, 1], [-1, -1, -1, -1, -1]]))
     total = 1 + 1 / 16 + 1 / 81
@@ -240,11 +238,11 @@ def test_the_first_state_is_read_off_the_first_clicks():
 # the posterior
 
 
-@needs_torch
+@pytest.mark.extra
 @pytest.mark.parametrize("user_state", USER_STATES)
 def test_kl_is_the_expected_log_ratio(user_state):
     """Against draws for what hangs on other unknowns, against torch's closed form for the rest."""
-    import torch
+    torch = pytest.importorskip("torch")
     from torch.distributions import Normal, kl_divergence
 
     posterior = SlatePosterior(np.array([0, 0, 1, 1, 1]), 2, 2, seed=0)
@@ -279,12 +277,13 @@ class Skewed:
         return np.argsort(-(self.weight + noise), axis=1)[:, :K].copy()
 
 
-@needs_torch
+@pytest.mark.extra
 def test_the_slate_likelihood_recovers_the_items_where_some_are_shown_oftener():
     """Correlation of distances between items with the truth, which no rotation changes.
 
     Of uniformly random slates everything was a candidate alike, and both likelihoods learn as much.
     """
+    pytest.importorskip("torch")
     upper = np.triu_indices(N, 1)
 
     def distances(vectors):
@@ -301,8 +300,9 @@ def test_the_slate_likelihood_recovers_the_items_where_some_are_shown_oftener():
     assert abs(found["random", "slate"] - found["random", "all_items"]) < 0.1
 
 
-@needs_torch
+@pytest.mark.extra
 def test_the_gated_model_learns_items_first_and_then_gates():
+    pytest.importorskip("torch")
     slate, click = episodes_of(random_log(WORLD, 40))
     rules = {"likelihood": "slate", "first_scale": 1.5, "seed": 3, "progress": False}
     start, linear, gated = (SlatePosterior(WORLD.catalogue.category, K, D, seed=0) for _ in range(3))
@@ -315,9 +315,10 @@ def test_the_gated_model_learns_items_first_and_then_gates():
     assert min(losses[4:]) < losses[0]
 
 
-@needs_torch
+@pytest.mark.extra
 @pytest.mark.parametrize("user_state", USER_STATES)
 def test_equal_seeds_give_equal_fits(user_state):
+    pytest.importorskip("torch")
     log = random_log(WORLD, 12)
     first, again, other = (
         make(user_state=user_state, seed=seed).fit(log, progress=False) for seed in (1, 1, 2)
@@ -359,6 +360,7 @@ def posterior_slates(agent, history, draw, noise):
     return np.array(found)
 
 
+@pytest.mark.extra
 def test_greedy_ranks_by_the_posterior_mean(fitted):
     agent = fitted["greedy"]
     v, keep = agent.posterior.items.mean.astype(float), float(agent.posterior.keep.mean[0])
@@ -374,6 +376,7 @@ def test_greedy_ranks_by_the_posterior_mean(fitted):
     assert history
 
 
+@pytest.mark.extra
 def test_in_slate_slots_hold_the_best_of_their_own_draws(fitted):
     """By brute force; and where the draws' best items differ, it is the interleaving of their rankings."""
     agent, different = fitted["in_slate"], 0
@@ -396,6 +399,7 @@ def test_in_slate_slots_hold_the_best_of_their_own_draws(fitted):
     assert len(np.unique(draw)) > 50
 
 
+@pytest.mark.extra
 def test_thompson_ranks_by_one_draw(fitted):
     agent, luck = fitted["thompson"], Luck.from_seeds(range(50))
     slates = agent_for(agent, 50).act(WORLD.observe(WORLD.begin(luck)), luck)
@@ -414,6 +418,7 @@ def agent_for(agent, B):
     return other
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("how", ["thompson", "in_slate"])
 def test_without_doubt_exploring_is_greedy(fitted, how):
     certain = make(6, explore=how, refit_every=0, first_scale=1e-12)
@@ -430,6 +435,7 @@ def test_without_doubt_exploring_is_greedy(fitted, how):
     assert clicked.any()
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("how", ["greedy", "thompson", "in_slate"])
 def test_rows_do_not_depend_on_the_batch(fitted, how):
     together, _ = drive(WORLD, agent_for(fitted[how], 7), range(7), learn=False)
@@ -440,6 +446,7 @@ def test_rows_do_not_depend_on_the_batch(fitted, how):
         assert len(set(slate)) == K
 
 
+@pytest.mark.extra
 def test_acting_twice_at_one_step_is_acting_once(fitted):
     luck = Luck.from_seeds(range(30))
     once, twice = agent_for(fitted["in_slate"], 30), agent_for(fitted["in_slate"], 30)
@@ -456,8 +463,9 @@ def test_acting_twice_at_one_step_is_acting_once(fitted):
 # online
 
 
-@needs_torch
+@pytest.mark.extra
 def test_it_learns_between_the_rounds_from_all_that_was_played():
+    pytest.importorskip("torch")
     agent, again = make(5), make(5)
     slates, clicked = drive(WORLD, agent, range(5), episodes=2)
     assert agent.fits[0] == 2
@@ -471,8 +479,9 @@ def test_it_learns_between_the_rounds_from_all_that_was_played():
     assert agent.fits[0] == 2
 
 
-@needs_torch
+@pytest.mark.extra
 def test_a_run_goes_on_from_its_arrays(tmp_path):
+    pytest.importorskip("torch")
     whole, resumed = make(4, seed=5), make(4, seed=5)
     drive(WORLD, whole, range(4))
     checkpoint.save(tmp_path / "agent.npz", whole, {})
@@ -552,8 +561,9 @@ def test_bad_logs_and_schedules():
 # the experiment
 
 
-@needs_torch
+@pytest.mark.extra
 def test_the_experiment_runs_at_a_small_size(tmp_path, capsys):
+    pytest.importorskip("torch")
     options = "--num-items 30 --num-groups 3 --slate-size 3 --dimension 2 --logged-users 8 --round-users 6"
     common = [
         "run",
@@ -590,10 +600,11 @@ def test_the_experiment_runs_at_a_small_size(tmp_path, capsys):
     assert not (tmp_path / "lstm").exists()
 
 
-@needs_torch
+@pytest.mark.extra
 @pytest.mark.slow
 def test_exploring_earns_at_least_what_greedy_does_and_the_slate_likelihood_more(tmp_path):
     """The paper's result, in twenty worlds, with 95 % intervals of the differences."""
+    pytest.importorskip("torch")
     assert main(["run", "slate_exploration", "--out", str(tmp_path / "r")]) == 0
     results = Results.read(tmp_path / "r" / "results.csv")
     mean = {name: curves["clicks"].values.mean(axis=0) for name, curves in results.curves.items()}

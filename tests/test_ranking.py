@@ -191,6 +191,7 @@ def test_ndcg_of_scores_of_one_target_is_that_of_its_rank_with_exclusions_too() 
         assert_allclose(ndcg_of_scores(scores, target[:, None], k, exclude), wanted, atol=1e-12)
 
 
+@pytest.mark.extra
 def test_scores_may_be_streams_of_blocks_and_torch_tensors() -> None:
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(18)
@@ -230,6 +231,7 @@ def test_scores_may_be_streams_of_blocks_and_torch_tensors() -> None:
             assert_array_equal(ours, its)
 
 
+@pytest.mark.extra
 def test_bfloat16_keeps_its_range() -> None:
     torch = pytest.importorskip("torch")
     scores = torch.tensor([[1e30, 3e30, -2e30]], dtype=torch.bfloat16)  # beyond float16

@@ -2,11 +2,11 @@
 
 import json
 import os
-import pickle
 import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from functools import cache, partial
 from inspect import signature
 from pathlib import Path
 
@@ -19,8 +19,7 @@ from gymnasium.vector import AutoresetMode
 import recsim_env  # noqa: F401
 from recsim_env.envs.describe import builder
 from recsim_env.errors import InputError
-from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.world import repeat_rows
+from recsim_env.testing import FACE_CONTRACTS, VALUE_CONTRACTS, WORLD_CONTRACTS, WorldCase
 from recsim_env.user_models.clicks import PositionBased
 
 MOVIELENS = Path(__file__).parents[2] / "shared" / "data" / "ml-100k"
@@ -69,14 +68,30 @@ def test_ids_are_there():
     )
 
 
-def test_gymnasium_checker(env_id):
+CONTRACTS = {c.__name__: c for c in (*WORLD_CONTRACTS, *VALUE_CONTRACTS, *FACE_CONTRACTS)}
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_contract(env_id, contract):
+    """With its default parameters: what `recsim_env.testing.check_world` checks of anyone's world."""
+    CONTRACTS[contract](case_of(env_id))
+
+
+@cache
+def case_of(env_id):
+    return WorldCase(partial(builder(env_id), **parameters(env_id)))
+
+
+def test_gymnasium_checker_of_pictures(env_id):
+    """The contract leaves out render modes, which a world of others need not have."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(make(env_id, render_mode="rgb_array").unwrapped)
 
 
+@pytest.mark.extra
 def test_stable_baselines_checker(env_id):
-    checker = pytest.importorskip("stable_baselines3.common.env_checker", reason="needs the sb3 extra")
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # SB3's own networks want vectors of features flattened; a table (N, D) is what learners of arms read
@@ -85,192 +100,12 @@ def test_stable_baselines_checker(env_id):
         checker.check_env(make(env_id).unwrapped, skip_render_check=True)
 
 
-def test_two_copies_do_the_same(env_id):
-    one, other = make(env_id), make(env_id)
-    one.action_space.seed(1)
-    (a, _), (b, _) = one.reset(seed=11), other.reset(seed=11)
-    assert same(a, b)
-    for _ in range(50):
-        action = one.action_space.sample()
-        left, right = one.step(action), other.step(action)
-        assert same(left, right)
-        if left[2] or left[3]:
-            assert same(one.reset()[0], other.reset()[0])
-
-
-@pytest.mark.parametrize("num_envs", [1, 2, 7])
-def test_row_of_a_batch_is_the_single_environment(env_id, num_envs):
-    """Step for step, across episodes, whatever the batch size."""
-    batch = make_vec(env_id, num_envs, max_episode_steps=9)
-    singles = [make(env_id, max_episode_steps=9) for _ in range(num_envs)]
-    batch.action_space.seed(3)
-    observation, _ = batch.reset(seed=100)
-    over = [False] * num_envs
-    for i, env in enumerate(singles):
-        assert rows_equal(env.reset(seed=100 + i)[0], observation, i)
-    for _ in range(45):
-        actions = batch.action_space.sample()
-        observation, reward, terminated, truncated, info = batch.step(actions)
-        for i, env in enumerate(singles):
-            if over[i]:  # NEXT_STEP: this step only began the next episode
-                assert rows_equal(env.reset()[0], observation, i)
-                assert reward[i] == 0
-                assert not terminated[i]
-                assert not truncated[i]
-                assert not info["clicked"][i].any()
-                assert info["best_value"][i] == info["slate_value"][i] == 0
-                over[i] = False
-                continue
-            alone = env.step(actions[i])
-            assert rows_equal(alone[0], observation, i)
-            assert alone[1:4] == (reward[i], terminated[i], truncated[i])
-            assert rows_equal(alone[4], info, i)
-            over[i] = bool(terminated[i] or truncated[i])
-
-
-def test_an_observation_is_the_callers_own(env_id):
-    """Writing into it changes neither the state nor the world."""
-    env = make_vec(env_id, 5).unwrapped
-    env.reset(seed=0)
-    env.action_space.seed(0)
-    for _ in range(2):
-        state = env._state
-        seen, kept = env.world.observe(state), env.world.observe(state)
-        for name, value in seen.items():
-            assert value.flags.writeable, name
-            assert not any(np.may_share_memory(value, column) for column in columns_of(state)), name
-            value[...] = 0
-        for name, value in env.world.observe(state).items():
-            assert np.array_equal(value, kept[name]), name
-        env.step(env.action_space.sample())
-
-
-def columns_of(state):
-    """The arrays of a state, those of states that it holds included."""
-    for column in state:
-        if isinstance(column, tuple):
-            yield from columns_of(column)
-        else:
-            yield column
-
-
-def test_a_later_batch_row_is_the_same_user(env_id):
-    """The user of seed 42 does the same as row 0 of 1 and as row 3 of 5."""
-    alone, among = make_vec(env_id, 1), make_vec(env_id, 5)
-    alone.reset(seed=42)
-    among.reset(seed=[7, 7, 99, 42, 5])
-    among.action_space.seed(0)
-    for _ in range(30):
-        actions = among.action_space.sample()
-        a, b = alone.step(actions[3:4]), among.step(actions)
-        assert rows_equal({k: v[0] for k, v in a[0].items()}, b[0], 3)
-        assert a[1][0] == b[1][3]
-
-
-@pytest.mark.parametrize("mode", list(AutoresetMode))
-def test_episode_lengths_in_every_autoreset_mode(env_id, mode):
-    env = make_vec(env_id, 3, max_episode_steps=2, autoreset_mode=mode)
-    assert env.metadata["autoreset_mode"] is mode
-    env.action_space.seed(0)
-    first, _ = env.reset(seed=0)
-    lengths, length, fresh = [], np.zeros(3, int), [first]
-    over = np.zeros(3, bool)
-    for _ in range(20):
-        if mode is AutoresetMode.DISABLED and over.any():
-            observation, _ = env.reset(options={"reset_mask": over})
-            fresh.append(observation)
-        resets = over.copy() if mode is AutoresetMode.NEXT_STEP else np.zeros(3, bool)
-        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
-        assert env.observation_space.contains(observation)
-        if resets.any():
-            assert (reward[resets] == 0).all()
-            fresh.append(observation)
-        length = np.where(resets, 0, length + 1)
-        over = terminated | truncated
-        if over.any():
-            lengths.extend(length[over])
-            if mode is AutoresetMode.SAME_STEP:
-                assert (info["final_obs"]["step"][over] == np.where(terminated, length, 2)[over]).all()
-                assert info["_final_obs"].tolist() == over.tolist()
-                assert (info["final_info"]["best_value"][over] > 0).all()
-                fresh.append(observation)
-            if mode is not AutoresetMode.NEXT_STEP:
-                length = np.where(over, 0, length)
-    assert max(lengths) == 2  # shorter where a user left
-    # the same episodes begin in the same states in every mode
-    assert same(fresh[0], env.world.observe(env.world.begin(Luck.from_seeds([0, 1, 2]))))
-    if set(lengths) == {2}:
-        for e, begun in enumerate(fresh[:3]):
-            assert (begun["step"] == 0).all()
-            assert same(begun, env.world.observe(env.world.begin(Luck.from_seeds([0, 1, 2]).of_episode(e))))
-
-
 def test_disabled_autoreset_refuses_a_step_too_many(env_id):
     env = make_vec(env_id, 2, max_episode_steps=1, autoreset_mode=AutoresetMode.DISABLED)
     env.reset(seed=0)
     env.step(env.action_space.sample())
     with pytest.raises(InputError, match="the episode of row 0 is over"):
         env.step(env.action_space.sample())
-
-
-def test_an_episode_can_be_jumped_to(env_id):
-    env, other = make(env_id), make(env_id)
-    env.reset(seed=5)
-    for _ in range(3):
-        observation, _ = env.reset()
-    assert same(observation, other.reset(seed=5, options={"episode": 3})[0])
-    action = env.action_space.sample()
-    assert same(env.step(action), other.step(action))
-
-
-def test_pickle(env_id):
-    env = make(env_id)
-    env.reset(seed=1)
-    copy = pickle.loads(pickle.dumps(env))
-    action = env.action_space.sample()
-    assert same(env.step(action), copy.step(action))
-    batch = make_vec(env_id, 3)
-    batch.reset(seed=1)
-    batch_copy = pickle.loads(pickle.dumps(batch))
-    actions = batch.action_space.sample()
-    assert np.array_equal(batch.step(actions)[1], batch_copy.step(actions)[1])
-
-
-def test_expected_reward_is_the_mean_of_many_steps(env_id):
-    world = make(env_id).unwrapped.world
-    env = make_vec(env_id, 1)
-    env.action_space.seed(4)
-    env.reset(seed=0)
-    for trial in range(3):
-        row = world.begin(Luck.from_seeds([trial]))
-        n = max(5_000, min(60_000, 200_000_000 // bytes_of(row)))
-        luck = Luck.from_seeds(np.arange(n, dtype=np.uint64))
-        slates = env.action_space.sample() if trial else world.best_slate(row)
-        slates[slates == world.num_items] = -1
-        state = repeat_rows(row, n)
-        _, outcome = world.respond(state, slates.repeat(n, axis=0), luck)
-        expected = world.expected_reward(row, slates)[0]
-        error = np.sqrt(max(outcome.reward.var(), expected) / n)  # rare rewards may not occur at all
-        assert abs(outcome.reward.mean() - expected) < 5 * error + 1e-12
-
-
-def bytes_of(state):
-    return sum(bytes_of(column) if isinstance(column, tuple) else column.nbytes for column in state)
-
-
-def test_the_best_slate_has_the_best_value(env_id):
-    """No sampled slate passes the optimum, and the best slate attains it."""
-    env = make_vec(env_id, 64)
-    env.action_space.seed(0)
-    env.reset(seed=0)
-    world = env.unwrapped.world
-    state = world.begin(Luck.from_seeds(np.arange(64)))
-    best, shown = world.values(state, world.best_slate(state))
-    np.testing.assert_allclose(shown, best, atol=1e-9)
-    for _ in range(50):
-        actions = env.action_space.sample()
-        _, _, _, _, info = env.step(actions)
-        assert (info["slate_value"] <= info["best_value"] + 1e-9).all()
 
 
 def test_the_best_slate_is_an_action(env_id):
@@ -285,20 +120,15 @@ def test_the_best_slate_is_an_action(env_id):
     assert info["slate_value"] == pytest.approx(info["best_value"], abs=1e-9)
 
 
-def test_time_limit_truncates_and_leaving_terminates(env_id):
-    env = make(env_id)
+def test_a_step_after_the_end_is_refused(env_id):
+    env = make(env_id).unwrapped
     env.reset(seed=0)
-    for episode in range(20):
-        for step in range(1, env.unwrapped.world.horizon + 1):
-            _, _, terminated, truncated, _ = env.step(env.action_space.sample())
-            assert truncated == (step == env.unwrapped.world.horizon)
-            if terminated or truncated:
-                break
-        assert terminated or truncated
-        if truncated:
-            break
-        if episode < 19:
-            env.reset()
+    if env.world.horizon > 2_000:
+        pytest.skip("it takes too long until the end")
+    over = False
+    while not over:
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        over = terminated or truncated
     with pytest.raises(InputError, match="call reset"):
         env.step(env.action_space.sample())
 
@@ -309,11 +139,9 @@ def test_info_tells_what_the_user_did(env_id):
     env.reset(seed=0)
     actions = env.action_space.sample()
     _, reward, _, _, info = env.step(actions)
-    clicked, examined = info["clicked"], info["examined"]
+    clicked = info["clicked"]
     if env_id.startswith("Cascade"):
         assert (clicked.sum(axis=1) <= 1).all()
-    assert not (clicked & ~examined).any()
-    assert not examined[actions == env.world.num_items].any()  # an empty slot is not examined
     assert ((reward > 0) <= clicked.any(axis=1)).all()
 
 
@@ -496,20 +324,6 @@ def test_the_first_bad_slot_is_named():
         env.step(np.arange(9))
 
 
-def test_what_info_holds_is_the_callers_own(env_id):
-    """What the caller does to it changes no observation that follows."""
-    one, other = (make_vec(env_id, 3, autoreset_mode=AutoresetMode.DISABLED) for _ in range(2))
-    for env in (one, other):
-        env.reset(seed=0)
-    action = one.action_space.sample()
-    one.action_space.seed(0)
-    info, _ = one.step(action)[4], other.step(action)
-    for value in info.values():
-        value[:] = 1
-    mask = {"reset_mask": np.array([True, False, False])}
-    assert same(one.reset(options=mask)[0], other.reset(options=mask)[0])
-
-
 GOLDEN = json.loads((Path(__file__).parent / "golden_rewards.json").read_text())
 
 
@@ -529,7 +343,10 @@ def rewards(env_id):
 
 
 def test_import_is_light():
-    heavy = "('torch', 'ray', 'pandas', 'matplotlib', 'numba', 'scipy')"
+    heavy = [
+        *("torch", "stable_baselines3", "ray", "faiss", "tensorboard", "pandas", "pyarrow", "sklearn"),
+        *("matplotlib", "PIL", "numba", "scipy", "pytest"),
+    ]
     code = f"import sys, recsim_env; print([m for m in {heavy} if m in sys.modules])"
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ

@@ -458,9 +458,10 @@ TORCH = {
 }
 
 
+@pytest.mark.extra
 def test_torch_finds_the_value_of_the_table() -> None:
     """Within 0.03, where the value of the policy that logged is 0.4 away."""
-    pytest.importorskip("torch", reason="the extra torch is not installed")
+    pytest.importorskip("torch")
     log = sample(1000, 2)
     table = fqe_tabular(**log, target=TARGET, discount=DISCOUNT)
     logged = fqe_tabular(**log, target=LOGGING, discount=DISCOUNT)
@@ -481,9 +482,10 @@ def test_torch_finds_the_value_of_the_table() -> None:
     assert first.believable
 
 
+@pytest.mark.extra
 def test_refits_of_torch_draw_episodes_anew() -> None:
     """A value that is the share of episodes of one kind has the standard error of a share."""
-    pytest.importorskip("torch", reason="the extra torch is not installed")
+    pytest.importorskip("torch")
     kind = np.eye(2)[np.arange(100) % 2]  # (E, D): earn 0 or 1, and are over
     estimate = fqe_torch(
         kind[:, None],
@@ -779,6 +781,7 @@ def test_bad_input(call: Any, message: str) -> None:
         call()
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -792,6 +795,6 @@ def test_bad_input(call: Any, message: str) -> None:
     ],
 )
 def test_bad_input_of_torch(changes: dict[str, Any], message: str) -> None:
-    pytest.importorskip("torch", reason="the extra torch is not installed")
+    pytest.importorskip("torch")
     with pytest.raises(InputError, match=message):
         fqe_torch(**{**torch_arrays(sample(4, 0)), **TORCH, **changes})

@@ -21,20 +21,56 @@ from recsim_env.simulators.worlds.world import World
 
 def registered_ids() -> list[str]:
     """The environments of this package, in the order in which `recsim_env/__init__.py` lists them."""
-    return [id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("recsim_env.")]
+    return [
+        id for id, spec in gym.registry.items() if str(spec.kwargs.get("world")).startswith("recsim_env.")
+    ]
+
+
+def world_source(source: str) -> tuple[str, dict[str, Any]]:
+    """What makes a world, `module:function`, and the parameters that its id was registered with.
+
+    Args:
+        source: an id of this package, with or without `recsim_env:`; an id of another package that is
+            registered with `SingleUserEnv`, as `gym.make` takes it, such as `their_package:TheirWorld-v0`; or
+            `module:function` itself.
+
+    Raises:
+        InputError: there is nothing of that name; of ids of this package, the nearest one is named.
+    """
+    module, _, name = source.rpartition(":")
+    if module not in ("", "recsim_env"):
+        try:
+            found = import_module(module)  # registers its environments
+        except ImportError as error:
+            raise InputError(
+                f"{source}: {module} cannot be imported ({error}): install it, or run where it lies"
+            ) from None
+        if callable(getattr(found, name, None)):
+            return source, {}
+    spec = gym.registry.get(name)
+    if spec is None:
+        if module not in ("", "recsim_env"):
+            raise InputError(
+                f"{source}: {module} has no function {name} and registers no environment of that id"
+            )
+        raise unknown_name("environment", name, registered_ids())
+    given = dict(spec.kwargs)
+    world = given.pop("world", None)
+    if not isinstance(world, str):
+        raise InputError(
+            f"{source} is not an environment of a world: register it with "
+            "entry_point='recsim_env.envs.single_user:SingleUserEnv' and kwargs={'world': 'module:function'}"
+        )
+    return world, given
 
 
 def builder(env_id: str) -> Callable[..., World]:
-    """The function that makes the world of an id.
+    """The function that makes the world of an id; see `world_source`.
 
     Raises:
         InputError: there is no such id; the nearest one is named.
     """
-    env_id = env_id.removeprefix("recsim_env:")  # as gym.make takes it
-    known = registered_ids()
-    if env_id not in known:
-        raise unknown_name("environment", env_id, known)
-    module, function = gym.spec(env_id).kwargs["world"].split(":")
+    module, function = world_source(env_id)[0].split(":")
     build: Callable[..., World] = getattr(import_module(module), function)
     return build
 
@@ -52,11 +88,14 @@ def describe(env_id: str) -> str:
     """
     build = builder(env_id)
     env_id = env_id.removeprefix("recsim_env:")
+    ours = env_id in registered_ids()
+    if not ours and env_id.partition(":")[2] not in gym.registry:
+        raise InputError(f"{env_id} is not registered with Gymnasium: describe takes an id")
     blocks = [
         f"{env_id}\n{'=' * len(env_id)}",
         "    import gymnasium as gym\n"
-        "    import recsim_env\n\n"
-        f'    env = gym.make("{env_id}")\n'
+        + ("    import recsim_env\n\n" if ours else "\n")
+        + f'    env = gym.make("{env_id}")\n'
         f'    envs = gym.make_vec("{env_id}", num_envs=4096)',
         _live(env_id),
         "Parameters of gym.make, with their defaults\n" + _table(_parameters(build)),

@@ -30,7 +30,7 @@ def arrays_of(agent: object, prefix: str = "") -> dict[str, tuple[Any, str]]:
             found[prefix + name] = (agent, name)
         elif _is_torch(value):
             continue
-        elif hasattr(value, "__dict__") and type(value).__module__.startswith("recsim_env.agents"):
+        elif hasattr(value, "__dict__") and _is_part(type(value), type(agent)):
             found |= arrays_of(value, f"{prefix}{name}/")
     return found
 
@@ -45,7 +45,7 @@ def _torch_parts(agent: object, prefix: str) -> dict[str, Any]:
     for name, value in vars(agent).items():
         if _is_torch(value):
             found[prefix + name] = value
-        elif hasattr(value, "__dict__") and type(value).__module__.startswith("recsim_env.agents"):
+        elif hasattr(value, "__dict__") and _is_part(type(value), type(agent)):
             found |= _torch_parts(value, f"{prefix}{name}/")
     return found
 
@@ -87,6 +87,15 @@ def _put_back(part: Any, arrays: dict[str, Array]) -> None:
             i, _, quantity = name.partition("/")
             state.setdefault(int(i), {})[quantity] = tensor
         part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+
+
+def _is_part(kind: type, agent: type) -> bool:
+    """Whether a class is of the agents here, or of the package that the agent itself comes from."""
+    own = agent.__module__.partition(".")[0]
+    return (
+        kind.__module__.startswith("recsim_env.agents")
+        or own == kind.__module__.partition(".")[0] != "recsim_env"
+    )
 
 
 def save(path: Path, agent: object, progress: dict[str, Array]) -> None:

@@ -17,6 +17,7 @@ from recsim_env.errors import InputError, unknown_name
 from recsim_env.experiments.audit_command import add_audit_command
 from recsim_env.experiments.board_command import add_board_command
 from recsim_env.experiments.calibrate_command import add_calibrate_command
+from recsim_env.experiments.check_command import add_check_command
 from recsim_env.experiments.data_command import add_data_command
 from recsim_env.experiments.film import add_film_command
 from recsim_env.experiments.log_command import add_log_command
@@ -66,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     have it, where Ctrl-C (130) or the end of the pipe that is written to (141) stopped it.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if (
+        str(Path.cwd()) not in sys.path
+    ):  # where the user's own worlds are; last, so that nothing is hidden by it
+        sys.path.append(str(Path.cwd()))
     options = argparse.Namespace()
     try:
         try:
@@ -171,6 +176,7 @@ def parser(arguments: Sequence[str]) -> Parser:
     add_film_command(verbs)
     add_calibrate_command(verbs)
     add_audit_command(verbs)
+    add_check_command(verbs)
 
     verb = verbs.add_parser("compare", help="draw several runs together, and rank bandits")
     verb.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directories of finished runs")

@@ -9,9 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import gymnasium as gym
-
-from recsim_env.envs.describe import builder
+from recsim_env.envs.describe import world_source
 from recsim_env.envs.spaces import make_world
 from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.world import World
@@ -70,9 +68,9 @@ def world_of(env_id: str, given: Mapping[str, Any]) -> World:
     Raises:
         InputError: there is no such id, or a parameter does not fit it.
     """
-    builder(env_id)  # refuses an unknown id
+    source, registered = world_source(env_id)
     try:
-        return make_world(gym.spec(env_id).kwargs["world"], dict(given))
+        return make_world(source, {**registered, **given})
     except InputError:
         raise
     except (TypeError, ValueError, ArithmeticError) as error:
