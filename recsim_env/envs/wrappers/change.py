@@ -189,22 +189,26 @@ class ChangedEnv(gym.Wrapper[Any, Any, Any, Any]):
     def close(self) -> None:
         """Close the change, then the environment."""
         self.change.close()
-        self.env.close()
+        super().close()  # type: ignore[no-untyped-call]
+
+    @property
+    def spec(self) -> None:
+        """None: `gym.make` cannot make this environment from an id alone."""
 
 
 class ChangedVectorEnv(VectorWrapper):
     """Many users; see the module for each autoreset mode."""
 
     def __init__(self, env: VectorEnv[Any, Any, Any], change: Change) -> None:
-        super().__init__(env)
         inner = env.unwrapped
         if not isinstance(inner, BatchedEnv):
             raise InputError(
                 f"envs must be a native vector environment of this package, got {inner}: make it with "
                 "gym.make_vec without vectorization_mode, or wrap each single environment"
             )
-        self.inner, self.change = inner, change
         change.bind(inner.world, env.num_envs, env.single_action_space, env.single_observation_space)
+        super().__init__(env)  # after all that may be refused: what has no `env` closes nothing when it goes
+        self.inner, self.change = inner, change
         self.single_action_space = change.action_space
         self.single_observation_space = change.observation_space
         self.action_space = batch_space(change.action_space, env.num_envs)

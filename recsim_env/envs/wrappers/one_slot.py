@@ -8,8 +8,8 @@ in every world here. The observation gains
 
     slot           0 to K-1, the slot that is filled next
     partial_slate  (K,) what was chosen so far, N in empty slots and those to come
-    action_mask    (N,) 0 where the item is in the slate already, or the mask of `Candidates` inside is 0; all 1
-                   where nothing is left to show: any choice then leaves the slot empty
+    action_mask    (N,) 0 where the item is in the slate already, or the mask of `Candidates` inside is 0;
+                   all 1 where nothing is left to show: any choice then leaves the slot empty
 
 An episode has K times as many steps; discount with gamma^(1/K) to mean the same. All rows are in the same
 slot, which NEXT_STEP, where a row spends a step on its reset alone, does not allow: there wrap the single
@@ -119,8 +119,8 @@ class OneSlot(Change):
     """See the module.
 
     Raises:
-        InputError: a vector environment in NEXT_STEP; an action that the mask of `Candidates` forbids; a reset of
-            some rows in the middle of a slate.
+        InputError: a vector environment in NEXT_STEP; an action that the mask of `Candidates` forbids; a
+            reset of some rows in the middle of a slate.
     """
 
     single_face = OneSlotEnv
