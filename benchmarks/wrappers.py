@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/wrappers.py
 
 1,000,000 items of 32 features, 256 points, the 10 nearest; times are CPU milliseconds of one thread for the
-whole batch, the best of several, once the index is built: on n cores faiss takes about 1/n of them. Points are
-items with noise of length 0.3. Recall is the share of the true 10 nearest that is found. `clusters` is the
-synthetic catalogue of SlateRec-v0 (20 categories), `no clusters` has items uniform on the sphere, the hardest
-case for every index.
+whole batch, the best of several, once the index is built: on n cores faiss takes about 1/n of them. Points
+are items with noise of length 0.3. Recall is the share of the true 10 nearest that is found. `clusters` is
+the synthetic catalogue of SlateRec-v0 (20 categories), `no clusters` has items uniform on the sphere, the
+hardest case for every index.
 Limit: the matrix product of all points with all items, in blocks, which every search without an index needs.
 """
 

@@ -264,7 +264,8 @@ def test_the_true_reward_stays_in_info():
 
 def test_diversity_is_0_of_one_item_and_half_of_orthogonal_ones():
     unit = np.eye(3)
-    assert diversity(unit, np.array([[0, -1, -1], [0, 1, 2], [0, 0, -1]])).tolist() == [0.0, 0.5, 0.0]
+    items = np.array([[0, -1, -1], [0, 1, 2], [0, 0, -1]])
+    assert diversity(unit, items).tolist() == [0.0, 0.5, 0.0]
 
 
 def test_repair_meets_quotas_and_keeps_what_it_can():
@@ -304,6 +305,27 @@ def test_quotas_by_hand():
         InputError, match=r"slates\[0\] = \[2, 4, 1\] shows 1 items of group 1, its quota is 2"
     ):
         strict.step(np.array([[2, 4, 1]]))
+
+
+@pytest.mark.parametrize("candidates", [None, 20])
+def test_what_is_remembered_is_what_was_shown(candidates):
+    """History and log outside of Quotas hold the repaired slate."""
+    recorder, groups = RecordLog(), np.arange(60) % 2
+    inner = [] if candidates is None else [Candidates(candidates)]
+    env = wrap(slate_envs(3), *inner, Quotas([2, 1], groups), RewardShaping(), History(1), recorder)
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    observation, _, _, _, info = env.step(env.action_space.sample())
+    assert info["repaired"].any()
+    assert np.array_equal(observation["history"][:, 0], observation["slate"])
+    assert np.array_equal(np.where(recorder.log().slate < 0, 60, recorder.log().slate), observation["slate"])
+    slates = np.array([[1, 3, 5]] * 3)
+    if candidates is None:
+        env = wrap(slate_envs(3), Quotas([2, 1], groups), told := RecordLog())
+        env.reset(seed=0)
+        told.tell(np.zeros((3, 3)))
+        with pytest.raises(InputError, match="are of slates that Quotas repaired"):
+            env.step(slates)
 
 
 @pytest.mark.parametrize(

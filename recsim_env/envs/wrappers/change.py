@@ -118,6 +118,16 @@ class Change:
             )
         return len(nvec), int(nvec[0])
 
+    def shown(self, step: Step, candidates: Ints | None) -> Ints:
+        """(B, K) items of the catalogue that the users saw, -1 in empty slots: repaired, if they were.
+
+        Args:
+            step: just taken.
+            candidates: (B, M) of the observation before it, None where actions are items.
+        """
+        repaired = step.info.get("shown")
+        return items_at(candidates, self.slates(step.actions)) if repaired is None else np.asarray(repaired)
+
     def slates(self, actions: Array) -> Ints:
         """(B, K) checked slates of `slot_space`, -1 in empty slots."""
         K, N = self.slot_space()

@@ -8,7 +8,10 @@ from recsim_env.errors import InputError, require
 
 SPARE = 8  # items found beyond K, so that rounding hides none
 INDEX = "IVF1024,PQ32x4fs,RFlat"
-INDEX_PROBES, INDEX_REFINED = 12, 8  # cells that are looked at, and items looked at again for each one wanted
+INDEX_PROBES, INDEX_REFINED = (
+    12,
+    12,
+)  # cells looked at, and items looked at again for each one wanted
 
 
 class FaissSearch:
@@ -58,7 +61,7 @@ class FaissSearch:
     def nearest(self, points: Array, K: int) -> Ints:
         """See `Search`."""
         points = np.ascontiguousarray(points, np.float32)
-        L = min(K + SPARE, self.num_items)
+        L = min(K + SPARE * self.exact, self.num_items)
         _, found = self.index.search(points, L)
         slates, kth = rescore(points, self.features, self.offset, found, K)
         unsure = slates[:, -1] < 0

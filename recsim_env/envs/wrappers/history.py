@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, MultiBinary, MultiDiscrete, Space
 
 from recsim_env.arrays import Bools, Floats, Ints
-from recsim_env.envs.wrappers.change import Change, Info, Observation, Step, entry, items_at
+from recsim_env.envs.wrappers.change import Change, Info, Observation, Step, entry
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.world import World
@@ -69,7 +69,7 @@ class History(Change):
 
     def after(self, step: Step) -> tuple[Floats, Info]:
         """One slate more, the oldest forgotten."""
-        items = items_at(self.candidates, self.slates(step.actions))
+        items = self.shown(step, self.candidates)
         new = np.where(items < 0, self.N, items), step.info["clicked"], step.reward
         for column, newest in zip((self.items, self.clicked, self.reward), new, strict=True):
             column[step.going, :-1] = column[step.going, 1:]

@@ -7,8 +7,9 @@ missing, groups in order, the best ranked item of the group that is not in the s
 is empty (or repeats an item above it), else the lowest slot whose group has more than its quota. Where slates
 are best planned with quotas in mind, see `best_permutation(..., groups, quotas)`.
 
-`info["repaired"]` (B,) counts the slots that were changed. `best_value` is of slates without quotas: its
-difference to `slate_value` contains the price of fairness.
+`info["repaired"]` (B,) counts the slots that were changed, and `info["shown"]` (B, K) holds the items that
+the users saw, -1 in empty slots: `History`, `RewardShaping` and `RecordLog` outside go by them. `best_value`
+is of slates without quotas: its difference to `slate_value` contains the price of fairness.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from gymnasium.spaces import Space
 from numba import njit
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.envs.wrappers.change import Change, Info, Observation, Step, entry
+from recsim_env.envs.wrappers.change import Change, Info, Observation, Step, entry, items_at
 from recsim_env.errors import InputError, as_numbers
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.world import World
@@ -72,11 +73,12 @@ class Quotas(Change):
         self.rank: Floats = ranking
         self.places: Ints = np.tile(np.arange(self.M), (1, 1))  # (1 or B, M) the item at each place
         self.order: Ints = np.argsort(-ranking, kind="stable")[None]  # (1 or B, M) places, best ranked first
+        self.candidates: Ints | None = None
         self.changed: Ints = np.zeros(num_envs, np.int64)
 
     def observe(self, observation: Observation, luck: Luck) -> Observation:
         """Keeps the candidates, where there are any."""
-        candidates = entry(observation, "candidates")
+        self.candidates = candidates = entry(observation, "candidates")
         if candidates is not None:
             self.places = np.where(candidates >= self.N, -1, candidates)
             rank = np.where(self.places < 0, -np.inf, self.rank[self.places])
@@ -109,7 +111,9 @@ class Quotas(Change):
 
     def after(self, step: Step) -> tuple[Floats, Info]:
         """How much was repaired."""
-        return step.reward, {"repaired": self.changed.copy()}
+        items = items_at(self.candidates, self.slates(step.actions))
+        shown = np.asarray(step.info.get("shown", items))
+        return step.reward, {"repaired": self.changed.copy(), "shown": shown}
 
 
 @njit(cache=True)

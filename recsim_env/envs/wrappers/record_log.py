@@ -23,7 +23,7 @@ import numpy as np
 from gymnasium.spaces import Space
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.envs.wrappers.change import Change, Info, Observation, Step, entry, items_at
+from recsim_env.envs.wrappers.change import Change, Info, Observation, Step, entry
 from recsim_env.errors import InputError, as_numbers
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.log_files import write_log
@@ -40,7 +40,8 @@ class RecordLog(Change):
 
     Raises:
         InputError: a path whose directory is missing, or where a file is already; propensities that are no
-            logarithms of probabilities, or that were told at some steps and not at others.
+            logarithms of probabilities, that were told at some steps and not at others, or that are of a
+            slate which `Quotas` inside repaired.
     """
 
     def __init__(self, path: str | Path | None = None, metadata: Mapping[str, Any] | None = None) -> None:
@@ -60,7 +61,7 @@ class RecordLog(Change):
         K, _ = self.slot_space()
         self.shape = (num_envs, K)
         self.columns: dict[str, list[Array]] = {}
-        self.shown: Ints = np.zeros(num_envs, np.int64)  # (B,) slates so far
+        self.count: Ints = np.zeros(num_envs, np.int64)  # (B,) slates so far
         self.candidates: Ints | None = None
         self.told: Floats | None = None
         self.tells: bool | None = (
@@ -107,11 +108,16 @@ class RecordLog(Change):
     def after(self, step: Step) -> tuple[Floats, Info]:
         """One row more for every user whose step this was."""
         going = step.going
+        if self.told is not None and np.any(step.info.get("repaired", 0)):
+            raise InputError(
+                "log_propensities are of slates that Quotas repaired, and nobody knows how likely the new "
+                "ones were: tell none, or let the agent meet the quotas"
+            )
         self.tells = self.told is not None
         row = {
             "user": np.arange(self.num_envs),
-            "time": self.shown.astype(np.float64),
-            "slate": items_at(self.candidates, self.slates(step.actions)),
+            "time": self.count.astype(np.float64),
+            "slate": self.shown(step, self.candidates),
             "clicked": step.info["clicked"],
             "reward": step.info.get("true_reward", step.reward),
             "episode": step.luck.episode,
@@ -121,10 +127,10 @@ class RecordLog(Change):
         }
         if self.told is not None:
             row["slot_log_propensity"] = self.told
-            row["log_propensity"] = self.told.sum(axis=1)
+            row["log_propensity"] = np.einsum("bk->b", np.ascontiguousarray(self.told))
         for name, values in row.items():
             self.columns.setdefault(name, []).append(np.ascontiguousarray(values[going]))
-        self.shown = self.shown + going
+        self.count = self.count + going
         self.told = None
         return step.reward, {}
 

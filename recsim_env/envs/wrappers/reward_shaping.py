@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Space
+from numba import njit
 
-from recsim_env.arrays import Array, Bools, Floats, Ints
-from recsim_env.envs.wrappers.change import Change, Info, Observation, Step, entry, items_at
+from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.envs.wrappers.change import Change, Info, Observation, Step, entry
 from recsim_env.errors import InputError, as_numbers
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.world import World
@@ -77,24 +78,38 @@ class RewardShaping(Change):
     def after(self, step: Step) -> tuple[Floats, Info]:
         """The shaped reward, and the true one in info."""
         w = self.weights
-        items = items_at(self.candidates, self.slates(step.actions))
+        items = self.shown(step, self.candidates)
         dwell = step.info["dwell"] if "dwell" in step.info else step.info["examined"].mean(axis=1)
         shaped = (
             w["reward"] * step.reward + w["clicks"] * step.info["clicked"].sum(axis=1) + w["dwell"] * dwell
         )
         if self.unit is not None:
-            shaped = shaped + w["diversity"] * diversity(self.unit, items)
+            shaped = shaped + w["diversity"] * diversity(self.unit, np.ascontiguousarray(items))
         return shaped, {"true_reward": step.info.get("true_reward", step.reward)}
 
 
+@njit(cache=True)
 def diversity(unit: Floats, items: Ints) -> Floats:
     """(B,) mean of (1 - cos) / 2 over the pairs of items (B, K), -1 in empty slots; unit (N, D) features.
 
-    With s the sum of the n features, the cosines of all ordered pairs sum to |s|^2 - sum |f|^2.
+    With s the sum of the n features, the cosines of all ordered pairs sum to |s|^2 - sum |f|^2. A loop: NumPy
+    adds in an order that depends on B.
     """
-    shown: Bools = items >= 0
-    vectors = unit[np.maximum(items, 0)] * shown[:, :, None]  # (B, K, D)
-    n = shown.sum(axis=1)
-    pairs = np.maximum(n * (n - 1), 1)
-    cosines = (vectors.sum(axis=1) ** 2).sum(axis=1) - (vectors**2).sum(axis=(1, 2))
-    return np.where(n > 1, 0.5 * (1.0 - cosines / pairs), 0.0)
+    B, K = items.shape
+    spread = np.zeros(B)
+    total = np.empty(unit.shape[1])
+    for b in range(B):
+        n, squares = 0, 0.0
+        total[:] = 0.0
+        for k in range(K):
+            if items[b, k] >= 0:
+                n += 1
+                for d in range(unit.shape[1]):
+                    total[d] += unit[items[b, k], d]
+                    squares += unit[items[b, k], d] ** 2
+        if n > 1:
+            cosines = -squares
+            for d in range(unit.shape[1]):
+                cosines += total[d] ** 2
+            spread[b] = 0.5 * (1.0 - cosines / (n * (n - 1)))
+    return spread
