@@ -26,7 +26,7 @@ from recsim_env.envs.wrappers.cell_search import CellSearch
 from recsim_env.envs.wrappers.faiss_search import INDEX, FaissSearch
 from recsim_env.errors import unknown_name
 
-PROBES = 16  # cells that are looked at where not all are, of about sqrt(N)
+PROBES = 64  # cells that are looked at where not all are, of about sqrt(N): 1,000 of a million items
 
 
 class Search(Protocol):
