@@ -254,7 +254,7 @@ def test_a_change_belongs_to_one_environment():
     [
         (lambda: [Flatten(), History(2)], "put Flatten outside of it"),
         (lambda: [ScoresToSlate(), Quotas([1])], "acts by slates, but the actions inside are"),
-        (lambda: [History(2), History(2)], "a history inside already"),
+        (lambda: [History(2), History(2)], "has a history already"),
         (lambda: [History(0)], "length must be a whole number from 1, got 0"),
         (lambda: [Candidates()], "count must be given: this world has no candidate sets"),
         (lambda: [Candidates(2)], "count must be from the slate size"),

@@ -8,10 +8,8 @@ from recsim_env.errors import InputError, require
 
 SPARE = 8  # items found beyond K, so that rounding hides none
 INDEX = "IVF1024,PQ32x4fs,RFlat"
-INDEX_PROBES, INDEX_REFINED = (
-    12,
-    12,
-)  # cells looked at, and items looked at again for each one wanted
+INDEX_PROBES = 10  # cells that are looked at
+INDEX_REFINED = 16  # items looked at again for each one wanted
 
 
 class FaissSearch:

@@ -47,7 +47,9 @@ class History(Change):
         K, N = self.slot_space()
         spaces = self.dict_space().spaces
         if "history" in spaces:
-            raise InputError("there is a history inside already: take one History")
+            raise InputError(
+                "the observation has a history already, of this world or of a History inside: take one"
+            )
         candidates = spaces.get("candidates")
         if isinstance(candidates, MultiDiscrete):  # items of a catalogue of which the places show a part
             N = max(world.catalogue.num_items if hasattr(world, "catalogue") else 0, world.num_items)
