@@ -18,5 +18,5 @@ def test_examples_run(block, tmp_path, monkeypatch):
 
 
 def test_the_table_names_every_wrapper():
-    named = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+    named = set(re.findall(r"^\| `([A-Z]\w+)` \|", PAGE, re.MULTILINE))
     assert named == set(wrappers.__all__) - {"Change", "wrap"}
