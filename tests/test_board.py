@@ -16,7 +16,6 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 from browser import browse
-from gymnasium.vector import AutoresetMode
 from PIL import Image
 
 from recsim_env.envs.batched import BatchedEnv
@@ -24,12 +23,12 @@ from recsim_env.envs.rendering import picture
 from recsim_env.envs.scene import Scene
 from recsim_env.errors import InputError
 from recsim_env.evaluation.intervals import mean_estimate
+from recsim_env.experiments import run as loop
 from recsim_env.experiments.agents import AGENTS, Task
 from recsim_env.experiments.board_command import event_folders
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run import Race, play
-from recsim_env.experiments.run_directory import RunDirectory
+from recsim_env.experiments.run import Race
 from recsim_env.experiments.slates_shown import STEPS, as_png, slates_shown
 from recsim_env.experiments.tensorboard import read_slates, write_events
 from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
@@ -159,10 +158,10 @@ def test_writing_again_replaces(tmp_path):
 
 
 @pytest.mark.parametrize("count_rounds", [False, True])
-def test_slates_are_those_of_the_run(tmp_path, count_rounds):
+def test_slates_are_those_of_the_run(tmp_path, monkeypatch, count_rounds):
     """The pictures are of the very slates that `play` showed to replicate 0."""
     world = engagement_ladder(3, 5, 2, 4)
-    rows, race = 3, Race(200, count_rounds, seed=7)
+    rows, race = 3, Race(200, count_rounds, seed=7, replicates=3)
     shown = []
 
     class Spied(BatchedEnv):
@@ -172,12 +171,12 @@ def test_slates_are_those_of_the_run(tmp_path, count_rounds):
             shown.append((before, self._state, actions.copy(), answer[4]))
             return answer
 
-    def fresh():
-        return AGENTS["cascade_ts"](Task(world, rows, 200, 0.1))
+    def fresh(num_replicates):
+        return AGENTS["cascade_ts"](Task(world, num_replicates, 200, 0.1))
 
-    env = Spied(rows, world, autoreset_mode=AutoresetMode.DISABLED)
-    play("x", fresh(), env, race, RunDirectory(tmp_path), type("Bar", (), {"update": lambda *_: None})())
-    found = slates_shown(fresh(), world, rows, race)
+    monkeypatch.setattr(loop, "BatchedEnv", Spied)
+    loop.play(fresh, world, race, 0, rows, tmp_path / "x.npz", tmp_path / "saved.npz", lambda _: None)
+    found = slates_shown(fresh(rows), world, rows, race)
     assert [one.step for one in found] == [1, 10]  # 100 is more than 5 % of the run
     for one in found:
         before, _, slates, info = shown[(one.step - 1) * (1 if count_rounds else world.horizon)]
@@ -200,8 +199,8 @@ def env_luck(rows, seed, episode):
 def test_short_runs_have_no_slates():
     world = engagement_ladder(3, 5, 2, 4)
     agent = AGENTS["random"](Task(world, 2, 19, 0.1))
-    assert slates_shown(agent, world, 2, Race(19, False, 0)) == []
-    assert [s.step for s in slates_shown(agent, world, 2, Race(20, False, 0))] == [STEPS[0]]
+    assert slates_shown(agent, world, 2, Race(19, False, 0, 2)) == []
+    assert [s.step for s in slates_shown(agent, world, 2, Race(20, False, 0, 2))] == [STEPS[0]]
 
 
 def test_slates_can_be_read_back(runs):

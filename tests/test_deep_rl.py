@@ -40,11 +40,6 @@ NAMES = ("slate_q", "reinforce_top_k", "wolpertinger")
 SMALL = {"units": 16, "batch_size": 32, "learning_rate": 0.01, "truncated_is_final": True}
 
 
-class Nothing:
-    def update(self, n):
-        pass
-
-
 @pytest.fixture(autouse=True)
 def _one_thread():
     before = torch.get_num_threads()
@@ -71,7 +66,13 @@ def make(name, world, B, seed=0, **options):
 def train(agent, world, B, steps, tmp_path, seed=0):
     tmp_path.mkdir(exist_ok=True)
     return training.train(
-        agent, world, steps=steps, num_rows=B, seed=seed, file=tmp_path / "c" / "c.npz", progress=Nothing()
+        agent,
+        world,
+        steps=steps,
+        num_rows=B,
+        seed=seed,
+        file=tmp_path / "c" / "c.npz",
+        progress=lambda n: None,
     )
 
 
@@ -153,7 +154,7 @@ def test_resumes_to_the_same_bytes(name, tmp_path):
     class Killed:
         left = 53
 
-        def update(self, n):
+        def __call__(self, n):
             self.left -= 1
             if self.left == 0:
                 raise KeyboardInterrupt
@@ -164,7 +165,7 @@ def test_resumes_to_the_same_bytes(name, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             training.train(make(name, LADDER, 8), LADDER, file=file, progress=Killed(), **options)
     resumed = make(name, LADDER, 8)  # of another process: nothing but the file is known
-    again = training.train(resumed, LADDER, file=file, progress=Nothing(), **options)
+    again = training.train(resumed, LADDER, file=file, progress=lambda n: None, **options)
     for metric, values in whole[1].items():
         assert values.tobytes() == again[1][metric].tobytes(), metric
     with np.load(tmp_path / "whole" / "c" / "c.npz") as first, np.load(file) as second:

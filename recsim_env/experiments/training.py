@@ -7,6 +7,9 @@ no replicates: what is recorded is their mean, one number a training, and severa
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from recsim_env.agents.agent import Transition
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.experiments import checkpoint
 from recsim_env.experiments.results import log_steps
-from recsim_env.experiments.run import CHECKPOINT_SECONDS, Progress
+from recsim_env.experiments.run import CHECKPOINT_SECONDS
 from recsim_env.simulators.log_generation import POLICY_LUCK, SeesStates
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.world import World, columns, put_rows, take_rows, with_columns
@@ -25,7 +28,14 @@ TEST_SEEDS = 1 << 31  # from a training's first seed to that of the users on who
 
 
 def train(
-    agent: Any, world: World, *, steps: int, num_rows: int, seed: int, file: Path, progress: Progress
+    agent: Any,
+    world: World,
+    *,
+    steps: int,
+    num_rows: int,
+    seed: int,
+    file: Path,
+    progress: Callable[[int], Any],
 ) -> tuple[Ints, dict[str, Floats]]:
     """Let an agent learn from `steps` slates of every row, from its checkpoint if there is one.
 
@@ -55,7 +65,7 @@ def train(
         )
         state = with_columns(state, [saved[f"state/{i}"] for i in range(len(columns(state)))])
         step = int(saved["step"])
-        progress.update(step)
+        progress(step)
     observation = world.observe(state)
     last_saved = time.monotonic()
     while step < steps:
@@ -78,7 +88,7 @@ def train(
             after = world.observe(state)
         observation = after
         step += 1
-        progress.update(1)
+        progress(1)
         place = np.searchsorted(recorded_at, step)
         if recorded_at[place] == step:
             records[:, place] = *totals, *(agent.logged if len(names) > 2 else ())
@@ -128,3 +138,19 @@ def play_episodes(agent: Any, world: World, *, episodes: int, seed: int) -> dict
         if len(rows) == 0:
             break
     return found
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for PyTorch, if it is there: the sums of several depend on their number in the last bits."""
+    if find_spec("torch") is None:
+        yield
+        return
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

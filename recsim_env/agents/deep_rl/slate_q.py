@@ -268,7 +268,7 @@ class SlateQ:
             place = (chosen == consumed[:, None]).float().argmax(dim=1)
             choice_loss = nn.functional.cross_entropy(logits, place)
         self.optimizer.zero_grad()
-        (td_loss + choice_loss).backward()  # type: ignore[no-untyped-call]
+        (td_loss + choice_loss).backward()
         self.optimizer.step()
         follow(self.q_target, self.q_network, self.target_share)
         self.logged[:3] = td_loss.item(), choice_loss.item(), learned.mean().item()

@@ -78,7 +78,7 @@ class StateNetwork(nn.Module):
             values, cells = int(entry.high) + 1, int(np.prod(entry.shape, dtype=np.int64))
             if _way(name, entry) == "embedded":
                 table = torch.empty(values, EMBEDDED).normal_(generator=generator)
-                learnt = nn.Embedding.from_pretrained(table, freeze=False)  # type: ignore[no-untyped-call]
+                learnt = nn.Embedding.from_pretrained(table, freeze=False)
                 self.embeddings[name] = learnt
             width = {"embedded": EMBEDDED, "one_hot": values}.get(_way(name, entry), 1)
             self.inputs += width * cells
@@ -130,7 +130,7 @@ def tensors(arrays: Mapping[str, Array], entries: Mapping[str, Entry], prefix: s
 
 def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A layer whose weights and constants are uniform in +-1/sqrt(inputs)."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.uniform_(-(inputs**-0.5), inputs**-0.5, generator=generator)

@@ -293,7 +293,7 @@ class Wolpertinger:
         of_slates = [(critic(now, items) * shown).sum(dim=1) / shown.sum(dim=1) for critic in self.critics]
         loss = sum((nn.functional.mse_loss(value, target) for value in of_slates), torch.zeros(()))
         self.critic_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.critic_optimizer.step()
         self.logged[:2] = loss.item(), of_slates[0].mean().item()
         self.learned[0] += 1

@@ -268,16 +268,16 @@ def _on_ray_data(paths: list[Path], weigh: Weigh, by_user: bool, workers: Worker
             found = error
         return {"number": row["number"], "sums": pickle.dumps(found)}
 
-    with cluster(workers) as ray:
-        import ray.data
+    with cluster(workers):
+        from ray.data import DataContext, TaskPoolStrategy, from_items
 
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        context = ray.data.DataContext.get_current()
+        context = DataContext.get_current()
         context.enable_progress_bars = False
         context.target_max_block_size = BLOCK  # else it waits for shared memory that sums do not need
         items = [{"number": number, "path": str(path)} for number, path in enumerate(paths)]
-        data = ray.data.from_items(items, override_num_blocks=len(items))
-        size = ray.data.TaskPoolStrategy(size=workers.count)
+        data = from_items(items, override_num_blocks=len(items))
+        size = TaskPoolStrategy(size=workers.count)
         rows = data.map(score, num_cpus=1, compute=size).take_all()
     found = [pickle.loads(row["sums"]) for row in sorted(rows, key=lambda row: row["number"])]
     for one in found:

@@ -7,21 +7,21 @@ the table is of the tests: the reward of an episode, and differences to `myopic`
 replicate by replicate.
 """
 
-import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from recsim_env.errors import InputError
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.experiments import figure
+from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
 from recsim_env.experiments.deep_agents import (
     DEEP_AGENTS,
-    WITHOUT_NETWORKS,
     DeepTask,
     check_world,
     deep_agent_names,
@@ -29,11 +29,12 @@ from recsim_env.experiments.deep_agents import (
 from recsim_env.experiments.env_args import world_of
 from recsim_env.experiments.race import show
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run_directory import RunDirectory, open_run
+from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
 from recsim_env.experiments.suite.cascade_mdp import world_parameters
 from recsim_env.experiments.tensorboard import write_events
-from recsim_env.experiments.training import TEST_SEEDS, play_episodes, train
+from recsim_env.experiments.training import TEST_SEEDS, one_thread, play_episodes, train
+from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.worlds.world import World
 
 NAME = "deep_slates"
@@ -62,8 +63,8 @@ class Settings:
     seed: int = option(0, "of replicate 0; replicate i has seed + i")
 
 
-def run(settings: Settings, out: Path, resume: bool) -> Results:
-    """Run the experiment, or what is left of it, in the directory `out`."""
+def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
+    """Run the experiment, or what is left of it, in the directory `out`; a cell is one training."""
     names = deep_agent_names(settings.agents)
     positive(steps=settings.steps, rows=settings.rows, replicates=settings.replicates)
     positive(episodes=settings.episodes)
@@ -73,14 +74,39 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     check_world(world, settings.env)
     for name in names:
         DEEP_AGENTS[name](task_of(settings, world, 0))  # refuses settings before anything runs
-    if not set(names) <= set(WITHOUT_NETWORKS):
-        import torch
-
-        torch.set_num_threads(1)  # sums of several threads come out in any order, and runs would not repeat
-    directory = open_run(out, NAME, as_json(settings), resume)
-    results = (
-        Results.read(directory.results) if directory.finished else _play(names, world, settings, directory)
-    )
+    with open_run(out, NAME, as_json(settings), resume) as directory:
+        if directory.finished:
+            results = Results.read(directory.results)
+        else:
+            cells = {
+                name: [
+                    Cell(
+                        name=f"{name}-{r}",
+                        file=directory.cell(f"{name}-{r}"),
+                        checkpoint=directory.checkpoint(f"{name}-{r}"),
+                        size=settings.steps,
+                        label=f"{name}, replicate {r}",
+                        work=partial(train_and_test, name, world, settings, r),
+                    )
+                    for r in range(settings.replicates)
+                ]
+                for name in names
+            }
+            run_cells([one for ones in cells.values() for one in ones], directory.path, workers, "step")
+            results = Results()
+            for name in names:
+                found = [load_arrays(cell.file) for cell in cells[name]]
+                steps = found[0].pop("steps")
+                results.curves[name] = {
+                    metric: Curve(steps[-len(values) :], np.stack([one[metric] for one in found], axis=1))
+                    for metric, values in found[0].items()
+                }
+                write_events(directory.path / "tensorboard", name, results.curves[name])
+            results.write(directory.results)
+            picture, (axes,) = figure.new_figure(1)
+            draw(axes, results, settings)
+            figure.save(picture, directory.path / "figure.png")
+            directory.finish()
     print_table(results, settings)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
     return results
@@ -100,41 +126,34 @@ def task_of(settings: Settings, world: World, replicate: int) -> DeepTask:
     )
 
 
-def _play(names: list[str], world: World, settings: Settings, directory: RunDirectory) -> Results:
-    """Train and test all agents; write what came of it."""
-    results = Results()
-    R = settings.replicates
-    with tqdm(total=len(names) * R * settings.steps, unit="step", mininterval=1.0) as bar:
-        for name in names:
-            found: dict[str, list[Any]] = {}
-            tests: dict[str, list[float]] = {}
-            for r in range(R):
-                bar.set_description(f"{name}, replicate {r}")
-                agent = DEEP_AGENTS[name](task_of(settings, world, r))
-                first = (settings.seed + r) * REPLICATE_SEEDS
-                steps, curves = train(
-                    agent,
-                    world,
-                    steps=settings.steps,
-                    num_rows=settings.rows,
-                    seed=first,
-                    file=directory.checkpoint(f"{name}-{r}"),
-                    progress=bar,
-                )
-                tested = play_episodes(agent, world, episodes=settings.episodes, seed=first + TEST_SEEDS)
-                for metric, curve in curves.items():
-                    found.setdefault(metric, []).append(curve)
-                for metric, values in tested.items():
-                    tests.setdefault(f"test_{metric}", []).append(float(values.mean()))
-            results.curves[name] = {metric: Curve(steps, np.stack(each, 1)) for metric, each in found.items()}
-            results.curves[name] |= {m: Curve(steps[-1:], np.array([each])) for m, each in tests.items()}
-            write_events(directory.path / "tensorboard", name, results.curves[name])
-            results.write(directory.results)
-    picture, (axes,) = figure.new_figure(1)
-    draw(axes, results, settings)
-    figure.save(picture, directory.path / "figure.png")
-    shutil.rmtree(directory.path / "checkpoints")
-    return results
+def train_and_test(
+    name: str,
+    world: World,
+    settings: Settings,
+    replicate: int,
+    file: Path,
+    checkpoint: Path,
+    progress: Callable[[int], Any],
+) -> None:
+    """Write what an agent did while learning, (P,) at the `steps` (P,), and in the test at the end, (1,).
+
+    With one thread: sums of several come out in any order, and runs would not repeat.
+    """
+    with one_thread():
+        agent = DEEP_AGENTS[name](task_of(settings, world, replicate))
+        first = (settings.seed + replicate) * REPLICATE_SEEDS
+        steps, curves = train(
+            agent,
+            world,
+            steps=settings.steps,
+            num_rows=settings.rows,
+            seed=first,
+            file=checkpoint,
+            progress=progress,
+        )
+        tested = play_episodes(agent, world, episodes=settings.episodes, seed=first + TEST_SEEDS)
+    tests = {f"test_{metric}": np.array([values.mean()]) for metric, values in tested.items()}
+    save_arrays(file, {"steps": steps, **curves, **tests})
 
 
 def differences(results: Results) -> tuple[str, dict[str, Estimate]]:

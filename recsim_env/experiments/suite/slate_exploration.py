@@ -34,6 +34,7 @@ from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
 from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.log_generation import POLICY_LUCK, generate_log
@@ -125,18 +126,12 @@ def play_replicate(
 
     With one thread, here and on a worker: the sums of a network depend on their number in the last bits.
     """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         world = make_world(settings, replicate)
         log, clicks = random_log(world, settings, replicate), {}
         for name in RECOMMENDERS:
             clicks[name] = play(name, world, log, settings, replicate)
             progress(1)
-    finally:
-        torch.set_num_threads(threads)
     save_arrays(file, clicks)
 
 
