@@ -10,7 +10,7 @@ A step of an episode of T steps, in Stable-Baselines3's words:
     step t < T    observation, reward, done False, info {}
     step T        first observation of the next episode, reward, done True, info {"terminal_observation": the
                   last one, "TimeLimit.truncated": nobody left, "episode": {"r": return, "l": T, "t":
-                  seconds}, and what the environment told of this row: clicked, examined, best_value, slate_value}
+                  seconds}, and what the environment told of this row, such as clicked and best_value}
 
 This is Gymnasium's SAME_STEP autoreset. With NEXT_STEP a step that only resets would count as one of the
 episode, with DISABLED an episode would never begin anew: both are refused.

@@ -6,8 +6,8 @@
     myopic    the slate that earns most now; told the truth. Of cascading worlds, where it is not the best one
     optimal   what regret is measured against; told the truth, and where the world plans ahead, of the future
 
-In `SlateRec-v0` and `InterestDrift-v0` the myopic slate is the optimal one: slates change nothing that lasts, or
-the slate with most clicks also keeps most users. Nothing can be better there than myopic.
+In `SlateRec-v0` and `InterestDrift-v0` the myopic slate is the optimal one: slates change nothing that lasts,
+or the slate with most clicks also keeps most users. Nothing can be better there than myopic.
 """
 
 from collections.abc import Callable

@@ -1,13 +1,13 @@
 """Train an algorithm of Stable-Baselines3 on simulated users, and hold it against what learns nothing.
 
-`replicates` networks are trained from different seeds. Training is cut into `evaluations` parts; after each, the
-network plays `episodes` users that it was not trained on, greedily, and so do the baselines: random, popular,
-myopic and optimal slates (`baseline_policies`). Replicate r of every policy faces the same users under the same
-luck, so differences are paired. A curve is the mean over these episodes: reward, regret, NDCG and coverage of an
-episode (`policy_metrics`), at environment steps of training.
+`replicates` networks are trained from different seeds. Training is cut into `evaluations` parts; after each,
+the network plays `episodes` users that it was not trained on, greedily, and so do the baselines: random,
+popular, myopic and optimal slates (`baseline_policies`). Replicate r of every policy faces the same users and
+luck, so differences are paired. A curve is the mean over these episodes: reward, regret, NDCG and coverage of
+an episode (`policy_metrics`), at environment steps of training.
 
-A run that was killed goes on to the same bytes: every part begins with fresh users and fresh random numbers that
-depend on seed and part alone, so networks, optimisers and replay buffer at the end of a part are all it needs.
+A run that was killed goes on to the same bytes: every part begins with fresh users and random numbers that
+depend on seed and part alone, so the networks, the optimisers and the replay buffer are all it needs.
 """
 
 import json
@@ -51,7 +51,7 @@ TRAINING, EVALUATION = 1 << 40, 1 << 41  # seeds of users to train on and to mea
 
 @dataclass(frozen=True)
 class Settings:
-    """Options of the command line; 0 and an empty text take what `sb3_configs` found for algorithm and env."""
+    """Options of the command line; 0 and an empty text take what `sb3_configs` has for algorithm and env."""
 
     env: str = option("CascadeRec-v0", "id of an environment; `recsim-env list` names them")
     env_args: str = option("", "a parameter of the environment, such as slate_size=5", each="env-arg")
@@ -258,7 +258,7 @@ def _begin_part(model: "BaseAlgorithm", seed: int, part: int) -> None:
 
 
 def _count_exploration_from_the_start(model: "BaseAlgorithm", steps: int) -> None:
-    """DQN's exploration falls with the share of all steps that is done, not with that of a call of `learn`."""
+    """DQN's exploration falls with the share of all steps that is done, not of one call of `learn`."""
     if hasattr(model, "exploration_schedule"):
         schedule = model.exploration_schedule
         model.exploration_schedule = lambda _: schedule(1.0 - min(1.0, model.num_timesteps / steps))
@@ -282,7 +282,7 @@ def _curves(steps: Array, replicates: list[Any]) -> dict[str, Curve]:
 def less_regret(results: Results, agent: str, other: str) -> Estimate:
     """By how much less regret of an episode the agent ends with, its error over replicates; see `Estimate`.
 
-    The replicates are paired. Regret holds no luck of clicks, so this is the sharper way to say who earns more.
+    The replicates are paired. Regret holds no luck of clicks: the sharper way to say who earns more.
     """
     mine, theirs = (results.curves[name]["regret"].values[-1] for name in (agent, other))
     return mean_estimate(theirs - mine)

@@ -1,4 +1,4 @@
-"""Regret, NDCG and coverage in the logs of a training of Stable-Baselines3, beside its own `rollout/ep_rew_mean`.
+"""Regret, NDCG and coverage in the logs of a training of Stable-Baselines3, beside `rollout/ep_rew_mean`.
 
     from recsim_env.experiments.sb3_callback import PolicyMetrics
 
@@ -31,7 +31,7 @@ METRICS = ("reward", "regret", "ndcg", "coverage")
 
 
 class PolicyMetrics(BaseCallback):
-    """Measures the model before training, at the first end of a rollout after every `every` steps, and at the end.
+    """Measures the model before training, at the first end of a rollout after `every` steps, and at the end.
 
     What it finds goes to the model's logger, and so to its tables and to TensorBoard, as `reward`, `regret`,
     `ndcg` and `coverage`, each with `<name>_std_error`; to `results`, and with `out` to `results.csv` there,
@@ -84,10 +84,12 @@ class PolicyMetrics(BaseCallback):
                 "wrap_env must be given: the model sees or acts through other wrappers than Flatten "
                 f"({', '.join([*layers, type(self.training_env).__name__])})"
             )
-        flat = not isinstance(env.observation_space, Dict)
-        self._wrap = self.wrap_env or (
-            (lambda inner: wrap(inner, Flatten())) if flat else lambda inner: inner
-        )
+        if self.wrap_env is not None:
+            self._wrap = self.wrap_env
+        elif isinstance(env.observation_space, Dict):
+            self._wrap = lambda inner: inner
+        else:
+            self._wrap = lambda inner: wrap(inner, Flatten())
         if self._measured_at < 0:
             self._measure()
 

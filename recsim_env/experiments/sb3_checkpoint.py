@@ -1,7 +1,7 @@
 """A model of Stable-Baselines3 on disk, in a file that is read without executing anything.
 
-The library's own `.zip` holds pickled objects: who loads one runs what its author put there. This file is what
-`torch.save` writes of tensors, numbers and texts, and is read with `weights_only=True`:
+The library's own `.zip` holds pickled objects: who loads one runs what its author put there. This file is
+what `torch.save` writes of tensors, numbers and texts, and is read with `weights_only=True`:
 
     about       what the model is of, as JSON: environment, parameters, algorithm, versions
     parameters  the networks' and optimisers' states, as `model.get_parameters()` names them
@@ -10,8 +10,7 @@ The library's own `.zip` holds pickled objects: who loads one runs what its auth
     buffer      the replay buffer's arrays, of an off-policy algorithm that goes on
     extra       arrays of the run, such as its curves so far
 
-`python -c "from recsim_env.experiments.sb3_checkpoint import about; print(about('policy_0.pt'))"` prints what a file
-is of.
+`about(path)` says what a file is of.
 """
 
 import json

@@ -50,7 +50,7 @@ def changes(actions: str) -> list[Change]:
     """
     if actions not in ACTIONS:
         raise unknown_name("way to act", actions, ACTIONS)
-    return [*(wrapper() for wrapper in ACTIONS[actions]), Flatten()]  # type: ignore[operator]
+    return [*(wrapper() for wrapper in ACTIONS[actions]), Flatten()]
 
 
 PPO = {"n_steps": 20, "batch_size": 1024, "n_epochs": 4, "learning_rate": 1e-3}
