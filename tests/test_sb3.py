@@ -1,8 +1,7 @@
-"""Stable-Baselines3: the VecEnv against the single environment and DummyVecEnv, the measurement, trainings."""
+"""Stable-Baselines3: the VecEnv against single environments and DummyVecEnv, the measurement, trainings."""
 
-import json
+import importlib
 import re
-import runpy
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-import recsim_env  # noqa: F401
+import recsim_env
 from recsim_env.envs.batched import BatchedEnv
 from recsim_env.errors import InputError
 from recsim_env.experiments.env_args import world_of
@@ -24,21 +23,19 @@ from recsim_env.simulators.worlds.cascade import CascadeWorld
 torch = pytest.importorskip("torch")
 pytest.importorskip("stable_baselines3")
 
-from stable_baselines3 import A2C, DQN, PPO, SAC  # noqa: E402
+from stable_baselines3 import PPO  # noqa: E402
 from stable_baselines3.common.evaluation import evaluate_policy  # noqa: E402
 from stable_baselines3.common.monitor import Monitor  # noqa: E402
 from stable_baselines3.common.vec_env import DummyVecEnv, VecCheckNan, VecMonitor, VecNormalize  # noqa: E402
 
 from recsim_env.envs.sb3 import SB3VecEnv  # noqa: E402
-from recsim_env.envs.wrappers.change import wrap  # noqa: E402
-from recsim_env.envs.wrappers.discrete_slates import DiscreteSlates  # noqa: E402
-from recsim_env.envs.wrappers.flatten import Flatten  # noqa: E402
-from recsim_env.envs.wrappers.scores_to_slate import ScoresToSlate  # noqa: E402
+from recsim_env.envs.wrappers import Flatten, ScoresToSlate, wrap  # noqa: E402
 from recsim_env.experiments import sb3, sb3_checkpoint  # noqa: E402
 from recsim_env.experiments.baseline_policies import measure_baselines  # noqa: E402
 from recsim_env.experiments.policy_metrics import graded_ndcg, measure  # noqa: E402
 from recsim_env.experiments.results import Results  # noqa: E402
 from recsim_env.experiments.sb3_callback import PolicyMetrics  # noqa: E402
+from recsim_env.experiments.sb3_configs import CONFIGS  # noqa: E402
 
 pytestmark = pytest.mark.extra
 
@@ -58,14 +55,16 @@ def driven(env, steps, seed):
         assert len(infos) == env.num_envs
         assert len({id(info) for info in infos}) == env.num_envs  # who changes one changes no other
         seen.append((observation, reward.copy(), done.copy(), infos))
-        episodes += [(row, info["episode"]["r"], info["episode"]["l"]) for row, info in enumerate(infos) if done[row]]
+        episodes += [
+            (row, info["episode"]["r"], info["episode"]["l"]) for row, info in enumerate(infos) if done[row]
+        ]
     return seen, episodes
 
 
 @pytest.mark.parametrize("limit", [None, 4])
 def test_equals_dummy_vec_env_step_for_step(limit):
-    # the strongest check there is: SB3's own adapter around single environments with the same seeds, users who
-    # leave, who are cut off, and who do both at once
+    # the library's own adapter around single environments with the same seeds; users who leave, who are cut
+    # off, and who do both at once
     kwargs = {**LEAVING, **({} if limit is None else {"max_episode_steps": limit})}
     native = SB3VecEnv("SlateRec-v0", num_envs=7, flat=False, **kwargs)
     dummy = DummyVecEnv([lambda: Monitor(gym.make("SlateRec-v0", **kwargs)) for _ in range(7)])
@@ -177,16 +176,23 @@ def test_wrappers_of_stable_baselines3_fit():
 
 @pytest.mark.parametrize("policy", ["MlpPolicy", "MultiInputPolicy"])
 def test_ppo_works_at_once(policy):
-    model = PPO(policy, SB3VecEnv("CascadeRec-v0", num_envs=8, flat=policy == "MlpPolicy"), n_steps=40, batch_size=64)
+    model = PPO(
+        policy, SB3VecEnv("CascadeRec-v0", num_envs=8, flat=policy == "MlpPolicy"), n_steps=40, batch_size=64
+    )
     model.learn(320)
     assert len(model.ep_info_buffer) == 16  # two episodes of 20 in each row
     returns, lengths = evaluate_policy(
-        model, SB3VecEnv("CascadeRec-v0", num_envs=4, flat=policy == "MlpPolicy"), 8, return_episode_rewards=True
+        model,
+        SB3VecEnv("CascadeRec-v0", num_envs=4, flat=policy == "MlpPolicy"),
+        8,
+        return_episode_rewards=True,
     )
     assert lengths == [20] * 8
     assert all(0 <= r <= 20 for r in returns)
     single = gym.make("CascadeRec-v0")
-    PPO(policy, wrap(single, Flatten()) if policy == "MlpPolicy" else single, n_steps=40, batch_size=40).learn(40)
+    PPO(
+        policy, wrap(single, Flatten()) if policy == "MlpPolicy" else single, n_steps=40, batch_size=40
+    ).learn(40)
 
 
 def test_evaluate_policy_agrees_with_measure():
@@ -202,7 +208,9 @@ def test_evaluate_policy_agrees_with_measure():
         wrap=lambda inner: wrap(inner, Flatten()),
     )
     # evaluate_policy lists episodes by their end, measure by their seed
-    assert sorted(zip(returns, lengths, strict=True)) == sorted(zip(found["reward"], found["length"], strict=True))
+    assert sorted(zip(returns, lengths, strict=True)) == sorted(
+        zip(found["reward"], found["length"], strict=True)
+    )
     assert len(set(lengths)) > 1
 
 
@@ -295,9 +303,7 @@ def test_callback_logs_what_measure_finds(tmp_path):
     tags = set(events.Tags()["scalars"])
     assert {"regret", "regret_std_error", "ndcg", "coverage", "reward", "rollout/ep_rew_mean"} <= tags
     assert events.Scalars("regret")[-1].value == pytest.approx(last["regret"].mean())
-    scores = SB3VecEnv(
-        wrap(BatchedEnv(4, world, autoreset_mode=AutoresetMode.SAME_STEP), ScoresToSlate())
-    )
+    scores = SB3VecEnv(wrap(BatchedEnv(4, world, autoreset_mode=AutoresetMode.SAME_STEP), ScoresToSlate()))
     with pytest.raises(InputError, match=r"wrap_env must be given.*ScoresToSlate"):
         PPO("MlpPolicy", scores, n_steps=10, batch_size=20).learn(40, callback=PolicyMetrics())
 
@@ -311,18 +317,23 @@ TRIVIAL = {
     "episodes": 50,
 }
 QUICK = {
-    "ppo": {"steps": 6400, "num_envs": 16, "keywords": "n_steps=20 batch_size=160 learning_rate=0.005 gamma=0.5"},
+    "ppo": {
+        "steps": 3200,
+        "num_envs": 16,
+        "keywords": "n_steps=20 batch_size=160 learning_rate=0.005 gamma=0.5",
+    },
     "a2c": {"steps": 6400, "num_envs": 16, "keywords": "n_steps=8 learning_rate=0.005 gamma=0.5"},
     "dqn": {
         "steps": 3200,
         "num_envs": 16,
-        "keywords": "learning_starts=200 learning_rate=0.005 buffer_size=2000 batch_size=64 train_freq=1 gamma=0.5 "
-        "target_update_interval=160 exploration_fraction=0.5",
+        "keywords": "learning_starts=200 learning_rate=0.005 buffer_size=2000 batch_size=64 gamma=0.5 "
+        "train_freq=1 target_update_interval=160 exploration_fraction=0.5",
     },
     "sac": {
         "steps": 1600,
         "num_envs": 16,
-        "keywords": "learning_starts=200 learning_rate=0.005 buffer_size=2000 batch_size=64 train_freq=1 gamma=0.5",
+        "keywords": "learning_starts=200 learning_rate=0.005 buffer_size=2000 batch_size=64 gamma=0.5 "
+        "train_freq=1",
     },
 }
 
@@ -337,18 +348,18 @@ def test_learns_the_trivial_world_repeats_and_resumes(algorithm, tmp_path, monke
     assert "optimal" in capsys.readouterr().out
 
     # stopped after the first part, as a kill would, and gone on with: the same bytes
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     kept = sb3_checkpoint.save
 
     def save_then_die(path, *args, **kwargs):
         kept(path, *args, **kwargs)
-        raise Killed
+        raise KilledError
 
     with monkeypatch.context() as patch:
         patch.setattr(sb3_checkpoint, "save", save_then_die)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             sb3.run(settings, tmp_path / "b", False)
     sb3.run(settings, tmp_path / "b", True)
     for name in ("results.csv",):
@@ -357,3 +368,124 @@ def test_learns_the_trivial_world_repeats_and_resumes(algorithm, tmp_path, monke
     asked = sb3.completed(settings)
     found = sb3.policy_of(model, asked, world, sb3.EVALUATION)
     assert found["regret"].mean() == results.curves[algorithm]["regret"].values[-1, 0]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_page_works_as_pasted(number, capsys):
+    page = (ROOT / "docs" / "rl.md").read_text(encoding="utf-8")
+    section = page.split("## Stable-Baselines3\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 2
+    exec(compile(blocks[number], "docs/rl.md", "exec"), {})
+    if number == 0:
+        regret = eval(capsys.readouterr().out)
+        assert list(regret) == [0, 10240, 20480, 30720]
+        assert regret[30720] < regret[0]
+
+
+def test_what_a_checkpoint_is_of_is_checked(tmp_path):
+    settings = sb3.completed(sb3.Settings(num_envs=4, steps=80, replicates=1, evaluations=1, episodes=5))
+    settings = replace(settings, keywords="n_steps=20 batch_size=80", env_args="horizon=5")
+    world = world_of("CascadeRec-v0", {"horizon": 5})
+    model = sb3.new_model(settings, world, 0)
+    file = tmp_path / "policy.pt"
+    sb3_checkpoint.save(file, model, sb3.about(settings, 0))
+    for other, found in {
+        replace(settings, env_args="horizon=6"): "is of env_args 'horizon=5', and 'horizon=6' is asked for",
+        replace(settings, env="SlateRec-v0"): "is of env 'CascadeRec-v0'",
+        replace(settings, algorithm="a2c"): "is of algorithm 'ppo'",
+    }.items():
+        with pytest.raises(InputError, match=re.escape(found)):
+            sb3_checkpoint.load(file, model, sb3.about(other, 0))
+    for name in ("recsim-env", "stable-baselines3"):
+        with pytest.raises(InputError, match=f"is of {name} '.*', and '0.0.1' is asked for"):
+            sb3_checkpoint.load(file, model, {**sb3.about(settings, 0), name: "0.0.1"})
+    wider = replace(settings, keywords=settings.keywords + """ 'policy_kwargs={"net_arch": [8]}'""")
+    with pytest.raises(InputError, match="does not fit this model"):
+        sb3_checkpoint.load(file, sb3.new_model(wider, world, 0), sb3.about(settings, 0))
+    with pytest.raises(InputError, match="does not exist"):
+        sb3.load_policy(tmp_path / "nothing.pt")
+    (tmp_path / "half.pt").write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(InputError, match="is no checkpoint"):
+        sb3.load_policy(tmp_path / "half.pt")
+
+
+class Evil:
+    def __reduce__(self):
+        return (Path.touch, (Path("executed"),))
+
+
+def test_a_checkpoint_that_would_execute_code_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"about": "{}", "parameters": Evil(), "variables": {}}, tmp_path / "evil.pt")
+    with pytest.raises(InputError, match="is no checkpoint"):
+        sb3.load_policy(tmp_path / "evil.pt")
+    model = PPO("MlpPolicy", SB3VecEnv("CascadeRec-v0", num_envs=2), n_steps=20, batch_size=40)
+    model.save(tmp_path / "of_the_library.zip")  # holds pickled objects: not ours to load
+    with pytest.raises(InputError, match="is no checkpoint"):
+        sb3.load_policy(tmp_path / "of_the_library.zip")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"algorithm": "td3"}, "there is no algorithm 'td3'"),
+        ({"env": "CascadRec-v0"}, "did you mean"),
+        ({"env_args": "slate_sise=2"}, "there is no parameter 'slate_sise'"),
+        ({"actions": "words"}, "there is no way to act 'words'"),
+        ({"algorithm": "dqn", "actions": "scores"}, "actions=scores does not fit dqn"),
+        (
+            {"algorithm": "sac", "actions": "slate"},
+            "actions=slate does not fit sac",
+        ),
+        ({"keywords": "learning_rat=1"}, "ppo does not take these arguments"),
+        ({"steps": -1}, "steps must be 0 or more, got -1"),
+        ({"replicates": 0}, "replicates must be positive, got 0"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+    ],
+)
+def test_bad_settings_are_refused_before_the_directory_is_made(changed, message, tmp_path):
+    with pytest.raises(InputError, match=re.escape(message)):
+        sb3.run(replace(sb3.Settings(), **changed), tmp_path / "run", False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    with pytest.raises(InputError, match=r"pip install 'recsim-env\[sb3\]'"):
+        sb3.run(sb3.Settings(), tmp_path / "run", False)
+    monkeypatch.delitem(sys.modules, "recsim_env.envs.sb3")
+    with pytest.raises(InputError, match=r"pip install 'recsim-env\[sb3\]'"):
+        importlib.import_module("recsim_env.envs.sb3")
+
+
+def test_a_run_killed_by_sigkill_goes_on_to_the_same_bytes(tmp_path):
+    settings = {**TRIVIAL, **QUICK["a2c"], "algorithm": "a2c", "evaluations": 40, "replicates": 2}
+    line = "from pathlib import Path; from recsim_env.experiments import sb3; "
+    line += f"sb3.run(sb3.Settings(**{settings!r}), "
+    file = tmp_path / "killed" / "checkpoints" / "replicate_1.pt"
+    run = subprocess.Popen(
+        [sys.executable, "-c", f"{line}Path({str(tmp_path / 'killed')!r}), False)"],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+    )
+    while not file.exists() and run.poll() is None:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "results.csv").exists()
+    sb3.run(sb3.Settings(**settings), tmp_path / "killed", True)
+    sb3.run(sb3.Settings(**settings), tmp_path / "whole", False)
+    whole, killed = ((tmp_path / name / "results.csv").read_bytes() for name in ("whole", "killed"))
+    assert whole == killed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("algorithm", "env"), list(CONFIGS))
+def test_the_tuned_settings_learn(algorithm, env, tmp_path):
+    results = sb3.run(sb3.Settings(env=env, algorithm=algorithm), tmp_path / "run", False)
+    for other in ("random", "popular", "myopic"):
+        if other in results.curves and not (other == "popular" and env == "CascadeRec-v0"):
+            low, _ = sb3.less_regret(results, algorithm, other).interval
+            assert low > 0, f"{algorithm} in {env} is not surely better than {other}"

@@ -30,8 +30,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector import VectorWrapper as GymnasiumVectorWrapper
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.envs.wrappers.change import wrap
-from recsim_env.envs.wrappers.flatten import Flatten
+from recsim_env.envs.wrappers import Flatten, wrap
 from recsim_env.errors import InputError, require
 
 require("stable_baselines3", "sb3")

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from recsim_env import __version__
 from recsim_env.arrays import Array, Floats
 from recsim_env.envs.batched import BatchedEnv
-from recsim_env.envs.wrappers.change import wrap
+from recsim_env.envs.wrappers import wrap
 from recsim_env.errors import InputError, require
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.experiments import figure, sb3_checkpoint

@@ -17,8 +17,8 @@ from gymnasium.spaces import Dict
 from gymnasium.vector import VectorEnv
 
 from recsim_env.envs.batched import BatchedEnv
-from recsim_env.envs.wrappers.change import ChangedVectorEnv, wrap
-from recsim_env.envs.wrappers.flatten import Flatten
+from recsim_env.envs.wrappers import Flatten, wrap
+from recsim_env.envs.wrappers.change import ChangedVectorEnv
 from recsim_env.errors import InputError, require
 from recsim_env.experiments.policy_metrics import measure
 from recsim_env.experiments.results import Curve, Results

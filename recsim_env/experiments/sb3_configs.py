@@ -15,11 +15,7 @@ How a network acts:
 from dataclasses import dataclass, field
 from typing import Any
 
-from recsim_env.envs.wrappers.change import Change
-from recsim_env.envs.wrappers.discrete_slates import DiscreteSlates
-from recsim_env.envs.wrappers.flatten import Flatten
-from recsim_env.envs.wrappers.proto_item import ProtoItem
-from recsim_env.envs.wrappers.scores_to_slate import ScoresToSlate
+from recsim_env.envs.wrappers import Change, DiscreteSlates, Flatten, ProtoItem, ScoresToSlate
 from recsim_env.errors import unknown_name
 
 ACTIONS = {"slate": (), "number": (DiscreteSlates,), "scores": (ScoresToSlate,), "point": (ProtoItem,)}
@@ -53,12 +49,53 @@ def changes(actions: str) -> list[Change]:
     return [*(wrapper() for wrapper in ACTIONS[actions]), Flatten()]
 
 
+# CascadeRec-v0: an episode is 20 slates, its end is observed and final: PPO and A2C discount nothing. DQN
+# chooses among all slates, and SAC orders items by scores: both get a ladder of fewer items, with 36 slates.
+FEW_ITEMS = "num_items=6 slate_size=2"
+# SlateRec-v0, InterestDrift-v0: the network is shown the interest and answers with a point among the items.
+# The deviation of a new policy, 1, is longer than any feature of an item: a third of it is enough to explore.
+POINT = {"policy_kwargs": {"log_std_init": -1.0}}
+SEEN = "interest_observed=True"
+# all slates of 2 out of 20 items are 400 actions, which DQN can tell apart
+SMALL = "num_items=20 slate_size=2 num_categories=5 num_users=200 dimension=8"
+DQN = {
+    "learning_rate": 1e-3,
+    "buffer_size": 100_000,
+    "learning_starts": 2_000,
+    "batch_size": 256,
+    "train_freq": 1,
+    "gradient_steps": 4,
+    "target_update_interval": 2_000,
+    "exploration_fraction": 0.5,
+}
+SAC = {
+    "learning_rate": 1e-3,
+    "buffer_size": 100_000,
+    "learning_starts": 2_000,
+    "train_freq": 1,
+    "gradient_steps": 2,
+    "policy_kwargs": {"net_arch": [64, 64]},
+}
 PPO = {"n_steps": 20, "batch_size": 1024, "n_epochs": 4, "learning_rate": 1e-3}
+CASCADE_PPO = {"batch_size": 320, "gamma": 1.0, "gae_lambda": 0.95, "ent_coef": 0.003}
+CASCADE_A2C = {"n_steps": 20, "learning_rate": 2e-3, "gamma": 1.0, "gae_lambda": 0.95, "ent_coef": 0.01}
+CASCADE_DQN = {"gradient_steps": 2, "target_update_interval": 1_000, "gamma": 0.95, "n_steps": 3}
+SLATE_A2C = {"n_steps": 10, "learning_rate": 1e-3, "gae_lambda": 0.9, **POINT}
+
 CONFIGS = {
-    # an episode is 20 slates, its end is observed and final: nothing is discounted
-    ("ppo", "CascadeRec-v0"): Config(
-        "slate", 256, 1_000_000, keywords={**PPO, "gamma": 1.0, "gae_lambda": 0.95, "ent_coef": 0.01}
-    ),
+    ("ppo", "CascadeRec-v0"): Config("slate", 64, 160_000, keywords={**PPO, **CASCADE_PPO}),
+    ("a2c", "CascadeRec-v0"): Config("slate", 64, 100_000, keywords=CASCADE_A2C),
+    ("dqn", "CascadeRec-v0"): Config("number", 64, 120_000, FEW_ITEMS, {**DQN, **CASCADE_DQN}),
+    ("sac", "CascadeRec-v0"): Config("scores", 64, 60_000, FEW_ITEMS, {**SAC, "gamma": 0.95}),
+    ("ppo", "SlateRec-v0"): Config("point", 256, 100_000, keywords={**PPO, **POINT, "gamma": 0.9}),
+    ("a2c", "SlateRec-v0"): Config("point", 64, 100_000, keywords={**SLATE_A2C, "gamma": 0.9}),
+    ("dqn", "SlateRec-v0"): Config("number", 64, 60_000, SMALL, {**DQN, "gamma": 0.5}),
+    ("sac", "SlateRec-v0"): Config("point", 64, 30_000, keywords={**SAC, "gamma": 0.9}),
+    # slates change nothing that lasts: only the clicks of the moment count
+    ("ppo", "InterestDrift-v0"): Config("point", 256, 100_000, SEEN, {**PPO, **POINT, "gamma": 0.0}),
+    ("a2c", "InterestDrift-v0"): Config("point", 64, 100_000, SEEN, {**SLATE_A2C, "gamma": 0.0}),
+    ("dqn", "InterestDrift-v0"): Config("number", 64, 60_000, f"{SMALL} {SEEN}", {**DQN, "gamma": 0.0}),
+    ("sac", "InterestDrift-v0"): Config("point", 64, 30_000, SEEN, {**SAC, "gamma": 0.0}),
 }
 
 
