@@ -1,8 +1,8 @@
 """PPO of Stable-Baselines3 on CascadeRec-v0 with one torch thread. About 20 s: python benchmarks/sb3.py
 
-Environment steps per CPU-second of `model.learn`, learning included: with 256 environments in `SB3VecEnv`,
-and the same PPO with 8 environments in the library's own DummyVecEnv. Both learn from 5,120 steps at a time, 4
-epochs of mini-batches of 1,024. Below, what a step of the first consists of.
+Environment steps per CPU-second of `model.learn`, learning included: with 256 environments in `SB3VecEnv`
+and the same PPO with 8 environments in the library's own DummyVecEnv. Both learn from 5,120 steps at a time,
+4 epochs of mini-batches of 1,024. Below, what a step of the first consists of.
 """
 
 import os
