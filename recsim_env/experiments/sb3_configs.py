@@ -80,7 +80,7 @@ PPO = {"n_steps": 20, "batch_size": 1024, "n_epochs": 4, "learning_rate": 1e-3}
 CASCADE_PPO = {"batch_size": 320, "gamma": 1.0, "gae_lambda": 0.95, "ent_coef": 0.003}
 CASCADE_A2C = {
     "n_steps": 20,
-    "learning_rate": 1e-3,
+    "learning_rate": 2e-3,
     "gamma": 1.0,
     "gae_lambda": 0.95,
     "ent_coef": 0.01,
@@ -97,7 +97,7 @@ SLATE_A2C = {"n_steps": 10, "learning_rate": 1e-3, "gae_lambda": 0.9, **POINT}
 
 CONFIGS = {
     ("ppo", "CascadeRec-v0"): Config("slate", 64, 160_000, keywords={**PPO, **CASCADE_PPO}),
-    ("a2c", "CascadeRec-v0"): Config("slate", 64, 100_000, keywords=CASCADE_A2C),
+    ("a2c", "CascadeRec-v0"): Config("slate", 64, 300_000, keywords=CASCADE_A2C),
     ("dqn", "CascadeRec-v0"): Config("number", 64, 150_000, FEW_ITEMS, {**DQN, **CASCADE_DQN}),
     ("sac", "CascadeRec-v0"): Config("scores", 64, 120_000, keywords={**SAC, "gamma": 0.99}),
     ("ppo", "SlateRec-v0"): Config("point", 256, 100_000, keywords={**PPO, **POINT, "gamma": 0.9}),
