@@ -1,0 +1,1 @@
+"""Ray RLlib on our environments: `recsim-env train --library rllib`."""
