@@ -160,6 +160,13 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
             }
         return self.world.observe(self._state), reward, terminated, truncated, info
 
+    @property
+    def luck(self) -> Luck:
+        """Seed, episode and step of every row, of the step to come: what wrappers draw from and log."""
+        if self._luck is None:
+            raise InputError("the episode has not begun: call reset() first")
+        return self._luck.at(self._elapsed)
+
     def best_slates(self) -> Ints:
         """(B, K) the actions that regret is measured against now; see `SingleUserEnv.best_slate`."""
         if self._luck is None:

@@ -111,6 +111,13 @@ class SingleUserEnv(gym.Env[Observation, Array]):
             )
         return slots[None]
 
+    @property
+    def luck(self) -> Luck:
+        """Seed, episode and step of the step to come, as of a batch of one: see `BatchedEnv.luck`."""
+        if self._luck is None:
+            raise InputError("the episode has not begun: call reset() first")
+        return self._luck.at(self._elapsed)
+
     def best_slate(self) -> Ints:
         """(K,) the action that regret is measured against now; N in empty slots.
 

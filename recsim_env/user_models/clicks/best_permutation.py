@@ -12,34 +12,46 @@ So, with the J items of w > w_0 sorted by descending w:
     J > K        F[i][k] = max( F[i+1][k],  u_i w_i + (1 - u_i) F[i+1][k-1] ),  F[J+1][k] = F[i][0] = w_0,
                  the answer is F[1][K]
 
-in O(N log N + N K), where searching all lists takes O(N^K).
+in O(N log N + N K), where searching all lists takes O(N^K). With quotas, lower bounds on how many items of
+each group are shown, the recursion has an extra index: `fair_permutation.py`.
 
 Source: Du, Srikant, Chen, "Cascading Reinforcement Learning", ICLR 2024, Algorithm 1 (BestPerm).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import njit
 
-from recsim_env.arrays import Bools, Floats, Ints
+from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
+from recsim_env.user_models.clicks.fair_permutation import check_quotas, check_table, fair_rows
 
 
 def best_permutation(
-    attraction: Floats, value: Floats, no_click_value: Floats, slate_size: int
+    attraction: Floats,
+    value: Floats,
+    no_click_value: Floats,
+    slate_size: int,
+    groups: Array | None = None,
+    quotas: Sequence[int] | Array | None = None,
 ) -> tuple[Ints, Floats]:
-    """The list of 1 to K items that maximises f, for every row.
+    """The list of 1 to K items that maximises f, for every row, of those that meet the quotas.
 
     Args:
         attraction: (B, N) in [0, 1], u.
         value: (B, N) worth of a click, w; any finite number.
         no_click_value: (B,) worth of no click, w_0.
         slate_size: K, the most items of a list.
+        groups: (N,) group of each item, 0 to G-1; with quotas.
+        quotas: (G,) the least number of items of each group in a list; all 0 by default.
 
     Returns:
         slates (B, K) item ids with -1 in unused trailing slots, and their values (B,).
 
     Raises:
-        InputError: shapes that do not fit, an attraction outside [0, 1], a value that is not finite.
+        InputError: shapes that do not fit, an attraction outside [0, 1], a value that is not finite; groups
+            without quotas or the other way round; quotas that cannot be met, as `check_quotas` says.
     """
     attraction = np.ascontiguousarray(attraction, np.float64)
     value = np.ascontiguousarray(value, np.float64)
@@ -59,6 +71,13 @@ def best_permutation(
         )
     if not (np.isfinite(value).all() and np.isfinite(no_click_value).all()):
         raise InputError("value and no_click_value must be finite")
+    if (groups is None) != (quotas is None):
+        raise InputError("groups and quotas must be given together, got one of them")
+    if groups is not None and quotas is not None:
+        group, quota = check_quotas(groups, quotas, attraction.shape[1], slate_size)
+        if quota.any():
+            check_table(attraction.shape[1], slate_size, quota)
+            return fair_rows(attraction, value, no_click_value, slate_size, group, quota)
     return best_rows(attraction, value, no_click_value, slate_size)
 
 
