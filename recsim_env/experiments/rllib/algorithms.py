@@ -131,7 +131,7 @@ def algorithm_config(
         config.training(train_batch_size_per_learner=sizes.minibatch)
     else:
         if algorithm == "dqn":
-            config.environment(env=one_slot_at_a_time, env_config={"id": name, **env_config})
+            config.environment(env=OneSlotAtATime, env_config={"id": name, **env_config})
         else:
             config.environment(env=f"recsim_env:{name}", env_config=env_config)
         config.env_runners(
@@ -201,7 +201,7 @@ def check_environment(name: str, env_config: Mapping[str, Any], slots: bool = Fa
     world_of(name, {key: value for key, value in env_config.items() if key not in known})
     if slots:
         one = {"id": name, **env_config}
-        behind: VectorEnv = SyncVectorEnv([partial(one_slot_at_a_time, one) for _ in range(PLAYED)])
+        behind: VectorEnv = SyncVectorEnv([partial(OneSlotAtATime, one) for _ in range(PLAYED)])
     else:
         behind = gym.make_vec(name, PLAYED, vectorization_mode="vector_entry_point", **env_config)
     env = OwnUsers(behind, 0)
@@ -209,12 +209,18 @@ def check_environment(name: str, env_config: Mapping[str, Any], slots: bool = Fa
     return env
 
 
-def one_slot_at_a_time(config: Mapping[str, Any]) -> gym.Env:
-    """One user, to whom an action shows an item in the next slot: what `config.environment(env=...)` takes."""
-    rest = {key: value for key, value in config.items() if key != "id"}
-    if "autoreset_mode" in rest:
-        raise InputError("autoreset_mode must be left out: single users have none, and RLlib's vector is NextStep")
-    return wrap(gym.make(config["id"], **rest), OneSlot())
+class OneSlotAtATime(gym.Wrapper):
+    """One user, to whom an action shows an item in the next slot: a class, as `config.environment` wants one.
+
+    Args:
+        config: the parameters of the environment, and its `id`.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        rest = {key: value for key, value in config.items() if key != "id"}
+        if "autoreset_mode" in rest:
+            raise InputError("autoreset_mode must be left out: a single user has none, and RLlib resets it")
+        super().__init__(wrap(gym.make(config["id"], **rest), OneSlot()))
 
 
 def _check_numbers(
