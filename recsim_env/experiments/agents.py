@@ -1,7 +1,7 @@
 """Agents by name, for the command line: how each is made for a world and a number of replicates."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recsim_env.agents.agent import Agent
 from recsim_env.agents.bandits.cascade_kl_ucb import CascadeKLUCB
@@ -57,6 +57,11 @@ AGENTS: dict[str, Callable[[Task], Agent]] = {
     ),
     "adapt_vi": lambda task: AdaptVI(*task.planning),
 }
+
+
+def make_agent(name: str, task: Task, num_replicates: int) -> Agent:
+    """An agent of so many replicates."""
+    return AGENTS[name](replace(task, num_replicates=num_replicates))
 
 
 def agent_names(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
 
@@ -404,6 +404,11 @@ BANDITS: dict[str, BanditAgent] = {
         (IncentivisedWorld,),
     ),
 }
+
+
+def make_bandit(name: str, task: BanditTask, num_replicates: int) -> Agent:
+    """An algorithm of so many replicates."""
+    return BANDITS[name].make(replace(task, num_replicates=num_replicates))
 
 
 def bandits_of(world: Any) -> list[str]:

@@ -20,6 +20,7 @@ from recsim_env.experiments.data_command import add_data_command
 from recsim_env.experiments.film import add_film_command
 from recsim_env.experiments.log_command import add_log_command
 from recsim_env.experiments.settings import add_options, from_options, from_run
+from recsim_env.experiments.workers import Workers, add_workers, workers_of
 
 
 def experiments() -> dict[str, ModuleType]:
@@ -141,6 +142,7 @@ def parser(arguments: Sequence[str]) -> Parser:
     verb.add_argument(
         "--resume", dest="resume_dir", metavar="DIR", help="go on with the run in this directory"
     )
+    add_workers(verb)
     verb.set_defaults(do=_resume)
     if "run" in arguments[:1]:
         names = verb.add_subparsers(title="experiments", metavar="EXPERIMENT", parser_class=Parser)
@@ -157,6 +159,7 @@ def parser(arguments: Sequence[str]) -> Parser:
                 "(default: runs/EXPERIMENT-DATE-TIME)",
             )
             experiment.add_argument("--resume", action="store_true", help="go on with the run in --out")
+            add_workers(experiment)
             experiment.set_defaults(do=_run, experiment=module)
 
     add_log_command(verbs)
@@ -223,7 +226,8 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError("--resume needs the directory of the run: give it as --out DIR")
     if options.out is None:
         options.out = Path("runs") / f"{module.NAME}-{time.strftime('%Y%m%d-%H%M%S')}"
-    module.run(from_options(module.Settings, options), options.out, options.resume)
+    carried = _carried(module, options)
+    module.run(from_options(module.Settings, options), options.out, options.resume, **carried)
 
 
 def _resume(options: argparse.Namespace) -> None:
@@ -237,7 +241,18 @@ def _resume(options: argparse.Namespace) -> None:
     if document["experiment"] not in experiments():
         raise unknown_name("experiment", document["experiment"], experiments())
     module = experiments()[document["experiment"]]
-    module.run(from_run(module.Settings, document["settings"]), options.out, True)
+    settings = from_run(module.Settings, document["settings"])
+    module.run(settings, options.out, True, **_carried(module, options))
+
+
+def _carried(module: ModuleType, options: argparse.Namespace) -> dict[str, Workers]:
+    """How the run is carried, if otherwise than by this process."""
+    workers = workers_of(options)
+    if workers is None:
+        return {}
+    if "workers" not in signature(module.run).parameters:
+        raise InputError(f"{module.NAME} runs in one process: leave out --workers and --address")
+    return {"workers": workers}
 
 
 def _compare(options: argparse.Namespace) -> None:

@@ -1,58 +1,137 @@
-"""Several agents on one environment, one after the other: results, picture, table."""
+"""Several agents on one world: results, picture, table.
 
-import shutil
+A cell of such a run is one agent on some of the replicates. As row i of a batch does what a batch of one does, the
+results do not depend on how replicates are cut into cells. More cells share the work out better; each repeats
+what a step costs however many rows there are.
+"""
+
+import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from recsim_env.agents.agent import Agent
-from recsim_env.envs.batched import BatchedEnv
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.experiments import figure
+from recsim_env.experiments.cells import Cell, load_arrays, run_cells
 from recsim_env.experiments.results import Results
-from recsim_env.experiments.run import Race, play
+from recsim_env.experiments.run import Race, curves, play
 from recsim_env.experiments.run_directory import RunDirectory
 from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.workers import Workers
+from recsim_env.simulators.worlds.world import World
+
+CELLS_PER_WORKER = 4  # or more, where there are replicates to cut: so that nobody waits long for the last one
 
 
 def race_agents(
-    agents: Mapping[str, Callable[[], Agent]],
-    env: BatchedEnv,
+    agents: Mapping[str, Callable[[int], Agent]],
+    world: World,
     race: Race,
     directory: RunDirectory,
     draw: Callable[[Any, Results], None],
     report: Callable[[Results], None],
+    workers: Workers | None = None,
 ) -> Results:
     """Let every agent play, then write and print what came of it; a finished run is only printed.
 
     Args:
-        agents: by name, made when their turn comes.
-        env: as many rows as replicates, autoreset mode DISABLED.
-        race: how long, and from which seed.
-        directory: of the run.
+        agents: by name, made of so many rows when their turn comes.
+        world: that they play in.
+        race: how long, how often, and from which seed.
+        directory: of the run, which is left at the end.
         draw: draws the results on axes.
         report: prints the table, such as `print_table`.
+        workers: that share the work; None = this process.
+
+    Raises:
+        InputError: an agent whose rows learn from one another is to be cut; and see `run_cells`.
     """
-    if directory.finished:
-        results = Results.read(directory.results)
-    else:
-        results = Results()
-        for name, make in agents.items():
-            with tqdm(total=race.last, desc=name, unit="round" if race.count_rounds else "episode") as bar:
-                curves = play(name, make(), env, race, directory, bar)
-            results.curves[name] = dict(curves)
-            write_events(directory.path / "tensorboard", name, results.curves[name])
+    with directory:
+        if directory.finished:
+            results = Results.read(directory.results)
+        else:
+            results = _play_all(agents, world, race, directory, workers)
             results.write(directory.results)
-        picture, (axes,) = figure.new_figure(1)
-        draw(axes, results)
-        figure.save(picture, directory.path / "figure.png")
-        shutil.rmtree(directory.path / "checkpoints")
+            picture, (axes,) = figure.new_figure(1)
+            draw(axes, results)
+            figure.save(picture, directory.path / "figure.png")
+            directory.finish()
     report(results)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
     return results
+
+
+def _play_all(
+    agents: Mapping[str, Callable[[int], Agent]],
+    world: World,
+    race: Race,
+    directory: RunDirectory,
+    workers: Workers | None,
+) -> Results:
+    """The curves of all agents; those of one are sent to TensorBoard when its last cell is done."""
+    pieces = 1 if workers is None else num_pieces(len(agents), race.replicates, workers)
+    cells: dict[str, list[Cell]] = {}
+    for name, make in agents.items():
+        whole = pieces == 1 or getattr(make(1), "rows_learn_together", False)
+        cells[name] = [
+            Cell(
+                name=f"{name}-{first}-{last}",
+                file=directory.cells / f"{name}-{first}-{last}.npz",
+                checkpoint=directory.checkpoints / f"{name}-{first}-{last}.npz",
+                size=race.last,
+                label=name,
+                work=partial(play, make, world, race, first, last),
+            )
+            for first, last in cut(directory, name, race.replicates, 1 if whole else pieces)
+        ]
+    agent_of = {cell.name: name for name, ones in cells.items() for cell in ones}
+    results, left = Results(), {name: len(ones) for name, ones in cells.items()}
+    found = {}
+
+    def done(cell: Cell) -> None:
+        name = agent_of[cell.name]
+        left[name] -= 1
+        if left[name] == 0:
+            records = [load_arrays(one.file)["records"] for one in cells[name]]
+            found[name] = curves(world, race, np.concatenate(records, axis=2))
+            write_events(directory.path / "tensorboard", name, found[name])
+
+    unit = "round" if race.count_rounds else "episode"
+    run_cells([one for ones in cells.values() for one in ones], directory.path, workers, unit, done)
+    for name in agents:
+        results.curves[name] = found[name]
+    return results
+
+
+def num_pieces(agents: int, replicates: int, workers: Workers) -> int:
+    """Into how many cells the replicates of each agent are cut."""
+    count = workers.count or replicates  # a cluster may have any number of processors
+    return min(replicates, count, -(-CELLS_PER_WORKER * count // agents))
+
+
+def cut(directory: RunDirectory, agent: str, replicates: int, pieces: int) -> list[tuple[int, int]]:
+    """The replicates as ranges [first, last): those that are done or begun, and what is left, cut into pieces.
+
+    So a run goes on with any number of workers.
+    """
+    begun = set()
+    for folder in (directory.cells, directory.checkpoints):
+        for file in folder.glob(f"{agent}-*-*.npz"):
+            match = re.fullmatch(rf"{re.escape(agent)}-(\d+)-(\d+)\.npz", file.name)
+            if match:
+                begun.add((int(match[1]), int(match[2])))
+    size, ranges, at = -(-replicates // pieces), [], 0
+    for first, last in [*sorted(begun), (replicates, replicates)]:
+        if first < at or last > replicates:  # cut otherwise by a worker that had been given up
+            continue
+        ranges += [(i, min(i + size, first)) for i in range(at, first, size)]
+        ranges += [(first, last)] if first < last else []
+        at = last
+    return ranges
 
 
 def print_table(results: Results, optimum: str, optimum_per_step: float, unit: str) -> None:

@@ -8,30 +8,25 @@ the policy (the performance-difference lemma).
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from recsim_env.agents.agent import Agent, Transition
-from recsim_env.arrays import Array, Ints
+from recsim_env.arrays import Array, Floats
 from recsim_env.envs.batched import BatchedEnv
 from recsim_env.experiments import checkpoint
+from recsim_env.experiments.cells import save_arrays
 from recsim_env.experiments.results import Curve, log_steps
-from recsim_env.experiments.run_directory import RunDirectory
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.world import World
 
 CHECKPOINT_SECONDS = float(os.environ.get("RECSIM_ENV_CHECKPOINT_SECONDS", "2"))  # between two saves
 AGENT_LUCK = 1 << 63  # added to the seed of a replicate: the agent's luck is not that of its user
-
-
-class Progress(Protocol):
-    """What the loop tells of itself; a tqdm bar is one."""
-
-    def update(self, n: int) -> Any:
-        """Another n steps are done."""
 
 
 @dataclass(frozen=True)
@@ -41,51 +36,56 @@ class Race:
     last: int  # the step at which to stop
     count_rounds: bool  # a step is a slate shown; else an episode
     seed: int  # of replicate 0; replicate i has seed + i
+    replicates: int  # independent users, and learners, of every agent
 
 
 def play(
-    name: str, agent: Agent, env: BatchedEnv, race: Race, directory: RunDirectory, progress: Progress
-) -> dict[str, Curve]:
-    """Let one agent play to the end, from its checkpoint if there is one.
+    make: Callable[[int], Agent],
+    world: World,
+    race: Race,
+    first: int,
+    last: int,
+    file: Path,
+    saved_at: Path,
+    progress: Callable[[int], Any],
+) -> None:
+    """Let an agent play some of the replicates to the end, from its checkpoint if there is one.
 
     Args:
-        name: of the agent.
-        agent: with as many rows as the environment.
-        env: with autoreset mode DISABLED, whose episodes all have the same length.
+        make: the agent of so many rows; rows do not depend on one another.
+        world: whose episodes all have the same length.
         race: see `Race`.
-        directory: where checkpoints go.
+        first: replicate.
+        last: replicate, not itself played.
+        file: that is written at the end: `records` (3, P, last - first), cumulative regret, reward and value of
+            the best slates at the P steps of `log_steps`.
+        saved_at: the checkpoint.
         progress: told of every step.
-
-    Returns:
-        Cumulative curves: `regret` and `reward`; `realised_regret`, where the world does not plan ahead: what
-        the best slates of the moment were to earn less what was earned, so regret plus the luck of the
-        rewards; and `regret_fixed`, where the world knows it (`fixed_regret`): regret less that of the
-        best fixed arm in hindsight, which is regret against that arm.
     """
-    assert env.autoreset_mode is AutoresetMode.DISABLED
-    file = directory.checkpoint(name)
+    agent = make(last - first)
+    env = BatchedEnv(last - first, world, autoreset_mode=AutoresetMode.DISABLED)
     steps = log_steps(race.last)
-    seeds = [race.seed + i for i in range(env.num_envs)]
+    seeds = [race.seed + i for i in range(first, last)]
     luck = Luck.from_seeds([AGENT_LUCK + seed for seed in seeds])
     regret, reward, best = np.zeros((3, env.num_envs))
     records = np.zeros((3, len(steps), env.num_envs))
-    episode = first = step = recorded = 0
+    episode = started = step = recorded = 0
     env.reset(seed=seeds)
     observation: dict[str, Array] = {}
-    if file.exists():
-        saved = checkpoint.load(file, agent)
+    if saved_at.exists():
+        saved = checkpoint.load(saved_at, agent)
         regret, reward, best, records = (saved[key] for key in ("regret", "reward", "best", "records"))
-        episode, first, step, recorded = (int(n) for n in saved["position"])
-        progress.update(step)
-        if first:
+        episode, started, step, recorded = (int(n) for n in saved["position"])
+        progress(step)
+        if started:
             env.reset(options={"episode": episode})
             observation = env.restore(saved)
     last_saved = time.monotonic()
     while step < race.last:
-        if first == 0:
+        if started == 0:
             observation, _ = env.reset(options={"episode": episode})
         episode_luck = luck.of_episode(episode)
-        for h in range(first, env.world.horizon):
+        for h in range(started, env.world.horizon):
             slates = agent.act(observation, episode_luck.at(h))
             next_observation, earned, terminated, truncated, info = env.step(slates)
             agent.update(
@@ -108,23 +108,36 @@ def play(
             ended = h + 1 == env.world.horizon
             if race.count_rounds or ended:
                 step += 1
-                progress.update(1)
+                progress(1)
                 if step == steps[recorded]:
                     records[:, recorded] = regret, reward, best
                     recorded += 1
-            if step == race.last or time.monotonic() - last_saved > CHECKPOINT_SECONDS:
-                position = np.array([episode + ended, 0 if ended else h + 1, step, recorded])
-                totals = {"regret": regret, "reward": reward, "best": best, "records": records}
-                checkpoint.save(file, agent, {**totals, "position": position, **env.progress()})
-                last_saved = time.monotonic()
             if step == race.last:
                 break
-        episode, first = episode + 1, 0
-    return curves(env.world, steps, records)
+            if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+                position = np.array([episode + ended, 0 if ended else h + 1, step, recorded])
+                totals = {"regret": regret, "reward": reward, "best": best, "records": records}
+                checkpoint.save(saved_at, agent, {**totals, "position": position, **env.progress()})
+                last_saved = time.monotonic()
+        episode, started = episode + 1, 0
+    save_arrays(file, {"records": records})
 
 
-def curves(world: World, steps: Ints, records: Array) -> dict[str, Curve]:
-    """The curves from cumulative regret, reward and best value, (3, P, B); see `play`."""
+def curves(world: World, race: Race, records: Floats) -> dict[str, Curve]:
+    """What came of an agent on all replicates.
+
+    Args:
+        world: that it played in.
+        race: the same.
+        records: (3, P, B), see `play`.
+
+    Returns:
+        Cumulative curves: `regret` and `reward`; `realised_regret`, where the world does not plan ahead: what
+        the best slates of the moment were to earn less what was earned, so regret plus the luck of the
+        rewards; and `regret_fixed`, where the world knows it (`fixed_regret`): regret less that of the
+        best fixed arm in hindsight, which is regret against that arm.
+    """
+    steps = log_steps(race.last)
     regret, reward, best = records
     found = {"regret": Curve(steps, regret), "reward": Curve(steps, reward)}
     if not world.plans_ahead:

@@ -3,6 +3,7 @@
 import json
 import platform
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +12,7 @@ from typing import Any
 
 from recsim_env.errors import InputError
 from recsim_env.experiments.files import write_atomically
+from recsim_env.experiments.lock import Lock
 
 REPORTED = ("recsim-env", "gymnasium", "numpy", "numba", "scipy")
 
@@ -19,10 +21,18 @@ REPORTED = ("recsim-env", "gymnasium", "numpy", "numba", "scipy")
 class RunDirectory:
     """Where a run writes.
 
-    It holds `run.json`, `results.csv`, `figure.png`, `tensorboard/`, and `checkpoints/` until the end.
+    It holds `run.json`, `results.csv`, `figure.png`, `tensorboard/`, and until the end `cells/`, `checkpoints/`
+    and `.lock`. Leave it (`with open_run(...) as directory`) to let another process go on with it.
     """
 
     path: Path
+    lock: Lock
+
+    def __enter__(self) -> "RunDirectory":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
 
     @property
     def results(self) -> Path:
@@ -32,11 +42,29 @@ class RunDirectory:
     @property
     def finished(self) -> bool:
         """The results are there and nothing is left to go on with."""
-        return self.results.exists() and not (self.path / "checkpoints").exists()
+        return self.results.exists() and not (self.cells.exists() or self.checkpoints.exists())
 
-    def checkpoint(self, agent: str) -> Path:
-        """Where an agent's state is kept between the start and the end of a run."""
-        return self.path / "checkpoints" / f"{agent}.npz"
+    @property
+    def cells(self) -> Path:
+        """What is done, see `cells.py`."""
+        return self.path / "cells"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What is begun."""
+        return self.path / "checkpoints"
+
+    def finish(self) -> None:
+        """Throw away the cells, once all that is made of them is there.
+
+        They go in one step: with some of them lost, a run that is killed here would begin these again.
+        """
+        for folder in (self.checkpoints, self.cells):
+            if folder.exists():
+                gone = self.path / f".done-{folder.name}"
+                shutil.rmtree(gone, ignore_errors=True)
+                folder.rename(gone)
+                shutil.rmtree(gone)
 
 
 def open_run(path: Path, experiment: str, settings: dict[str, Any], resume: bool) -> RunDirectory:
@@ -44,7 +72,7 @@ def open_run(path: Path, experiment: str, settings: dict[str, Any], resume: bool
 
     Raises:
         InputError: there is a run already and `resume` was not asked for, or it is another run; or the
-            path is a file.
+            path is a file; or another process is at work there.
     """
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file: --out needs a directory")
@@ -60,20 +88,24 @@ def open_run(path: Path, experiment: str, settings: dict[str, Any], resume: bool
                 raise InputError(
                     f"{path} holds another run: {_difference(found, asked)}; choose another --out"
                 )
+        lock = Lock.take(path)
         for half_written in path.rglob(".*-*"):  # what a killed run was writing
             if half_written.is_file():
-                half_written.unlink()
-        return RunDirectory(path)
-    if path.exists() and any(path.iterdir()) and not resume:
+                half_written.unlink(missing_ok=True)
+        return RunDirectory(path, lock)
+    if path.exists() and any(file.name != ".lock" for file in path.iterdir()) and not resume:
         raise InputError(f"{path} is not empty and holds no run: choose another --out")
     path.mkdir(parents=True, exist_ok=True)
+    lock = Lock.take(path)
+    if (path / "run.json").exists():  # of another process, since we looked
+        raise InputError(f"another process has made a run in {path}: add --resume, or choose another --out")
     document = {
         **asked,
         "command": shlex.join(["recsim-env", *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), **_versions()},
     }
     write_json(path / "run.json", document)
-    return RunDirectory(path)
+    return RunDirectory(path, lock)
 
 
 def read_run(path: Path) -> dict[str, Any]:

@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode
 
 from recsim_env.arrays import Floats, Ints
-from recsim_env.envs.batched import BatchedEnv
 from recsim_env.envs.describe import builder
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.evaluation.growth import growth_exponent
@@ -27,13 +25,21 @@ from recsim_env.evaluation.regret_bounds import lai_robbins
 from recsim_env.experiments import figure
 from recsim_env.experiments.algorithm_fields import modules_of, read_fields
 from recsim_env.experiments.aligned import aligned
-from recsim_env.experiments.bandit_agents import BANDITS, BanditTask, bandits_of, bound_of, check_bandit
+from recsim_env.experiments.bandit_agents import (
+    BANDITS,
+    BanditTask,
+    bandits_of,
+    bound_of,
+    check_bandit,
+    make_bandit,
+)
 from recsim_env.experiments.env_args import parameters, world_of
 from recsim_env.experiments.race import race_agents, show
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.run import Race
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, parts, positive
+from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.worlds.arms import ArmsWorld
 
 NAME = "bandits"
@@ -65,7 +71,7 @@ class Settings:
     seed: int = option(0, "seed of replicate 0; replicate i has seed + i")
 
 
-def run(settings: Settings, out: Path, resume: bool) -> Results:
+def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the experiment, or what is left of it, in the directory `out`."""
     positive(rounds=settings.rounds, replicates=settings.replicates)
     if settings.seed < 0:
@@ -84,12 +90,13 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     for name in names:
         BANDITS[name].make(task)  # so that what it refuses is said before anything runs
     return race_agents(
-        {name: partial(BANDITS[name].make, task) for name in names},
-        BatchedEnv(settings.replicates, task.world, autoreset_mode=AutoresetMode.DISABLED),
-        Race(settings.rounds, count_rounds=True, seed=settings.seed),
+        {name: partial(make_bandit, name, task) for name in names},
+        task.world,
+        Race(settings.rounds, count_rounds=True, seed=settings.seed, replicates=settings.replicates),
         open_run(out, NAME, as_json(settings), resume),
         partial(draw, settings=settings),
         partial(report, settings=settings),
+        workers,
     )
 
 

@@ -9,17 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gymnasium.vector import AutoresetMode
-
-from recsim_env.envs.batched import BatchedEnv
 from recsim_env.errors import InputError
 from recsim_env.experiments import figure
-from recsim_env.experiments.agents import AGENTS, Task, agent_names
+from recsim_env.experiments.agents import AGENTS, Task, agent_names, make_agent
 from recsim_env.experiments.race import print_table, race_agents
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.run import Race
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
+from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.worlds.cascade_bandit import cascade_bandit
 
 NAME = "cascade_bandit"
@@ -43,7 +41,7 @@ class Settings:
     seed: int = option(0, "seed of replicate 0; replicate i has seed + i")
 
 
-def run(settings: Settings, out: Path, resume: bool) -> Results:
+def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the experiment, or what is left of it, in the directory `out`."""
     names = agent_names(settings.agents)
     positive(rounds=settings.rounds, replicates=settings.replicates, bonus_scale=settings.bonus_scale)
@@ -52,14 +50,13 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     world = cascade_bandit(
         settings.num_items, settings.slate_size, settings.attraction, settings.gap, horizon=HORIZON
     )
-    env = BatchedEnv(settings.replicates, world, autoreset_mode=AutoresetMode.DISABLED)
     episodes = -(-settings.rounds // HORIZON)
     task = Task(world, settings.replicates, episodes, settings.bonus_scale)
     best = 1.0 - (1.0 - settings.attraction) ** settings.slate_size
     return race_agents(
-        {name: partial(AGENTS[name], task) for name in names},
-        env,
-        Race(settings.rounds, count_rounds=True, seed=settings.seed),
+        {name: partial(make_agent, name, task) for name in names},
+        world,
+        Race(settings.rounds, count_rounds=True, seed=settings.seed, replicates=settings.replicates),
         open_run(out, NAME, as_json(settings), resume),
         partial(draw, settings=settings),
         partial(
@@ -68,6 +65,7 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
             optimum_per_step=best,
             unit="round",
         ),
+        workers,
     )
 
 

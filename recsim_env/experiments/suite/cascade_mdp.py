@@ -9,18 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gymnasium.vector import AutoresetMode
-
-from recsim_env.envs.batched import BatchedEnv
 from recsim_env.errors import InputError
 from recsim_env.experiments import figure
-from recsim_env.experiments.agents import AGENTS, Task, agent_names
+from recsim_env.experiments.agents import AGENTS, Task, agent_names, make_agent
 from recsim_env.experiments.env_args import value_of, world_of
 from recsim_env.experiments.race import print_table, race_agents
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.run import Race
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
+from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.worlds.cascade import CascadeWorld
 
 NAME = "cascade_mdp"
@@ -42,7 +40,7 @@ class Settings:
     seed: int = option(0, "seed of replicate 0; replicate i has seed + i")
 
 
-def run(settings: Settings, out: Path, resume: bool) -> Results:
+def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the experiment, or what is left of it, in the directory `out`."""
     names = agent_names(settings.agents)
     positive(episodes=settings.episodes, replicates=settings.replicates, epsilon=settings.epsilon)
@@ -52,14 +50,13 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     world = world_of(settings.env, world_parameters(settings.world))
     if not isinstance(world, CascadeWorld):
         raise InputError(f"{NAME} needs a cascading world, and {settings.env} is none")
-    env = BatchedEnv(settings.replicates, world, autoreset_mode=AutoresetMode.DISABLED)
     task = Task(world, settings.replicates, settings.episodes, settings.bonus_scale, settings.epsilon)
-    agents = {name: partial(AGENTS[name], task) for name in names}
+    agents = {name: partial(make_agent, name, task) for name in names}
     best = world.mean_start_value(world.optimal_values())
     return race_agents(
         agents,
-        env,
-        Race(settings.episodes, count_rounds=False, seed=settings.seed),
+        world,
+        Race(settings.episodes, count_rounds=False, seed=settings.seed, replicates=settings.replicates),
         open_run(out, NAME, as_json(settings), resume),
         partial(draw, settings=settings),
         partial(
@@ -68,6 +65,7 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
             optimum_per_step=best,
             unit="episode",
         ),
+        workers,
     )
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from recsim_env.arrays import Floats
+from recsim_env.arrays import Array, Floats
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.experiments import figure
+from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
 from recsim_env.experiments.off_policy.actions import action_problem
 from recsim_env.experiments.off_policy.problem import Problem
 from recsim_env.experiments.off_policy.sequences import sequence_problem
@@ -29,10 +29,12 @@ from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
 from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.workers import Workers
 from recsim_env.user_models.clicks import CLICK_MODELS
 
 NAME = "off_policy_accuracy"
 MEASURED = ("error", "covered", "warned")
+CELL_LOGS = 10  # of a cell, whoever plays it
 COLOURS = {
     "log's mean": ("#999999", "-"),
     "DM": ("#999999", "--"),
@@ -84,8 +86,8 @@ class Settings:
     seed: int = option(0, "of the first user of the first log")
 
 
-def run(settings: Settings, out: Path, resume: bool) -> Results:
-    """Run the experiment in the directory `out`; it takes minutes, and a run that was killed begins anew."""
+def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
+    """Run the experiment, or what is left of it, in the directory `out`."""
     sizes, lengths = _integers("sizes", settings.sizes), _integers("slate_sizes", settings.slate_sizes)
     models = _names(settings.clicks)
     positive(replicates=settings.replicates)
@@ -100,18 +102,34 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
             raise InputError(f"{name} must be from 1 to {NUM_ITEMS}, the items of the world, got {value}")
     if settings.seed < 0:
         raise InputError(f"seed must be 0 or more, got {settings.seed}")
-    directory = open_run(out, NAME, as_json(settings), resume)
-    results = Results()
     problems = list(_problems(settings, sizes, lengths, models))
-    with tqdm(total=len(problems) * settings.replicates, unit="log") as bar:
-        for make, asked in problems:
-            problem = make(settings.replicates * max(asked), settings.seed)
-            bar.set_description(problem.name)
-            _measure(problem, asked, settings.replicates, results, bar)
-    results.write(directory.results)
-    for name, curves in results.curves.items():
-        write_events(directory.path / "tensorboard", name, curves)
-    figure.save(draw_all(results, settings), directory.path / "figure.png")
+    with open_run(out, NAME, as_json(settings), resume) as directory:
+        if directory.finished:
+            results = Results.read(directory.results)
+        else:
+            cells = {
+                name: [
+                    Cell(
+                        name=f"{name}-{first}",
+                        file=directory.cells / f"{name}-{first}.npz",
+                        checkpoint=directory.checkpoints / f"{name}-{first}.npz",
+                        size=min(CELL_LOGS, settings.replicates - first),
+                        label=name,
+                        work=partial(measure, make, asked, settings, first),
+                    )
+                    for first in range(0, settings.replicates, CELL_LOGS)
+                ]
+                for name, make, asked in problems
+            }
+            run_cells([one for ones in cells.values() for one in ones], directory.path, workers, "log")
+            results = Results()
+            for name, _, asked in problems:
+                _merge([load_arrays(cell.file) for cell in cells[name]], asked, results)
+            results.write(directory.results)
+            for name, curves in results.curves.items():
+                write_events(directory.path / "tensorboard", name, curves)
+            figure.save(draw_all(results, settings), directory.path / "figure.png")
+            directory.finish()
     for problem_name in dict.fromkeys(
         _problem_of(metric) for curves in results.curves.values() for metric in curves
     ):
@@ -122,40 +140,68 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
 
 def _problems(
     settings: Settings, sizes: list[int], lengths: list[int], models: list[str]
-) -> Iterator[tuple[Callable[[int, int], Problem], list[int]]]:
-    """What to make a log with, and the log sizes it is measured at."""
+) -> Iterator[tuple[str, Callable[[int, int], Problem], list[int]]]:
+    """What cells are called, what to make a log with, and the log sizes it is measured at."""
     main = (models[0], settings.slate_size)
-    yield partial(slate_problem, *main), sizes
+    yield f"slates-{main[0]}-{main[1]}", partial(slate_problem, *main), sizes
     for pair in [(models[0], length) for length in lengths] + [(m, settings.slate_size) for m in models[1:]]:
         if pair != main:
-            yield partial(slate_problem, *pair), [settings.middle]
-    yield action_problem, sizes
-    yield sequence_problem, sizes
+            yield f"slates-{pair[0]}-{pair[1]}", partial(slate_problem, *pair), [settings.middle]
+    yield "actions", action_problem, sizes
+    yield "sequences", sequence_problem, sizes
 
 
-def _measure(problem: Problem, sizes: list[int], replicates: int, results: Results, bar: Any) -> None:
-    """Add the errors of every estimator on every log to the results, nan where it refused to answer.
+def measure(
+    make: Callable[[int, int], Problem],
+    sizes: list[int],
+    settings: Settings,
+    first: int,
+    file: Path,
+    _: Path,
+    progress: Callable[[int], Any],
+) -> None:
+    """Write the errors of every estimator on some of the logs, nan where it refused to answer.
 
     A smaller log is a part of the larger one.
+
+    Args:
+        make: the problem, from the rows of all its logs and the seed of the first.
+        sizes: of the logs.
+        settings: of the run.
+        first: log; the cell has `CELL_LOGS` of them, or what is left.
+        file: `measured` (M, 3, sizes, logs) of the M `estimators`, the `truth` and the `problem`.
+        progress: told of every log.
     """
-    found: dict[str, dict[str, Floats]] = {}
-    length = max(sizes)
-    for i in range(replicates):
+    count, length = min(CELL_LOGS, settings.replicates - first), max(sizes)
+    problem = make(count * length, settings.seed + first * length)
+    found: dict[str, Floats] = {}
+    for i in range(count):
         for j, size in enumerate(sizes):
             for name, estimate in problem.estimate(np.arange(i * length, i * length + size)).items():
                 low, high = estimate.interval
-                measured = found.setdefault(
-                    name, {m: np.full((len(sizes), replicates), np.nan) for m in MEASURED}
-                )
-                measured["error"][j, i] = float(estimate.value) - problem.truth
-                measured["covered"][j, i] = float(low <= problem.truth <= high)
-                measured["warned"][j, i] = float(not estimate.believable)
-        bar.update()
-    for name, measured in found.items():
+                measured = found.setdefault(name, np.full((len(MEASURED), len(sizes), count), np.nan))
+                error = float(estimate.value) - problem.truth
+                measured[:, j, i] = error, low <= problem.truth <= high, not estimate.believable
+        progress(1)
+    arrays = {"estimators": np.array(list(found)), "measured": np.stack(list(found.values()))}
+    save_arrays(file, {**arrays, "truth": np.array(problem.truth), "problem": np.array(problem.name)})
+
+
+def _merge(cells: list[dict[str, Array]], sizes: list[int], results: Results) -> None:
+    """Add the logs of one problem to the results."""
+    estimators = list(dict.fromkeys(str(name) for cell in cells for name in cell["estimators"]))
+    problem, truth, at = str(cells[0]["problem"]), float(cells[0]["truth"]), np.array(sizes)
+    for name in estimators:
+        values = [
+            cell["measured"][list(cell["estimators"]).index(name)]
+            if name in cell["estimators"]
+            else np.full(cell["measured"].shape[1:], np.nan)
+            for cell in cells
+        ]
         curves = results.curves.setdefault(name, {})
-        for metric, values in measured.items():
-            curves[f"{metric}/{problem.name}"] = Curve(np.array(sizes), values)
-        curves[f"truth/{problem.name}"] = Curve(np.array(sizes), np.full((len(sizes), 1), problem.truth))
+        for metric, of_logs in zip(MEASURED, np.concatenate(values, axis=2), strict=True):
+            curves[f"{metric}/{problem}"] = Curve(at, of_logs)
+        curves[f"truth/{problem}"] = Curve(at, np.full((len(at), 1), truth))
 
 
 def print_table(results: Results, problem: str) -> None:

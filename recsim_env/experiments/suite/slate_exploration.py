@@ -12,12 +12,13 @@ over the rounds.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from recsim_env.agents.agent import Agent, Transition
 from recsim_env.agents.bandits.dynamic_slate import DynamicSlate
@@ -28,10 +29,12 @@ from recsim_env.errors import InputError, require
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.paired import PairedComparison, paired_comparison
 from recsim_env.experiments import figure
+from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
 from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.log_generation import POLICY_LUCK, generate_log
 from recsim_env.simulators.luck import Luck
@@ -45,6 +48,7 @@ LEARNERS = {  # explore, likelihood
     "in_slate_thompson": ("in_slate", "slate"),
     "greedy_all_items": ("greedy", "all_items"),
 }
+RECOMMENDERS = (*LEARNERS, "random", "oracle")
 QUESTIONS = (  # better?, than
     ("thompson", "greedy"),
     ("in_slate_thompson", "greedy"),
@@ -73,8 +77,8 @@ class Settings:
     seed: int = option(0, "of the world of replicate 0; replicate i has seed + i")
 
 
-def run(settings: Settings, out: Path, resume: bool) -> Results:
-    """Run the experiment in the directory `out`; it takes minutes, and a run that was killed begins anew."""
+def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
+    """Run the experiment, or what is left of it, in the directory `out`; a replicate is done in one go."""
     positive(rounds=settings.rounds, logged_users=settings.logged_users, round_users=settings.round_users)
     if settings.replicates < 2:
         raise InputError(f"replicates must be 2 or more, got {settings.replicates}: one has no interval")
@@ -82,32 +86,58 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         raise InputError(f"seed must be 0 or more, got {settings.seed}")
     require("torch", "torch")
     learner("greedy", make_world(settings, 0), settings, 0)  # refuses settings before anything runs
-    directory = open_run(out, NAME, as_json(settings), resume)
-    if directory.finished:
-        results = Results.read(directory.results)
-    else:
-        results = Results()
-        names = [*LEARNERS, "random", "oracle"]
-        clicks = {name: np.empty((settings.rounds, settings.replicates)) for name in names}
-        with tqdm(total=settings.replicates * len(names), unit="recommender") as bar:
-            for i in range(settings.replicates):
-                world = make_world(settings, i)
-                log = random_log(world, settings, i)
-                for name in names:
-                    bar.set_description(f"replicate {i}, {name}")
-                    clicks[name][:, i] = play(name, world, log, settings, i)
-                    bar.update()
-        steps = np.arange(1, settings.rounds + 1)
-        for name, values in clicks.items():
-            results.curves[name] = {"clicks": Curve(steps, values)}
-            write_events(directory.path / "tensorboard", name, results.curves[name])
-        results.write(directory.results)
-        picture, (axes,) = figure.new_figure(1)
-        draw(axes, results, settings)
-        figure.save(picture, directory.path / "figure.png")
+    with open_run(out, NAME, as_json(settings), resume) as directory:
+        if directory.finished:
+            results = Results.read(directory.results)
+        else:
+            cells = [
+                Cell(
+                    name=f"replicate-{i}",
+                    file=directory.cells / f"replicate-{i}.npz",
+                    checkpoint=directory.checkpoints / f"replicate-{i}.npz",
+                    size=len(RECOMMENDERS),
+                    label=f"replicate {i}",
+                    work=partial(play_replicate, settings, i),
+                )
+                for i in range(settings.replicates)
+            ]
+            run_cells(cells, directory.path, workers, "recommender")
+            results = Results()
+            clicks = [load_arrays(cell.file) for cell in cells]
+            for name in RECOMMENDERS:
+                values = np.stack([found[name] for found in clicks], axis=1)
+                results.curves[name] = {"clicks": Curve(np.arange(1, settings.rounds + 1), values)}
+                write_events(directory.path / "tensorboard", name, results.curves[name])
+            results.write(directory.results)
+            picture, (axes,) = figure.new_figure(1)
+            draw(axes, results, settings)
+            figure.save(picture, directory.path / "figure.png")
+            directory.finish()
     print_tables(results)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
     return results
+
+
+def play_replicate(
+    settings: Settings, replicate: int, file: Path, _: Path, progress: Callable[[int], Any]
+) -> None:
+    """Write the clicks per slate (rounds,) of all recommenders in one world.
+
+    With one thread, here and on a worker: the sums of a network depend on their number in the last bits.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        world = make_world(settings, replicate)
+        log, clicks = random_log(world, settings, replicate), {}
+        for name in RECOMMENDERS:
+            clicks[name] = play(name, world, log, settings, replicate)
+            progress(1)
+    finally:
+        torch.set_num_threads(threads)
+    save_arrays(file, clicks)
 
 
 def make_world(settings: Settings, replicate: int) -> GroupWorld:
