@@ -20,6 +20,7 @@ from recsim_env.experiments.data_command import add_data_command
 from recsim_env.experiments.film import add_film_command
 from recsim_env.experiments.log_command import add_log_command
 from recsim_env.experiments.settings import add_options, from_options, from_run
+from recsim_env.experiments.train_command import add_train_command, libraries
 from recsim_env.experiments.workers import Workers, add_workers, workers_of
 
 
@@ -93,8 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _again(options: argparse.Namespace) -> str:
     """What to do after a command was stopped: a run that has begun goes on, all else begins anew."""
     out = getattr(options, "out", None)
-    begun = out is not None and options.command == "run" and os.access(out / "run.json", os.R_OK)
-    return f"go on with: recsim-env run --resume {shlex.quote(str(out))}" if begun else "run it again"
+    verb = options.command
+    begun = out is not None and verb in ("run", "train") and os.access(out / "run.json", os.R_OK)
+    return f"go on with: recsim-env {verb} --resume {shlex.quote(str(out))}" if begun else "run it again"
 
 
 def _drop_output() -> None:
@@ -167,6 +169,7 @@ def parser(arguments: Sequence[str]) -> Parser:
     add_film_command(verbs)
     add_calibrate_command(verbs)
     add_audit_command(verbs)
+    add_train_command(verbs, arguments)
 
     verb = verbs.add_parser("compare", help="draw several runs together, and rank bandits")
     verb.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directories of finished runs")
@@ -258,7 +261,7 @@ def _carried(module: ModuleType, options: argparse.Namespace) -> dict[str, Worke
 def _compare(options: argparse.Namespace) -> None:
     from recsim_env.experiments.compare import compare
 
-    compare(options.directories, experiments(), options.out)
+    compare(options.directories, {**experiments(), **libraries()}, options.out)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,5 @@
-"""Ray RLlib on our environments: `recsim-env train --library rllib`."""
+"""Ray RLlib on our environments: `recsim-env train --library rllib`; ray is imported when something is run."""
+
+from recsim_env.experiments.rllib.training import NAME, Settings, draw, run, title
+
+__all__ = ["NAME", "Settings", "draw", "run", "title"]

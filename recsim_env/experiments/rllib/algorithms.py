@@ -129,6 +129,7 @@ def algorithm_config(
     if algorithm in OFFLINE:
         config.environment(observation_space=flat.space, action_space=probe.single_action_space)
         config.training(train_batch_size_per_learner=sizes.minibatch)
+        config.reporting(min_time_s_per_iteration=0, min_train_timesteps_per_iteration=None)
     else:
         if algorithm == "dqn":
             config.environment(env=OneSlotAtATime, env_config={"id": name, **env_config})

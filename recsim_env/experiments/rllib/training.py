@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
+    from recsim_env.experiments.rllib.flat import Flat
+
 NAME = "rllib"
 OFFLINE = ("bc", "marwil")
+METRICS = ("reward", "regret", "ndcg", "coverage")
+MEASURED = 1 << 41  # seed of the first user that policies are measured on: none is learned from
 ITERATIONS_APART = 1_000_003  # between the seeds of two iterations
 
 
@@ -39,7 +43,7 @@ class Settings:
     """Options of the command line."""
 
     env: str = option("CascadeRec-v0", "id of an environment; `recsim-env list` names them")
-    env_args: str = option("", "a parameter of the environment, such as num_items=50; may be repeated", "env-arg")
+    env_args: str = option("", "a parameter of the environment, such as slate_size=5", each="env-arg")
     algorithm: str = option("ppo", "ppo, dqn, impala or appo; bc or marwil learn from --log")
     steps: int = option(200_000, "environment steps to learn from; with --log, rows")
     runners: int = option(0, "processes that play; 0 = this one. With --address they run on the cluster")
@@ -143,6 +147,7 @@ def _train(settings: Settings, config: "AlgorithmConfig", directory: RunDirector
     """The loop: iterate, measure at even distances, save after every iteration."""
     from tqdm import tqdm
 
+    from recsim_env.experiments.baseline_policies import measure_baselines
     from recsim_env.experiments.policy_metrics import measure
     from recsim_env.experiments.rllib import checkpoints
 
@@ -155,13 +160,13 @@ def _train(settings: Settings, config: "AlgorithmConfig", directory: RunDirector
     if settings.log:
         from recsim_env.experiments.rllib.offline import learn_from
 
-        learn_from(config, Path(settings.log), world, directory.path / "checkpoints")
+        learn_from(config, Path(settings.log), world, flat_of(settings), directory.path / "checkpoints")
     algorithm = config.build_algo()
     try:
         act = policy_of(algorithm, settings)
 
         def measured(play: Callable[..., Any]) -> dict[str, Floats]:
-            return measure(play, world, episodes=settings.episodes, seed=settings.seed + (1 << 40))
+            return measure(play, world, episodes=settings.episodes, seed=MEASURED + settings.seed)
 
         if file.exists():
             about = checkpoints.restore(file, algorithm, about["task"])
@@ -190,30 +195,34 @@ def _train(settings: Settings, config: "AlgorithmConfig", directory: RunDirector
     results = Results()
     steps = np.array(points)
     results.curves[settings.algorithm] = {
-        metric: Curve(steps, np.array(values)) for metric, values in about["found"].items()
+        metric: Curve(steps, np.array(about["found"][metric])) for metric in METRICS if metric in about["found"]
     }
-    for other, play in _others(world, settings.seed).items():
-        level = measured(play)
-        results.curves[other] = {
-            metric: Curve(steps, np.tile(values, (len(steps), 1))) for metric, values in level.items()
-        }
+    for other, level in measure_baselines(world, episodes=settings.episodes, seed=MEASURED + settings.seed).items():
+        ends = steps[[0, -1]]
+        results.curves[other] = {m: Curve(ends, np.tile(level[m], (len(ends), 1))) for m in METRICS if m in level}
     return results
 
 
 def policy_of(algorithm: "Algorithm", settings: Settings) -> Callable[..., Any]:
     """The policy that an algorithm has learned so far, without exploring."""
+    from recsim_env.experiments.rllib.policy import greedy, greedy_by_slot
+
+    flat = flat_of(settings)
+    module = algorithm.learner_group._learner.module["default_policy"]  # of this process: num_learners=0
+    if settings.algorithm != "dqn":
+        return greedy(module, flat)
+    world = world_of(settings.env.rpartition(":")[2], parameters(parts(settings.env_args)))
+    return greedy_by_slot(module, flat, world.num_items, world.slate_size)
+
+
+def flat_of(settings: Settings) -> "Flat":
+    """How what the network sees becomes rows."""
     from recsim_env.experiments.rllib.algorithms import check_environment
     from recsim_env.experiments.rllib.flat import Flat
-    from recsim_env.experiments.rllib.policy import greedy, greedy_by_slot
-    from recsim_env.experiments.rllib.users import world_behind
 
-    slots = settings.algorithm == "dqn"
     name = settings.env.rpartition(":")[2]
-    env = check_environment(name, parameters(parts(settings.env_args)), slots)
-    flat = Flat(env.single_observation_space, env.single_action_space)
-    module = algorithm.learner_group._learner.module["default_policy"]  # of this process: num_learners=0
-    world = world_behind(env)
-    return greedy_by_slot(module, flat, world.num_items, world.slate_size) if slots else greedy(module, flat)
+    env = check_environment(name, parameters(parts(settings.env_args)), settings.algorithm == "dqn")
+    return Flat(env.single_observation_space, env.single_action_space)
 
 
 def _iterate(algorithm: "Algorithm", settings: Settings, iteration: int) -> int:
@@ -224,16 +233,15 @@ def _iterate(algorithm: "Algorithm", settings: Settings, iteration: int) -> int:
 
     seed = settings.seed + ITERATIONS_APART * (iteration + 1)
     update_global_seed_if_necessary("torch", seed % (1 << 32))
-    if settings.algorithm == "ppo" or (settings.algorithm not in OFFLINE and iteration == 0):
+    if settings.algorithm in OFFLINE:
+        algorithm.offline_data.begin(seed)
+        for _ in range(max(1, settings.batch // settings.minibatch)):
+            result = algorithm.train()
+        return int(result["num_env_steps_sampled_lifetime"])
+    if settings.algorithm == "ppo" or iteration == 0:
         algorithm.env_runner_group.foreach_env_runner(Begin(seed % (1 << 32), iteration << 20))
     result = algorithm.train()
-    if settings.algorithm in OFFLINE:
-        return int(result["num_env_steps_sampled_lifetime"])
     return int(result["env_runners"]["num_env_steps_sampled_lifetime"])
-
-
-def _others(world: Any, seed: int) -> dict[str, Callable[..., Any]]:
-    raise NotImplementedError
 
 
 def _report(results: Results, settings: Settings, directory: RunDirectory) -> None:

@@ -8,7 +8,7 @@ which RLlib leaves to the environment:
 - It gives each runner users of its own. RLlib seeds runner w with `seed + w` and our environments seed row i
   with `seed + i`, so that row i of runner w would be row i - 1 of runner w + 1. Here row i of runner w of
   W runners of B rows has the seed `seed + w B + i`.
-- Where the world plans ahead, its horizon is part of the problem, and the end of an episode is reported as
+- Where `step` is observed, the horizon is part of the problem, and the end of an episode is reported as
   `terminated`: nothing is worth anything after it, and no value is bootstrapped from what comes next.
 
 `info` is dropped on the way: nothing in RLlib reads ours, and taking it apart row by row costs time.
@@ -47,7 +47,7 @@ class OwnUsers(VectorWrapper):
             )
         self.first_seed = seed
         self.episode = 0  # at which the next reset begins
-        self._ends = world_behind(env).plans_ahead
+        self._ends = "step" in world_behind(env).observation_entries()
         spaces = getattr(env.single_observation_space, "spaces", {})
         self._choices = Flat(env.single_observation_space, env.single_action_space).choices if MASK in spaces else []
 
@@ -97,16 +97,21 @@ def own_users(*, env_runner: Any, **_: Any) -> None:
     env_runner.env = DictInfoToList(OwnUsers(behind, seed))
 
 
-def begin(env_runner: Any, *, seed: int, episode: int) -> None:
-    """Let the next sample begin with new episodes and new luck, so that it depends on these arguments alone.
+class Begin:
+    """Lets the next sample of an env runner begin with new episodes and new luck, which these arguments give alone.
 
     Args:
-        env_runner: a `SingleAgentEnvRunner` with `own_users`.
-        seed: of the policy's own draws.
+        seed: of the policy's own draws in runner 0; runner w has seed + w.
         episode: that all rows begin.
     """
-    if env_runner.env is None:  # the runner of a driver whose work is done by others
-        return
-    env_runner.env.env.episode = episode
-    env_runner._needs_initial_reset = True  # RLlib has no public way to ask for it
-    update_global_seed_if_necessary("torch", seed + (env_runner.worker_index or 0))
+
+    def __init__(self, seed: int, episode: int) -> None:
+        self.seed, self.episode = seed, episode
+
+    def __call__(self, env_runner: Any) -> None:
+        """In the process of the runner, one with `own_users`."""
+        if env_runner.env is None:  # the runner of a driver whose work is done by others
+            return
+        env_runner.env.env.episode = self.episode
+        env_runner._needs_initial_reset = True  # RLlib has no public way to ask for it
+        update_global_seed_if_necessary("torch", self.seed + (env_runner.worker_index or 0))
