@@ -6,8 +6,8 @@
     recsim-env train --resume runs/rllib
 
 `--library NAME --help` lists the options of one. What comes of it is a run like those of `recsim-env run`:
-`results.csv`, `figure.png`, `tensorboard/`, so that `recsim-env compare DIR DIR` draws several together. A run
-that was killed goes on with `--resume DIR`.
+`results.csv`, `figure.png`, `tensorboard/`, so that `recsim-env compare DIR DIR` draws several together. A
+run that was killed goes on with `--resume DIR`.
 """
 
 import argparse

@@ -5,18 +5,18 @@
     bc, marwil          from a log, without playing (`offline.py`)
 
 What all of them share: the native vector environment, users of their own for every runner and NEXT_STEP
-(`users.py`), Dict observations made rows by a connector, masks where the observation has one (`masks.py`), two
-layers of tanh units. A batch of PPO, IMPALA and APPO is made of whole episodes. CQL is left out: RLlib has it
-for continuous actions alone.
+(`users.py`), Dict observations made rows by a connector, masks where the observation has one (`masks.py`),
+two layers of tanh units. A batch of PPO, IMPALA and APPO is made of whole episodes. CQL is left out: RLlib
+has it for continuous actions alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.vector import SyncVectorEnv, VectorEnv
+from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.algorithms.appo import APPOConfig
 from ray.rllib.algorithms.bc import BCConfig
@@ -28,7 +28,7 @@ from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from recsim_env.envs.describe import builder
-from recsim_env.envs.wrappers.change import wrap
+from recsim_env.envs.wrappers.change import Change, wrap
 from recsim_env.envs.wrappers.one_slot import OneSlot
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.experiments.env_args import world_of
@@ -63,9 +63,14 @@ class Sizes:
 
     runners: int = 0  # processes that play; 0 plays in this one
     users: int = 32  # of each runner, stepped together
-    batch: int = 2048  # environment steps of an iteration, at least; rounded up to whole episodes of all users
+    batch: int = (
+        2048  # environment steps of an iteration, at least; rounded up to whole episodes of all users
+    )
     minibatch: int = 256
     epochs: int = 10  # of PPO, over a batch
+
+
+PLAIN = Sizes()
 
 
 def algorithm_config(
@@ -73,7 +78,8 @@ def algorithm_config(
     env_id: str,
     env_config: Mapping[str, Any] | None = None,
     *,
-    sizes: Sizes = Sizes(),
+    changes: tuple[Callable[[], Change], ...] = (),
+    sizes: Sizes = PLAIN,
     learning_rate: float = 1e-3,
     gamma: float = 1.0,
     entropy: float = 0.01,
@@ -86,23 +92,26 @@ def algorithm_config(
         algorithm: one of `CONFIGS`.
         env_id: of this package, `CascadeRec-v0` or `recsim_env:CascadeRec-v0`.
         env_config: parameters of the environment.
+        changes: make the wrappers around it (`envs/wrappers`), innermost first, such as
+            `(partial(Candidates, 20),)`; each runner makes its own.
         sizes: of the work.
         learning_rate: of Adam.
         gamma: discount; 1 is what regret is measured by.
-        entropy: bonus for unpredictable slates; of DQN the share of random choices in the end is 5 times this.
+        entropy: bonus for unpredictable slates; of DQN the share of random choices in the end is 5 times
+        this.
         hidden: units of both layers.
         seed: of the first user, the first weights and all that is drawn.
 
     Raises:
-        InputError: no such algorithm, environment or parameter; a number out of range; another autoreset mode;
-            a mask without a legal action in the first observation of a user.
+        InputError: no such algorithm, environment or parameter; a number out of range; another autoreset
+            mode; a mask without a legal action in the first observation of a user.
     """
     if algorithm not in CONFIGS:
         raise unknown_name("algorithm", algorithm, CONFIGS)
     env_config = dict(env_config or {})
     _check_numbers(sizes, learning_rate, gamma, entropy, hidden, seed)
     name = plain_id(env_id)
-    probe = check_environment(name, env_config, algorithm == "dqn")
+    probe = check_environment(name, env_config, algorithm == "dqn", changes)
     flat = Flat(probe.single_observation_space, probe.single_action_space)
     world = world_behind(probe)
     horizon = world.horizon * (world.slate_size if algorithm == "dqn" else 1)
@@ -124,15 +133,19 @@ def algorithm_config(
     else:
         whole = vars(DefaultModelConfig(**model)) | {"mask": list(flat.mask), "choices": flat.choices}
         config.rl_module(
-            rl_module_spec=RLModuleSpec(module_class=MASKED[algorithm], model_config=whole), model_config=whole
+            rl_module_spec=RLModuleSpec(module_class=MASKED[algorithm], model_config=whole),
+            model_config=whole,
         )
     if algorithm in OFFLINE:
         config.environment(observation_space=flat.space, action_space=probe.single_action_space)
         config.training(train_batch_size_per_learner=sizes.minibatch)
         config.reporting(min_time_s_per_iteration=0, min_train_timesteps_per_iteration=None)
     else:
+        made = {"id": name, "changes": changes, **env_config}
         if algorithm == "dqn":
-            config.environment(env=OneSlotAtATime, env_config={"id": name, **env_config})
+            config.environment(env=OneSlotAtATime, env_config=made)
+        elif changes:
+            config.environment(env=ChangedUsers, env_config=made)
         else:
             config.environment(env=f"recsim_env:{name}", env_config=env_config)
         config.env_runners(
@@ -161,7 +174,9 @@ def algorithm_config(
     elif algorithm in ("impala", "appo"):
         config.env_runners(rollout_fragment_length=horizon)
         config.training(
-            train_batch_size_per_learner=max(sizes.minibatch, horizon), entropy_coeff=entropy, vf_loss_coeff=0.5
+            train_batch_size_per_learner=max(sizes.minibatch, horizon),
+            entropy_coeff=entropy,
+            vf_loss_coeff=0.5,
         )
         config.reporting(min_time_s_per_iteration=0, min_sample_timesteps_per_iteration=sizes.batch)
     elif algorithm == "dqn":
@@ -194,34 +209,48 @@ def plain_id(env_id: str) -> str:
     return name
 
 
-def check_environment(name: str, env_config: Mapping[str, Any], slots: bool = False) -> VectorEnv:
+def check_environment(
+    name: str,
+    env_config: Mapping[str, Any],
+    slots: bool = False,
+    changes: tuple[Callable[[], Change], ...] = (),
+) -> VectorEnv:
     """The environment of `PLAYED` users, after all that can be refused before work starts was looked at."""
     if "num_envs" in env_config:
         raise InputError("num_envs must be left out of env_config: sizes.users says how many a runner has")
     known = ("autoreset_mode", "max_episode_steps", "render_mode")
     world_of(name, {key: value for key, value in env_config.items() if key not in known})
+    made = {"id": name, "changes": changes, **env_config}
     if slots:
-        one = {"id": name, **env_config}
-        behind: VectorEnv = SyncVectorEnv([partial(OneSlotAtATime, one) for _ in range(PLAYED)])
+        env = OwnUsers(SyncVectorEnv([partial(OneSlotAtATime, made) for _ in range(PLAYED)]), 0)
     else:
-        behind = gym.make_vec(name, PLAYED, vectorization_mode="vector_entry_point", **env_config)
-    env = OwnUsers(behind, 0)
+        env = OwnUsers(ChangedUsers({**made, "num_envs": PLAYED}), 0)
     env.reset()
     return env
 
 
-class OneSlotAtATime(gym.Wrapper):
-    """One user, to whom an action shows an item in the next slot: a class, as `config.environment` wants one.
+class ChangedUsers(VectorWrapper):
+    """Many users behind wrappers: a class, as `config.environment` wants one.
 
     Args:
-        config: the parameters of the environment, and its `id`.
+        config: the parameters of the environment, its `id`, `num_envs`, and `changes` that make the wrappers.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        rest = {key: value for key, value in config.items() if key != "id"}
+        rest = {key: value for key, value in config.items() if key not in ("id", "changes", "num_envs")}
+        env = gym.make_vec(config["id"], config["num_envs"], vectorization_mode="vector_entry_point", **rest)
+        super().__init__(wrap(env, *(make() for make in config["changes"])))
+
+
+class OneSlotAtATime(gym.Wrapper):
+    """One user, to whom an action shows an item in the next slot: likewise."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        rest = {key: value for key, value in config.items() if key not in ("id", "changes")}
         if "autoreset_mode" in rest:
             raise InputError("autoreset_mode must be left out: a single user has none, and RLlib resets it")
-        super().__init__(wrap(gym.make(config["id"], **rest), OneSlot()))
+        changes = (make() for make in config["changes"])
+        super().__init__(wrap(gym.make(config["id"], **rest), *changes, OneSlot()))
 
 
 def _check_numbers(

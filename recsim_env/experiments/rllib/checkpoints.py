@@ -1,10 +1,11 @@
 """What a training has learned, in one `.npz` file that is read without running code.
 
 RLlib's own checkpoints are directories of pickles: even with `use_msgpack=True` the class and its arguments
-are a pickle (`class_and_ctor_args.pkl`), and reading a pickle runs what is in it. Here a file holds the weights
-of the network, target networks included, what the optimiser keeps for each weight, and a JSON text: how far the
-training is, RLlib's counters, and of what it is a checkpoint. All else (config, spaces, classes) is made anew
-from the run's settings. Not in it are the replay buffer of DQN, which fills again, and the middle of episodes.
+are a pickle (`class_and_ctor_args.pkl`), and reading a pickle runs what is in it. Here a file holds the
+weights of the network, target networks included, what the optimiser keeps for each weight, and a JSON text:
+how far the training is, RLlib's counters, and of what it is a checkpoint. All else (config, spaces, classes)
+is made anew from the run's settings. Not in it are the replay buffer of DQN, which fills again, and the
+middle of episodes.
 """
 
 import json
@@ -21,7 +22,9 @@ from recsim_env.errors import InputError
 from recsim_env.experiments.files import write_atomically
 
 FORMAT = 1
-COUNTERS = ("lifetime_sum",)  # kinds of RLlib's metrics that learning depends on, such as how much was sampled
+COUNTERS = (
+    "lifetime_sum",
+)  # kinds of RLlib's metrics that learning depends on, such as how much was sampled
 
 
 def save(path: Path, algorithm: Algorithm, about: dict[str, Any]) -> None:
@@ -68,11 +71,13 @@ def read(path: Path, task: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Ar
         about = json.loads(str(arrays.pop("about")))
         found = about["format"], about["ray"], about["task"]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a checkpoint of a training ({error}): delete it to start anew") from None
+        raise InputError(
+            f"{path} is not a checkpoint of a training ({error}): delete it to start anew"
+        ) from None
     if found[0] != FORMAT:
         raise InputError(
-            f"{path} has format {found[0]}, and this version of recsim-env reads {FORMAT}: use the version that "
-            "wrote it, or start anew in another --out"
+            f"{path} has format {found[0]}, and this version of recsim-env reads {FORMAT}: use the version "
+            "that wrote it, or start anew in another --out"
         )
     if found[1] != ray.__version__:
         raise InputError(
@@ -82,13 +87,14 @@ def read(path: Path, task: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Ar
     for name in sorted(task.keys() | found[2].keys()):
         if task.get(name) != found[2].get(name):
             raise InputError(
-                f"{path} is a checkpoint of {name} {found[2].get(name)!r}, and {task.get(name)!r} was asked for"
+                f"{path} is a checkpoint of {name} {found[2].get(name)!r}, and {task.get(name)!r} was "
+                "asked for"
             )
     return about, arrays
 
 
 def restore(path: Path, algorithm: Algorithm, task: dict[str, Any]) -> dict[str, Any]:
-    """Put a checkpoint into an algorithm that was built from the same settings; returns what was said about it.
+    """Put a checkpoint into an algorithm built from the same settings; returns what was said about it.
 
     Raises:
         InputError: as `read`, or the arrays are not those of this network.
@@ -96,7 +102,9 @@ def restore(path: Path, algorithm: Algorithm, task: dict[str, Any]) -> dict[str,
     about, arrays = read(path, task)
     now = algorithm.learner_group.get_state()["learner"]
     weights: dict[str, dict[str, Array]] = {}
-    optimizers = {name: {**kept, "state": {**kept["state"], "state": {}}} for name, kept in now["optimizer"].items()}
+    optimizers = {
+        name: {**kept, "state": {**kept["state"], "state": {}}} for name, kept in now["optimizer"].items()
+    }
     for key, value in arrays.items():
         kind, owner, *rest = key.split("|")
         if kind == "weights":

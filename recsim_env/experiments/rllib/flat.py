@@ -91,8 +91,8 @@ def check_masks(mask: Array, choices: list[int]) -> None:
         stuck = ~flags[:, at : at + n].any(axis=1)
         if stuck.any():
             raise InputError(
-                f"{MASK}[{int(np.argmax(stuck))}] leaves no legal action in slot {slot}: let the mask allow one "
-                "item at least, or end the episode before it comes to this"
+                f"{MASK}[{int(np.argmax(stuck))}] leaves no legal action in slot {slot}: let the mask "
+                "allow one item at least, or end the episode before it comes to this"
             )
         at += n
 

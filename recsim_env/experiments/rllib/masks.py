@@ -1,4 +1,4 @@
-"""Networks whose choices a mask limits: what the mask forbids has probability 0, and is never the greedy choice.
+"""Networks whose choices a mask limits: what it forbids has probability 0, and is never the greedy choice.
 
 The mask lies in the rows that the connector makes (`flat.py`), at the columns that `model_config["mask"]`
 names; `model_config["choices"]` holds the number of choices of every slot. Networks with a policy get -1e9
@@ -41,7 +41,9 @@ class _Masked:
 
     def _masked(self, batch: Any, outputs: Any) -> Any:
         allowed = legal(batch[Columns.OBS], self.model_config["mask"], self.model_config["choices"])
-        outputs[Columns.ACTION_DIST_INPUTS] = outputs[Columns.ACTION_DIST_INPUTS].masked_fill(~allowed, FORBIDDEN)
+        outputs[Columns.ACTION_DIST_INPUTS] = outputs[Columns.ACTION_DIST_INPUTS].masked_fill(
+            ~allowed, FORBIDDEN
+        )
         return outputs
 
 

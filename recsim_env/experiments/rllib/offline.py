@@ -4,8 +4,8 @@
     actions        (K,) int64 the slate, N in empty slots
     rewards, terminateds, truncateds, eps_id, t
 
-`learn_from` lets an algorithm learn from such a file as `LogData` reads it: whole, in this process, episodes drawn
-by a seed. A file too large for that is what RLlib's own reader is for, which streams it over Ray Data:
+`learn_from` lets an algorithm learn from such a file as `LogData` reads it: whole, in this process, episodes
+drawn by a seed. A file too large for that is what RLlib's own reader is for, which streams it over Ray Data:
 `config.offline_data(input_=[file])` and nothing else, at the price of a start of many seconds.
 
 Our logs hold no observations: a world is pure, so `log_replay.replay` plays the log again and gives them, and
@@ -138,9 +138,7 @@ class LogData(OfflineData):
             drawn = int(self._draws.integers(len(self._starts)))
             episodes.append(self._episode(drawn))
             rows += len(episodes[-1])
-        batch = self._connector(
-            rl_module=module, batch={}, episodes=episodes, shared_data={}, metrics=None
-        )
+        batch = self._connector(rl_module=module, batch={}, episodes=episodes, shared_data={}, metrics=None)
         return MultiAgentBatch({m: SampleBatch(columns) for m, columns in batch.items()}, env_steps=rows)
 
     def _episode(self, number: int) -> SingleAgentEpisode:

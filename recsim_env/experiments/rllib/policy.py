@@ -1,4 +1,4 @@
-"""A trained network as a policy: observations (B, ...) -> slates (B, K), the most probable choice of each slot."""
+"""A trained network as a policy: observations (B, ...) -> slates (B, K), most probable slot by slot."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +32,9 @@ def greedy(module: Any, flat: Flat) -> Callable[[dict[str, Array]], Ints]:
     return act
 
 
-def greedy_by_slot(module: Any, flat: Flat, num_items: int, slate_size: int) -> Callable[[dict[str, Array]], Ints]:
+def greedy_by_slot(
+    module: Any, flat: Flat, num_items: int, slate_size: int
+) -> Callable[[dict[str, Array]], Ints]:
     """The same of a network that fills one slot at a time, as `OneSlot` shows it the slate so far."""
     choose = greedy(module, flat)
 

@@ -1,15 +1,14 @@
 """Train a policy with Ray RLlib: PPO, DQN, IMPALA, APPO, or from a log BC and MARWIL.
 
 At even distances the policy as it is, without exploring, plays one episode with each of `episodes` users, the
-same ones every time; random, myopic and optimal slates play with them too, so that differences are paired. The
-step of the results is a step of the environment while learning (of a log, a row learned from).
+same ones every time; random, myopic and optimal slates play with them too, so that differences are paired.
+The step of the results is a step of the environment while learning (of a log, a row learned from).
 """
 
-import math
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +57,9 @@ class Settings:
     log: str = option("", "file of `recsim-env log` that bc and marwil learn from")
     evaluations: int = option(20, "how often the policy is measured")
     episodes: int = option(200, "users that it is measured with")
-    address: str = option("", "HOST:PORT of a Ray cluster, or auto for that of this machine; none = start Ray here")
+    address: str = option(
+        "", "HOST:PORT of a Ray cluster, or auto for that of this machine; none = start Ray here"
+    )
     seed: int = option(0, "of the users that are learned from, of first weights and of exploration")
 
 
@@ -195,11 +196,17 @@ def _train(settings: Settings, config: "AlgorithmConfig", directory: RunDirector
     results = Results()
     steps = np.array(points)
     results.curves[settings.algorithm] = {
-        metric: Curve(steps, np.array(about["found"][metric])) for metric in METRICS if metric in about["found"]
+        metric: Curve(steps, np.array(about["found"][metric]))
+        for metric in METRICS
+        if metric in about["found"]
     }
-    for other, level in measure_baselines(world, episodes=settings.episodes, seed=MEASURED + settings.seed).items():
+    for other, level in measure_baselines(
+        world, episodes=settings.episodes, seed=MEASURED + settings.seed
+    ).items():
         ends = steps[[0, -1]]
-        results.curves[other] = {m: Curve(ends, np.tile(level[m], (len(ends), 1))) for m in METRICS if m in level}
+        results.curves[other] = {
+            m: Curve(ends, np.tile(level[m], (len(ends), 1))) for m in METRICS if m in level
+        }
     return results
 
 
@@ -248,7 +255,9 @@ def _report(results: Results, settings: Settings, directory: RunDirectory) -> No
     """Last values, mean and standard error over users, and the difference to each policy, user by user."""
     mine = {metric: curve.values[-1] for metric, curve in results.curves[settings.algorithm].items()}
     metrics = [metric for metric in ("reward", "regret", "ndcg", "coverage") if metric in mine]
-    sys.stdout.write(f"\n{'policy':10}" + "".join(f"{metric:>20}" for metric in metrics) + "   reward less that of it\n")
+    sys.stdout.write(
+        f"\n{'policy':10}" + "".join(f"{metric:>20}" for metric in metrics) + "   reward less that of it\n"
+    )
     for agent, curves in results.curves.items():
         cells = "".join(f"{show(mean_estimate(curves[metric].values[-1]), 3):>20}" for metric in metrics)
         less = mean_estimate(mine["reward"] - curves["reward"].values[-1])

@@ -42,14 +42,16 @@ class OwnUsers(VectorWrapper):
         mode = env.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.NEXT_STEP:
             raise InputError(
-                f"autoreset_mode must be NextStep for RLlib, got {getattr(mode, 'value', mode)}: RLlib takes it for "
-                "granted, and episodes would be cut wrongly without an error; leave the argument out"
+                f"autoreset_mode must be NextStep for RLlib, got {getattr(mode, 'value', mode)}: RLlib "
+                "takes it for granted, and episodes would be cut wrongly without an error; leave the argument out"
             )
         self.first_seed = seed
         self.episode = 0  # at which the next reset begins
         self._ends = "step" in world_behind(env).observation_entries()
         spaces = getattr(env.single_observation_space, "spaces", {})
-        self._choices = Flat(env.single_observation_space, env.single_action_space).choices if MASK in spaces else []
+        self._choices = (
+            Flat(env.single_observation_space, env.single_action_space).choices if MASK in spaces else []
+        )
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode in every row; RLlib's seed is replaced, see the module."""
@@ -98,7 +100,7 @@ def own_users(*, env_runner: Any, **_: Any) -> None:
 
 
 class Begin:
-    """Lets the next sample of an env runner begin with new episodes and new luck, which these arguments give alone.
+    """Lets the next sample of an env runner begin with new episodes and new luck, given by the arguments.
 
     Args:
         seed: of the policy's own draws in runner 0; runner w has seed + w.
