@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 from functools import partial
@@ -441,6 +442,16 @@ def test_a_missing_library_names_its_extra(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray.rllib", None)
     assert cli.main(["train", "--library", "rllib", "--out", str(tmp_path / "run")]) == 2
     assert "pip install 'recsim-env[rllib]'" in capsys.readouterr().err
+
+
+def test_the_page_works_as_pasted(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "rllib.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(block, "docs/rllib.md", "exec"), {})
+    returned, reward, regret = (float(word) for word in capsys.readouterr().out.split()[-3:])
+    assert returned > 0
+    assert reward > 0
+    assert regret > 0
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ def add_train_command(verbs: Any, arguments: Sequence[str]) -> None:
         return
     if name in LIBRARIES:
         module = import_module(f"recsim_env.experiments.{name}")
-        add_options(verb.add_argument_group(f"options of {name}"), module.Settings)  # type: ignore[arg-type]
+        add_options(verb.add_argument_group(f"options of {name}"), module.Settings)
         verb.set_defaults(module=module)
 
 

@@ -24,10 +24,12 @@ class Flat:
     """How observations of a space become rows.
 
     Raises:
-        InputError: an entry of a type that is not in the list above; a mask of another size.
+        InputError: observations that are no Dict; an entry of a type that is not in the list above; a mask of another size.
     """
 
-    def __init__(self, space: Dict, actions: Space[Any]) -> None:
+    def __init__(self, space: Space[Any], actions: Space[Any]) -> None:
+        if not isinstance(space, Dict):
+            raise InputError(f"observations must be a Dict of entries, got {space}: leave out Flatten")
         self.start: dict[str, int] = {}
         self.width = 0
         self._entries = dict(space.spaces)

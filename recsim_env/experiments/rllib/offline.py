@@ -107,7 +107,8 @@ class LogData(OfflineData):
     def __init__(self, config: AlgorithmConfig) -> None:
         import pyarrow.parquet as pq
 
-        self.config, self.iter_batches_kwargs = config, {}
+        self.config = config
+        self.iter_batches_kwargs: dict[str, Any] = {}
         table = pq.read_table(config.input_[0])
         last = np.asarray(table["terminateds"]) | np.asarray(table["truncateds"])
         self._ends = np.flatnonzero(last) + 1

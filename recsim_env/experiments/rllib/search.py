@@ -23,9 +23,15 @@ from ray.tune.schedulers import ASHAScheduler
 from recsim_env.errors import InputError
 from recsim_env.experiments.env_args import world_of
 from recsim_env.experiments.policy_metrics import measure
-from recsim_env.experiments.rllib.algorithms import PLAIN, Sizes, algorithm_config, check_environment,
-plain_id from recsim_env.experiments.rllib.flat import Flat from recsim_env.experiments.rllib.policy import
-greedy
+from recsim_env.experiments.rllib.algorithms import (
+    PLAIN,
+    Sizes,
+    algorithm_config,
+    check_environment,
+    plain_id,
+)
+from recsim_env.experiments.rllib.flat import Flat
+from recsim_env.experiments.rllib.policy import greedy
 
 SEARCHED = ("learning_rate", "gamma", "entropy", "hidden", "seed")
 MEASURED = 1 << 42  # seed of the first user that trials are judged on; the final measurement has others

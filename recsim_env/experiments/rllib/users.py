@@ -43,7 +43,7 @@ class OwnUsers(VectorWrapper):
         if mode is not AutoresetMode.NEXT_STEP:
             raise InputError(
                 f"autoreset_mode must be NextStep for RLlib, got {getattr(mode, 'value', mode)}: RLlib "
-                "takes it for granted, and episodes would be cut wrongly without an error; leave the argument out"
+                "takes it for granted, and would cut episodes wrongly without an error; leave it out"
             )
         self.first_seed = seed
         self.episode = 0  # at which the next reset begins
