@@ -431,11 +431,11 @@ def test_bad_input(tmp_path, capsys, arguments, message):
     assert not out.exists()
 
 
-def test_an_address_that_does_not_answer(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+def test_an_address_that_does_not_answer(tmp_path, capsys):
     arguments = ["train", "--library", "rllib", "--address", "127.0.0.1:1", "--out", str(tmp_path / "run")]
     assert cli.main(arguments) == 2
     assert "no Ray cluster answers at 127.0.0.1:1" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_library_names_its_extra(tmp_path, capsys, monkeypatch):

@@ -13,6 +13,7 @@ run that was killed goes on with `--resume DIR`.
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -63,12 +64,21 @@ def add_train_command(verbs: Any, arguments: Sequence[str]) -> None:
         module = import_module(f"recsim_env.experiments.{name}")
         add_options(verb.add_argument_group(f"options of {name}"), module.Settings)
         verb.set_defaults(module=module)
+    else:
+        verb.add_argument(
+            "--address",
+            default="",
+            metavar="HOST:PORT",
+            help="with --resume: of the Ray cluster to go on with",
+        )
 
 
 def _train(options: argparse.Namespace) -> None:
     if options.resume is not None:
         if options.out is not None or options.library is not None:
-            raise InputError("--resume DIR needs no other option: run.json in DIR says what is trained")
+            raise InputError(
+                "--resume DIR goes alone, or with --address: run.json in DIR says what is trained"
+            )
         _go_on(options)
         return
     if options.module is None:
@@ -87,4 +97,9 @@ def _go_on(options: argparse.Namespace) -> None:
     if document["experiment"] not in LIBRARIES:
         raise unknown_name("library", document["experiment"], LIBRARIES)
     module = import_module(f"recsim_env.experiments.{document['experiment']}")
-    module.run(from_run(module.Settings, document["settings"]), options.out, True)
+    settings = from_run(module.Settings, document["settings"])
+    if getattr(options, "address", ""):
+        if not hasattr(settings, "address"):
+            raise InputError(f"--address is for rllib, and {options.out} holds a run of {module.NAME}")
+        settings = replace(settings, address=options.address)
+    module.run(settings, options.out, True)

@@ -24,7 +24,8 @@ class Flat:
     """How observations of a space become rows.
 
     Raises:
-        InputError: observations that are no Dict; an entry of a type that is not in the list above; a mask of another size.
+        InputError: observations that are no Dict; an entry of a type that is not in the list above; a mask of
+            another size.
     """
 
     def __init__(self, space: Space[Any], actions: Space[Any]) -> None:

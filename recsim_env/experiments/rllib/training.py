@@ -5,6 +5,7 @@ same ones every time; random, myopic and optimal slates play with them too, so t
 The step of the results is a step of the environment while learning (of a log, a row learned from).
 """
 
+import logging
 import shutil
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsim_env.arrays import Floats
-from recsim_env.errors import InputError, require
+from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.env_args import parameters, world_of
@@ -68,33 +69,40 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     require("ray.rllib", "rllib")
     require("torch", "rllib")
     _check(settings)
+    logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of its API at every algorithm
     from recsim_env.experiments.rllib.algorithms import CONFIGS, plain_id
-    from recsim_env.experiments.workers import Workers, cluster
+    from recsim_env.experiments.workers import Workers, check_answers, cluster
 
     if settings.algorithm not in CONFIGS:
-        from recsim_env.errors import unknown_name
-
         raise unknown_name("algorithm", settings.algorithm, CONFIGS)
     plain_id(settings.env)
     config = config_of(settings)
-    directory = open_run(out, NAME, as_json(settings), resume)
-    if directory.finished:
-        results = Results.read(directory.results)
-    else:
-        with cluster(Workers(settings.runners + 1, settings.address)):
-            results = _train(settings, config, directory)
-        from recsim_env.experiments.tensorboard import write_events
-
-        for agent, curves in results.curves.items():
-            write_events(directory.path / "tensorboard", agent, curves)
-        results.write(directory.results)
-        picture, (axes,) = figure.new_figure(1)
-        draw(axes, results, settings)
-        figure.save(picture, directory.path / "figure.png")
-        (directory.path / "checkpoints" / "state.npz").replace(directory.path / "policy.npz")
-        shutil.rmtree(directory.path / "checkpoints")
+    if settings.address:
+        check_answers(settings.address)
+    asked = {**as_json(settings), "address": ""}  # a run may go on elsewhere
+    with open_run(out, NAME, asked, resume) as directory:
+        if directory.finished:
+            results = Results.read(directory.results)
+        else:
+            with cluster(Workers(settings.runners + 1, settings.address)):
+                results = _train(settings, config, directory)
+            _write(results, settings, directory)
     _report(results, settings, directory)
     return results
+
+
+def _write(results: Results, settings: Settings, directory: RunDirectory) -> None:
+    """All that a finished run leaves; the checkpoint goes last, so that a kill is made good."""
+    from recsim_env.experiments.tensorboard import write_events
+
+    for agent, curves in results.curves.items():
+        write_events(directory.path / "tensorboard", agent, curves)
+    results.write(directory.results)
+    picture, (axes,) = figure.new_figure(1)
+    draw(axes, results, settings)
+    figure.save(picture, directory.path / "figure.png")
+    shutil.copy(directory.path / "checkpoints" / "state.npz", directory.path / "policy.npz")
+    shutil.rmtree(directory.path / "checkpoints")
 
 
 def config_of(settings: Settings) -> "AlgorithmConfig":
