@@ -3,8 +3,8 @@
 RLlib's own checkpoints are directories of pickles: even with `use_msgpack=True` the class and its arguments
 are a pickle (`class_and_ctor_args.pkl`), and reading a pickle runs what is in it. Here a file holds the
 weights of the network, target networks included, what the optimiser keeps for each weight, and a JSON text:
-how far the training is, RLlib's counters, and of what it is a checkpoint. All else (config, spaces, classes)
-is made anew from the run's settings. Not in it are the replay buffer of DQN, which fills again, and the
+how far the training is, and of what it is a checkpoint. All else (config, spaces, classes) is made
+anew from the run's settings. Not in it are the replay buffer of DQN, which fills again, and the
 middle of episodes.
 """
 
@@ -33,7 +33,8 @@ def save(path: Path, algorithm: Algorithm, about: dict[str, Any]) -> None:
     Args:
         path: of the file.
         algorithm: that learns in this process (`num_learners=0`).
-        about: what JSON can hold: `task`, which a reader must agree with, and how far the training is.
+        about: what JSON can hold: `task`, which a reader must agree with, `sampled`, the steps so far, and
+            what else is to be kept.
     """
     learner = algorithm.learner_group.get_state()["learner"]
     arrays: dict[str, Array] = {}
@@ -42,9 +43,8 @@ def save(path: Path, algorithm: Algorithm, about: dict[str, Any]) -> None:
     for optimizer, kept in learner["optimizer"].items():
         for index, buffers in kept["state"]["state"].items():
             arrays |= {f"optimizer|{optimizer}|{index}|{name}": np.asarray(v) for name, v in buffers.items()}
-    text = json.dumps(
-        {"format": FORMAT, "ray": ray.__version__, "counters": _counters(algorithm), **about}, sort_keys=True
-    )
+    mine = {"format": FORMAT, "ray": ray.__version__, "counter": _counter(algorithm, about["sampled"])}
+    text = json.dumps({**about, **mine}, sort_keys=True)
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
@@ -118,7 +118,7 @@ def restore(path: Path, algorithm: Algorithm, task: dict[str, Any]) -> dict[str,
         raise InputError(f"{path} is of another network ({odd[0]} differs): start anew in another --out")
     algorithm.learner_group.set_state({"learner": {"rl_module": weights, "optimizer": optimizers}})
     metrics = algorithm.metrics.get_state()
-    metrics["stats"] |= about["counters"]
+    metrics["stats"] |= about["counter"]
     algorithm.metrics.set_state(metrics)
     if algorithm.env_runner_group is not None:
         algorithm.env_runner_group.sync_weights(
@@ -140,8 +140,11 @@ class _Sampled:
         env_runner.set_state({"num_env_steps_sampled_lifetime": self.steps})
 
 
-def _counters(algorithm: Algorithm) -> dict[str, Any]:
-    """RLlib's lifetime counters, as its metrics' state has them."""
+def _counter(algorithm: Algorithm, sampled: int) -> dict[str, Any]:
+    """The steps sampled, in the form of the state of RLlib's metrics."""
+    ours = ("num_env_steps_sampled_lifetime", "env_runners--num_env_steps_sampled_lifetime")
     stats = algorithm.metrics.get_state()["stats"]
-    counts = {key: kept for key, kept in stats.items() if kept.get("stats_cls_identifier") in COUNTERS}
+    counts = {
+        key: {**stats[key], "lifetime_sum": sampled, "latest_merged": sampled} for key in ours if key in stats
+    }
     return json.loads(json.dumps(counts, default=float))

@@ -177,7 +177,8 @@ def _train(settings: Settings, config: "AlgorithmConfig", directory: RunDirector
         def measured(play: Callable[..., Any]) -> dict[str, Floats]:
             return measure(play, world, episodes=settings.episodes, seed=MEASURED + settings.seed)
 
-        if file.exists():
+        restored = file.exists()
+        if restored:
             about = checkpoints.restore(file, algorithm, about["task"])
         points = about["points"]
         with tqdm(total=settings.steps, desc=settings.algorithm, unit="step", unit_scale=True) as bar:
@@ -188,10 +189,11 @@ def _train(settings: Settings, config: "AlgorithmConfig", directory: RunDirector
                     points.append(about["sampled"])
                     for metric, values in measured(act).items():
                         about["found"].setdefault(metric, []).append(values.tolist())
-                if about["iteration"]:
+                if about["iteration"] and not restored:
                     checkpoints.save(file, algorithm, about)
                 if about["sampled"] >= settings.steps:
                     break
+                restored = False
                 sampled = _iterate(algorithm, settings, about["iteration"])
                 bar.update(min(sampled, settings.steps) - min(about["sampled"], settings.steps))
                 about["iteration"] += 1
