@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -337,15 +338,17 @@ def test_a_killed_runner_is_replaced():
     algorithm = config.build_algo()
     algorithm.train()
     workers = algorithm.env_runner_group
-    victim = workers.foreach_env_runner(lambda r: os.getpid(), local_env_runner=False)[0]
+
+    def pids():
+        return workers.foreach_env_runner(lambda _: os.getpid(), local_env_runner=False)
+
+    victim = pids()[0]
     os.kill(victim, signal.SIGKILL)
-    for _ in range(6):
-        result = algorithm.train()
-        if workers.num_healthy_remote_env_runners() == 2:
-            break
-    now = workers.foreach_env_runner(lambda r: os.getpid(), local_env_runner=False)
-    assert len(now) == 2
-    assert victim not in now
+    begun = time.monotonic()
+    while workers.num_healthy_remote_env_runners() < 2 or victim in pids():
+        assert time.monotonic() - begun < 180  # a process starts slowly where many are at work
+        result = algorithm.train()  # goes on with the other one
+    assert len(pids()) == 2
     before = result["env_runners"]["num_env_steps_sampled_lifetime"]
     assert algorithm.train()["env_runners"]["num_env_steps_sampled_lifetime"] == before + 80
     algorithm.stop()
@@ -357,7 +360,7 @@ def test_asynchronous_learners(tmp_path, algorithm):
     assert np.isfinite(results.curves[algorithm]["reward"].values).all()
 
 
-def log_of(tmp_path, users=400):
+def log_of(tmp_path, users):
     world = world_of("CascadeRec-v0", SMALL)
     agent = log_agent("epsilon_best", "CascadeRec-v0", world, users, 5)
     logs = list(generate_log(world, agent, 5, num_users=users, seed=0, metadata={"env_id": "CascadeRec-v0"}))
@@ -389,7 +392,7 @@ def test_offline_rows_are_what_the_users_saw(tmp_path):
 
 @pytest.mark.parametrize("algorithm", ["bc", "marwil"])
 def test_cloning_earns_what_the_logging_policy_earns(tmp_path, algorithm):
-    world, log = log_of(tmp_path)
+    world, log = log_of(tmp_path, 2000)
     probe = check_environment("CascadeRec-v0", SMALL)
     flat = Flat(probe.single_observation_space, probe.single_action_space)
     config = algorithm_config(
@@ -400,16 +403,19 @@ def test_cloning_earns_what_the_logging_policy_earns(tmp_path, algorithm):
     for _ in range(60):
         learner.train()
     module = learner.learner_group._learner.module["default_policy"]
-    earned = measure(sampled(module, flat, 0), world, episodes=3000, seed=1 << 41)["reward"]
+    B = 10_000
+    earned = measure(sampled(module, flat, 0), world, episodes=B, seed=1 << 41)["reward"]
     learner.stop()
     logged = log.reward.reshape(-1, 5).sum(axis=1)  # one episode of each user
-    random = measure(
-        lambda o: np.argsort(np.random.default_rng(0).random((3000, 6)))[:, :2], world, episodes=3000, seed=0
-    )
-    spread = np.hypot(mean_estimate(earned).std_error, mean_estimate(logged).std_error)
-    if algorithm == "bc":  # as much, within 4 standard errors
+    rng = np.random.default_rng(0)
+    random = measure(lambda _: np.argsort(rng.random((B, 6)))[:, :2], world, episodes=B, seed=1 << 41)[
+        "reward"
+    ]
+    gained = mean_estimate(earned - random)
+    assert gained.value > 4 * gained.std_error
+    if algorithm == "bc":
+        spread = np.hypot(mean_estimate(earned).std_error, mean_estimate(logged).std_error)
         assert abs(earned.mean() - logged.mean()) < 4 * spread
-    assert earned.mean() - random["reward"].mean() > 4 * spread  # better weighted, or copied: not random
 
 
 @pytest.mark.parametrize(
