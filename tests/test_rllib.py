@@ -345,10 +345,9 @@ def test_a_killed_runner_is_replaced():
     victim = pids()[0]
     os.kill(victim, signal.SIGKILL)
     begun = time.monotonic()
-    while workers.num_healthy_remote_env_runners() < 2 or victim in pids():
+    while len(now := pids()) < 2 or victim in now:
         assert time.monotonic() - begun < 180  # a process starts slowly where many are at work
         result = algorithm.train()  # goes on with the other one
-    assert len(pids()) == 2
     before = result["env_runners"]["num_env_steps_sampled_lifetime"]
     assert algorithm.train()["env_runners"]["num_env_steps_sampled_lifetime"] == before + 80
     algorithm.stop()
@@ -400,11 +399,12 @@ def test_cloning_earns_what_the_logging_policy_earns(tmp_path, algorithm):
     )
     learn_from(config, tmp_path / "log.parquet", world, flat, tmp_path / "rows")
     learner = config.build_algo()
-    for _ in range(60):
+    for _ in range(250):
         learner.train()
     module = learner.learner_group._learner.module["default_policy"]
     B = 10_000
     earned = measure(sampled(module, flat, 0), world, episodes=B, seed=1 << 41)["reward"]
+    modal = measure(greedy(module, flat), world, episodes=B, seed=1 << 41)["regret"]
     learner.stop()
     logged = log.reward.reshape(-1, 5).sum(axis=1)  # one episode of each user
     rng = np.random.default_rng(0)
@@ -415,7 +415,9 @@ def test_cloning_earns_what_the_logging_policy_earns(tmp_path, algorithm):
     assert gained.value > 4 * gained.std_error
     if algorithm == "bc":
         spread = np.hypot(mean_estimate(earned).std_error, mean_estimate(logged).std_error)
-        assert abs(earned.mean() - logged.mean()) < 4 * spread
+        # a little less: slots drawn independently may repeat an item, which the logging policy never does
+        assert 0.95 * logged.mean() - 3 * spread < earned.mean() < logged.mean() + 3 * spread
+        assert modal.mean() < 0.02  # the best slate is what the logging policy shows most
 
 
 @pytest.mark.parametrize(
