@@ -44,10 +44,7 @@ def test_brute_force(N, K, quota):
     u[: B // 5], w[B // 6 : B // 3] = np.round(u[: B // 5]), np.round(w[B // 6 : B // 3])
     w_0[-B // 4 :] += 5.0  # nothing is worth a click
     lists = [
-        items
-        for k in range(1, K + 1)
-        for items in permutations(range(N), k)
-        if meets(items, group, quota)
+        items for k in range(1, K + 1) for items in permutations(range(N), k) if meets(items, group, quota)
     ]
     slates, values = best_permutation(u, w, w_0, K, group, quota)
     changed = 0
