@@ -23,6 +23,7 @@ from recsim_env.experiments.film import add_film_command
 from recsim_env.experiments.log_command import add_log_command
 from recsim_env.experiments.report_command import add_report_command
 from recsim_env.experiments.settings import add_options, from_options, from_run
+from recsim_env.experiments.train_command import add_train_command, libraries
 from recsim_env.experiments.workers import Workers, add_workers, workers_of
 
 
@@ -50,6 +51,11 @@ def experiments() -> dict[str, ModuleType]:
         deep_slates,
     )
     return {module.NAME: module for module in modules}
+
+
+def _all_runs() -> dict[str, ModuleType]:
+    """Whatever writes a run: the experiments, and the libraries that train."""
+    return {**experiments(), **libraries()}
 
 
 class Parser(argparse.ArgumentParser):
@@ -102,8 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _again(options: argparse.Namespace) -> str:
     """What to do after a command was stopped: a run that has begun goes on, all else begins anew."""
     out = getattr(options, "out", None)
-    begun = out is not None and options.command == "run" and os.access(out / "run.json", os.R_OK)
-    return f"go on with: recsim-env run --resume {shlex.quote(str(out))}" if begun else "run it again"
+    verb = options.command
+    begun = out is not None and verb in ("run", "train") and os.access(out / "run.json", os.R_OK)
+    return f"go on with: recsim-env {verb} --resume {shlex.quote(str(out))}" if begun else "run it again"
 
 
 def _drop_output() -> None:
@@ -177,6 +184,7 @@ def parser(arguments: Sequence[str]) -> Parser:
     add_calibrate_command(verbs)
     add_audit_command(verbs)
     add_check_command(verbs)
+    add_train_command(verbs, arguments)
 
     verb = verbs.add_parser("compare", help="draw several runs together, and rank bandits")
     verb.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directories of finished runs")
@@ -188,7 +196,7 @@ def parser(arguments: Sequence[str]) -> Parser:
         help="directory, or a .png for the picture alone (default: runs/compare)",
     )
     verb.set_defaults(do=_compare)
-    add_report_command(verbs, experiments)
+    add_report_command(verbs, _all_runs)
     add_board_command(verbs)
     return command
 
@@ -272,7 +280,7 @@ def _carried(module: ModuleType, options: argparse.Namespace) -> dict[str, Worke
 def _compare(options: argparse.Namespace) -> None:
     from recsim_env.experiments.compare import compare
 
-    compare(options.directories, experiments(), options.out)
+    compare(options.directories, _all_runs(), options.out)
 
 
 if __name__ == "__main__":
