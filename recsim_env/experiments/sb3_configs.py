@@ -1,4 +1,4 @@
-"""Settings with which algorithms of Stable-Baselines3 learn in our worlds, found by hand on two cores.
+"""Settings under which algorithms of Stable-Baselines3 are to learn in our worlds, found by hand.
 
 One entry = one algorithm in one environment: the world's parameters, how the network acts, and the keyword
 arguments of the algorithm. `recsim-env train --library sb3 --env ENV --algorithm NAME` takes them; what each
