@@ -15,7 +15,7 @@ import pytest
 
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.errors import InputError
-from recsim_env.experiments import cells, race
+from recsim_env.experiments import cells, race, training
 from recsim_env.experiments import run as loop
 from recsim_env.experiments.agents import AGENTS
 from recsim_env.experiments.bandits_by_world import algorithms_by_world
@@ -381,6 +381,7 @@ def test_other_experiments_do_not_depend_on_workers(tmp_path, elsewhere):
     assert curve.values.shape == (2, 12)
 
 
+@pytest.mark.extra
 def test_replicates_of_slate_exploration_are_cells(tmp_path, elsewhere):
     pytest.importorskip("torch")
     asked = ["slate_exploration", "--replicates", 2, "--rounds", 1, "--epochs", 1, "--round-users", 8]
@@ -389,3 +390,40 @@ def test_replicates_of_slate_exploration_are_cells(tmp_path, elsewhere):
     run(*asked, "--out", tmp_path / "cut", "--workers", 2)
     assert elsewhere == ["replicate-1", "replicate-0"]
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
+
+DEEP = ["deep_slates", "--world", "num_states=3,num_items=5,slate_size=2,horizon=4", "--replicates", 2]
+DEEP += ["--rows", 4, "--episodes", 20]
+
+
+def test_trainings_are_cells(tmp_path, elsewhere):
+    asked = [*DEEP, "--agents", "myopic,random", "--steps", 20]
+    run(*asked, "--out", tmp_path / "whole")
+    run(*asked, "--out", tmp_path / "cut", "--workers", 8)
+    assert elsewhere == ["random-1", "random-0", "myopic-1", "myopic-0"]
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+    assert {p.name for p in (tmp_path / "cut").iterdir()} == {p.name for p in (tmp_path / "whole").iterdir()}
+
+
+@pytest.mark.extra
+def test_trainings_of_networks_go_on_with_any_number_of_workers(tmp_path, monkeypatch, elsewhere):
+    """Stopped in the middle of a training, which goes on from its checkpoint in another process."""
+    pytest.importorskip("torch")
+    asked = [*DEEP, "--agents", "slate_q,reinforce_top_k,wolpertinger", "--units", 8, "--steps", 120]
+    run(*asked, "--out", tmp_path / "whole")
+    assert not elsewhere
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    save, saved = training.checkpoint.save, []
+
+    def save_and_stop(*arguments):
+        save(*arguments)
+        saved.append(1)
+        if len(saved) % 250 == 100:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.checkpoint, "save", save_and_stop)
+    out, again, workers = tmp_path / "cut", [], [["--workers", 2], [], ["--workers", 7]]
+    while main(["run", *map(str, [*asked, "--out", out, *again, *workers[0]])]) == 130:
+        again, workers = ["--resume"], [*workers[1:], workers[0]]
+    assert len(saved) > 500
+    assert results(out) == results(tmp_path / "whole")
