@@ -73,7 +73,7 @@ def test_bandits_do_not_depend_on_how_replicates_are_cut(tmp_path, elsewhere, en
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("workers", [1, 2, 7])
+@pytest.mark.parametrize("workers", [2, 7])
 def test_planners_do_not_depend_on_how_replicates_are_cut(tmp_path, elsewhere, workers):
     asked = ["cascade_mdp", *SMALL, "--replicates", 5, "--agents", ",".join(AGENTS)]
     run(*asked, "--out", tmp_path / "whole")
