@@ -1,8 +1,10 @@
 """Runs in cells: how a run is cut, and where it is stopped, changes no byte of what it finds. Without Ray."""
 
 import errno
+import io
 import os
 import pickle
+import re
 import signal
 import sys
 import warnings
@@ -13,10 +15,10 @@ import pytest
 
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.errors import InputError
-from recsim_env.experiments import cells, race
+from recsim_env.experiments import cells, race, training
 from recsim_env.experiments import run as loop
 from recsim_env.experiments.agents import AGENTS
-from recsim_env.experiments.bandit_agents import algorithms_by_world
+from recsim_env.experiments.bandits_by_world import algorithms_by_world
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.run import Race
@@ -71,7 +73,7 @@ def test_bandits_do_not_depend_on_how_replicates_are_cut(tmp_path, elsewhere, en
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("workers", [1, 2, 7])
+@pytest.mark.parametrize("workers", [2, 7])
 def test_planners_do_not_depend_on_how_replicates_are_cut(tmp_path, elsewhere, workers):
     asked = ["cascade_mdp", *SMALL, "--replicates", 5, "--agents", ",".join(AGENTS)]
     run(*asked, "--out", tmp_path / "whole")
@@ -114,9 +116,18 @@ def test_ranges_cover_every_replicate_once(tmp_path):
                 for first in rng.integers(0, 20, rng.integers(3)):
                     (folder / f"a-{first}-{first + rng.integers(1, 9)}.npz").touch()
             (directory.cells / "a-b-0-20.npz").touch()  # of an agent whose name begins likewise
+            (directory.cells / "a-5-3.npz").touch()  # no range
             ranges = race.cut(directory, "a", 20, int(rng.integers(1, 8)))
         covered = [i for first, last in ranges for i in range(first, last)]
         assert covered == list(range(20))
+
+
+def test_cells_of_agents_with_odd_names_are_found(tmp_path):
+    with open_run(tmp_path / "r", "x", {}, resume=False) as directory:
+        directory.cells.mkdir()
+        for name in ("ucb [c=2]", "a*", "a.b+", "naïve"):
+            directory.cell(f"{name}-3-7").touch()
+            assert race.cut(directory, name, 9, 2) == [(0, 3), (3, 7), (7, 9)]
 
 
 def test_pieces_give_every_worker_several_cells_but_no_more():
@@ -260,19 +271,85 @@ def test_a_killed_process_leaves_no_lock(tmp_path):
     assert not (tmp_path / "r" / ".lock").exists()
 
 
-def test_damaged_cells_are_named(tmp_path, capsys):
-    asked = [*TINY, "--out", tmp_path / "r"]
-    with open_run(tmp_path / "r", "bandits", {}, resume=False):
-        pass
-    run(*TINY, "--out", tmp_path / "s")
-    document = (tmp_path / "s" / "run.json").read_text()
-    (tmp_path / "r" / "run.json").write_text(document)
-    (tmp_path / "r" / "cells").mkdir()
-    (tmp_path / "r" / "cells" / "ucb1-0-2.npz").write_bytes(b"PK half a file")
-    assert main(["run", *map(str, asked), "--resume"]) == 2
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+GOOD = npz(records=np.random.default_rng(0).random((3, 9, 2)))
+DAMAGED = {
+    "half of something": b"PK half a file",
+    "empty": b"",
+    "zeros": bytes(2000),
+    "cut off": GOOD[: len(GOOD) // 2],
+    "other bits": GOOD[:100] + b"?" * 50 + GOOD[150:],
+    "one array": npy(np.zeros(3)),
+    "another file": npz(x=np.zeros(3)),
+}
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    """The `run.json` of `TINY`."""
+    out = tmp_path_factory.mktemp("tiny") / "s"
+    run(*TINY, "--out", out)
+    return (out / "run.json").read_text()
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+@pytest.mark.parametrize("folder", ["cells", "checkpoints"])
+def test_damaged_files_are_named(tmp_path, capsys, document, folder, damage):
+    out = tmp_path / "r"
+    (out / folder).mkdir(parents=True)
+    (out / "run.json").write_text(document)
+    (out / folder / "ucb1-0-2.npz").write_bytes(DAMAGED[damage])
+    assert main(["run", "--resume", str(out)]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert "ucb1-0-2.npz is damaged" in said
-    assert "delete it and go on with --resume" in said
+    assert re.search(r"ucb1-0-2.npz (is damaged|is not of this run|is not a checkpoint|belongs to)", said)
+    assert "delete it" in said
+
+
+def test_checkpoints_that_are_no_cells_of_this_version_are_left_alone(tmp_path, document):
+    """Those of a whole agent, as runs wrote them before there were cells: the agent begins anew."""
+    out = tmp_path / "r"
+    (out / "checkpoints").mkdir(parents=True)
+    (out / "run.json").write_text(document)
+    (out / "checkpoints" / "ucb1.npz").write_bytes(b"what it was")
+    run("--resume", out)
+    run(*TINY, "--out", tmp_path / "whole")
+    assert results(out) == results(tmp_path / "whole")
+    assert {p.name for p in out.iterdir()} == {p.name for p in (tmp_path / "whole").iterdir()}
+
+
+def test_a_folder_with_files_of_others_is_refused_and_kept(tmp_path, capsys):
+    """Also by a command that goes on where it can: it would throw them away at the end."""
+    for verb, place, out in (
+        (["run", *TINY, "--resume"], tmp_path / "r", tmp_path / "r"),
+        (
+            ["log", "SlateRec-v0", "--agent", "random", "--steps", "2", "--num-envs", "3", "--workers", "1"],
+            tmp_path / "big.part",
+            tmp_path / "big",
+        ),
+    ):
+        place.mkdir()
+        (place / "thesis.txt").write_text("years of work")
+        assert main([*verb, "--out", str(out)]) == 2
+        assert "is not empty and holds no run: choose another --out" in capsys.readouterr().err
+        assert [file.name for file in place.iterdir()] == ["thesis.txt"]
+
+
+def test_what_a_run_leaves_that_is_killed_at_its_beginning_is_cleared(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".run-8x1.json").write_text("{")
+    with open_run(tmp_path, "x", {}, resume=False):
+        assert sorted(file.name for file in tmp_path.iterdir()) == [".lock", "run.json"]
 
 
 @pytest.mark.parametrize("experiment", ["offline_ranking", "simulator_agreement"])
@@ -304,6 +381,7 @@ def test_other_experiments_do_not_depend_on_workers(tmp_path, elsewhere):
     assert curve.values.shape == (2, 12)
 
 
+@pytest.mark.extra
 def test_replicates_of_slate_exploration_are_cells(tmp_path, elsewhere):
     pytest.importorskip("torch")
     asked = ["slate_exploration", "--replicates", 2, "--rounds", 1, "--epochs", 1, "--round-users", 8]
@@ -312,3 +390,40 @@ def test_replicates_of_slate_exploration_are_cells(tmp_path, elsewhere):
     run(*asked, "--out", tmp_path / "cut", "--workers", 2)
     assert elsewhere == ["replicate-1", "replicate-0"]
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
+
+DEEP = ["deep_slates", "--world", "num_states=3,num_items=5,slate_size=2,horizon=4", "--replicates", 2]
+DEEP += ["--rows", 4, "--episodes", 20]
+
+
+def test_trainings_are_cells(tmp_path, elsewhere):
+    asked = [*DEEP, "--agents", "myopic,random", "--steps", 20]
+    run(*asked, "--out", tmp_path / "whole")
+    run(*asked, "--out", tmp_path / "cut", "--workers", 8)
+    assert elsewhere == ["random-1", "random-0", "myopic-1", "myopic-0"]
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+    assert {p.name for p in (tmp_path / "cut").iterdir()} == {p.name for p in (tmp_path / "whole").iterdir()}
+
+
+@pytest.mark.extra
+def test_trainings_of_networks_go_on_with_any_number_of_workers(tmp_path, monkeypatch, elsewhere):
+    """Stopped in the middle of a training, which goes on from its checkpoint in another process."""
+    pytest.importorskip("torch")
+    asked = [*DEEP, "--agents", "slate_q,reinforce_top_k,wolpertinger", "--units", 8, "--steps", 120]
+    run(*asked, "--out", tmp_path / "whole")
+    assert not elsewhere
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    save, saved = training.checkpoint.save, []
+
+    def save_and_stop(*arguments):
+        save(*arguments)
+        saved.append(1)
+        if len(saved) % 250 == 100:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.checkpoint, "save", save_and_stop)
+    out, again, workers = tmp_path / "cut", [], [["--workers", 2], [], ["--workers", 7]]
+    while main(["run", *map(str, [*asked, "--out", out, *again, *workers[0]])]) == 130:
+        again, workers = ["--resume"], [*workers[1:], workers[0]]
+    assert len(saved) > 500
+    assert results(out) == results(tmp_path / "whole")

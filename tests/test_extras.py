@@ -1,5 +1,6 @@
 """The core needs no extra, and no test of an extra is lost between the environments that run the tests."""
 
+import ast
 import os
 import re
 import subprocess
@@ -55,12 +56,20 @@ def test_what_is_missing_is_seen(tmp_path, marker, extras, code, words):
     assert words in output
 
 
-def test_a_whole_file_that_needs_an_extra_has_the_marker():
-    """Its skip is not one of a test, which `conftest.py` would see."""
+NEEDS = re.compile(rf"pytest\.importorskip\(['\"]({'|'.join(EXTRAS)})['\".]")
+
+
+def test_what_needs_an_extra_has_the_marker():
+    """Tests, and whole files, whose skip `conftest.py` would not see."""
     for file in HERE.glob("test_*.py"):
-        text = file.read_text()
-        if re.search(rf"^(\w+ = )?pytest\.importorskip\(\"({'|'.join(EXTRAS)})", text, re.MULTILINE):
-            assert re.search(r"^pytestmark = .*pytest\.mark\.extra", text, re.MULTILINE), file.name
+        nodes = ast.parse(file.read_text()).body
+        texts = {node: ast.unparse(node) for node in nodes if "MISSING" not in ast.unparse(node)}
+        whole = any(text.startswith("pytestmark = ") and "mark.extra" in text for text in texts.values())
+        for node, text in texts.items():
+            if NEEDS.search(text) and not whole:
+                assert isinstance(node, ast.FunctionDef), f"{file.name} needs a pytestmark with mark.extra"
+                is_test = node.name.startswith("test_")
+                assert not is_test or "mark.extra" in text.partition("def ")[0], f"{file.name}: {node.name}"
 
 
 def modules():

@@ -25,6 +25,7 @@ from recsim_env.testing import (
     VALUE_CONTRACTS,
     WORLD_CONTRACTS,
     ContractError,
+    WorldCase,
     check_agent,
     check_world,
 )
@@ -47,10 +48,10 @@ def page(tmp_path_factory):
     gym.registry.pop("Mood-v0", None)
 
 
-def good(num_items=4):
+def good(num_items=4, slate_size=2, horizon=6):
     from my_package.worlds import mood_world
 
-    return mood_world(num_items, slate_size=2, horizon=6)
+    return mood_world(num_items, slate_size, horizon)
 
 
 def broken(name):
@@ -554,12 +555,57 @@ def test_every_contract_of_an_agent_can_be_broken():
     assert {contract for name in AGENTS_BROKEN for contract in broken_contracts_of_agent(name)} == every
 
 
+def changed(world, **methods):
+    """The world with other methods."""
+    methods["__reduce__"] = lambda self: (changed, (world,), None)
+    return type("Changed", (type(world),), methods)(world.chance, world.slate_size, world.horizon)
+
+
+def unbounded(self, state):
+    return {"taste": (state.mood[:, None] * [1.0, -2.0]).astype(np.float32)}
+
+
+def jackpot(self, state, slates, luck):
+    """One click in a thousand earns a thousand."""
+    after, outcome = type(self).__mro__[1].respond(self, state, slates, luck)
+    won = luck.uniform("jackpot") < 0.001
+    return after, outcome._replace(reward=outcome.reward * np.where(won, 1000.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: good(1, 1),
+        lambda: good(horizon=1),
+        lambda: good(horizon=10**9),
+        lambda: changed(
+            good(),
+            observe=unbounded,
+            observation_entries=lambda self: {"taste": Entry(-np.inf, np.inf, (2,), np.float32)},
+        ),
+        lambda: changed(good(), respond=jackpot, reward_range=(0.0, 2000.0)),
+    ],
+    ids=["one item", "one step", "no end", "floats without bounds", "rare and large rewards"],
+)
+def test_odd_worlds_that_keep_every_promise_pass(make):
+    contracts = (*WORLD_CONTRACTS, *VALUE_CONTRACTS, *FACE_CONTRACTS)
+    case = WorldCase(make)
+    for contract in contracts:
+        if contract.__name__ not in (
+            "a_copy_by_pickle_does_the_same",
+            "an_environment_can_be_pickled_in_mid_episode",
+        ):
+            contract(case)
+
+
 def test_what_an_agent_says_of_itself_is_not_checked():
     report = check_agent(agent_with(update=shares_rows), good, steps=400, independent_rows=False)
     assert [r.contract for r in report.results if r.skipped] == [
         "rows do not depend on each other",
         "episodes end row by row",
     ]
+    report = check_agent(agent_with(update=shares_rows, rows_learn_together=True), good, steps=400)
+    assert {r.skipped for r in report.results if r.skipped} == {"rows_learn_together"}
     report = check_agent(agent_with(update=learns_nothing), good, learns=False)
     assert [r.skipped for r in report.results if r.skipped] == ["learns=False"]
 

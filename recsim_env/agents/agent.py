@@ -28,8 +28,9 @@ class Agent(Protocol):
     agent learns is held in attributes that are NumPy arrays: a run saves exactly these to continue later.
 
     Agents with networks (`deep_rl`) share them over the rows, which then are no replicates: given the
-    weights, row i still depends on its own observation and luck alone. A run saves their networks,
-    optimisers and generators of PyTorch, too.
+    weights, row i still depends on its own observation and luck alone. Such an agent says so by a class
+    attribute `rows_learn_together = True`: a run then keeps all its rows in one process, and `check_agent`
+    asks for no independent rows. A run saves their networks, optimisers and generators of PyTorch, too.
     """
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:

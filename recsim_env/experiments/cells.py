@@ -9,7 +9,6 @@ twice (by a worker that was given up for dead) is counted once, as it wrote the 
 """
 
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError
-from recsim_env.experiments.files import write_atomically
+from recsim_env.experiments.files import read_arrays, write_atomically
 from recsim_env.experiments.workers import Workers, on_workers
 
 LOOK_SECONDS = 1.0  # between two notes of a worker on how far it is
@@ -134,14 +133,23 @@ def save_arrays(path: Path, arrays: dict[str, Array]) -> None:
     write_atomically(path, write)
 
 
-def load_arrays(path: Path) -> dict[str, Array]:
+def load_arrays(path: Path, needed: Sequence[str] = ()) -> dict[str, Array]:
     """Read them.
 
+    Args:
+        path: of the file.
+        needed: names without which it is not what it should be.
+
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or another one.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}): delete it and go on with --resume") from None
+    missing = [name for name in needed if name not in arrays]
+    if missing:
+        raise InputError(
+            f"{path} is not of this run (it lacks {', '.join(missing)}): delete it and go on with --resume"
+        )
+    return arrays

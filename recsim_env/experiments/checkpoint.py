@@ -11,7 +11,6 @@ read without unpickling:
 """
 
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError
-from recsim_env.experiments.files import write_atomically
+from recsim_env.experiments.files import read_arrays, write_atomically
 
 
 def arrays_of(agent: object, prefix: str = "") -> dict[str, tuple[Any, str]]:
@@ -119,9 +118,8 @@ def load(path: Path, agent: object) -> dict[str, Array]:
         InputError: the file is not a checkpoint of this agent.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path} is not a checkpoint ({error}): delete it to start this agent anew"
         ) from None

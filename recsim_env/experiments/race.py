@@ -97,7 +97,7 @@ def _play_all(
         name = agent_of[cell.name]
         left[name] -= 1
         if left[name] == 0:
-            records = [load_arrays(one.file)["records"] for one in cells[name]]
+            records = [load_arrays(one.file, ["records"])["records"] for one in cells[name]]
             found[name] = curves_of(world, race, np.concatenate(records, axis=2))
             together = getattr(agents[name](1), "rows_learn_together", False)
             rows = race.replicates if together else 1  # the first replicate is drawn: it needs no others
@@ -123,9 +123,9 @@ def cut(directory: RunDirectory, agent: str, replicates: int, pieces: int) -> li
     """
     begun = set()
     for folder in (directory.cells, directory.checkpoints):
-        for file in folder.glob(f"{agent}-*-*.npz"):
+        for file in folder.glob("*.npz"):
             match = re.fullmatch(rf"{re.escape(agent)}-(\d+)-(\d+)\.npz", file.name)
-            if match:
+            if match and int(match[1]) < int(match[2]):
                 begun.add((int(match[1]), int(match[2])))
     size, ranges, at = -(-replicates // pieces), [], 0
     for first, last in [*sorted(begun), (replicates, replicates)]:

@@ -14,7 +14,7 @@ from recsim_env.errors import InputError
 from recsim_env.experiments.files import write_atomically
 from recsim_env.experiments.lock import Lock
 
-REPORTED = ("recsim-env", "gymnasium", "numpy", "numba", "scipy")
+REPORTED = ("recsim-env", "gymnasium", "numpy", "numba", "scipy", "torch")
 
 
 @dataclass(frozen=True)
@@ -99,18 +99,17 @@ def open_run(path: Path, experiment: str, settings: dict[str, Any], resume: bool
                     f"{path} holds another run: {_difference(found, asked)}; choose another --out"
                 )
         lock = Lock.take(path)
-        for half_written in path.rglob(".*-*"):  # what a killed run was writing
-            if half_written.is_file():
-                half_written.unlink(missing_ok=True)
+        _clear_half_written(path)
         for gone in path.glob(".done-*"):  # or throwing away
             shutil.rmtree(gone)
         return RunDirectory(path, lock)
-    if path.exists() and any(file.name != ".lock" for file in path.iterdir()) and not resume:
+    if path.exists() and not all(_before_the_first(file) for file in path.iterdir()):
         raise InputError(f"{path} is not empty and holds no run: choose another --out")
     path.mkdir(parents=True, exist_ok=True)
     lock = Lock.take(path)
     if (path / "run.json").exists():  # of another process, since we looked
         raise InputError(f"another process has made a run in {path}: add --resume, or choose another --out")
+    _clear_half_written(path)
     document = {
         **asked,
         "command": shlex.join(["recsim-env", *sys.argv[1:]]),
@@ -118,6 +117,18 @@ def open_run(path: Path, experiment: str, settings: dict[str, Any], resume: bool
     }
     write_json(path / "run.json", document)
     return RunDirectory(path, lock)
+
+
+def _before_the_first(file: Path) -> bool:
+    """Whether it is all that a run leaves that is killed before its `run.json` is there."""
+    return file.name == ".lock" or (file.name.startswith(".run-") and file.suffix == ".json")
+
+
+def _clear_half_written(path: Path) -> None:
+    """Remove what a killed run was writing."""
+    for half_written in path.rglob(".*-*"):
+        if half_written.is_file():
+            half_written.unlink(missing_ok=True)
 
 
 def read_run(path: Path) -> dict[str, Any]:

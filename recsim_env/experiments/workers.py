@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,7 +87,7 @@ def on_workers(
             InputError of a job; or a worker died `ATTEMPTS` times with the same job.
         OSError, MemoryError: of a job.
     """
-    with cluster(workers) as ray:
+    with cluster(replace(workers, count=min(workers.count, len(jobs)))) as ray:
         remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_attempt_by_value())
         waiting: list[T] = list(jobs)[::-1]
         working: dict[Any, T] = {}

@@ -66,7 +66,8 @@ def check_agent(
             should be one where an agent that learns beats random slates soon.
         steps: slates shown to each of 20 users in the run that has to show learning.
         learns: False for an agent that does not: then it need not beat random slates.
-        independent_rows: False for an agent whose rows share what they learn, such as one network.
+        independent_rows: False for an agent whose rows share what they learn, such as one network; an agent
+            that says `rows_learn_together` need not be told of again.
 
     Returns:
         What was checked; `print` shows a table.
@@ -92,9 +93,10 @@ def check_agent(
     skipped = {}
     if not learns:
         skipped["it_learns"] = "learns=False"
-    if not independent_rows:
+    together = getattr(agent, "rows_learn_together", False)
+    if together or not independent_rows:
         shared = "rows_do_not_depend_on_each_other", "episodes_end_row_by_row"
-        skipped |= dict.fromkeys(shared, "independent_rows=False")
+        skipped |= dict.fromkeys(shared, "rows_learn_together" if together else "independent_rows=False")
     case = AgentCase(make_agent, world, steps)
     return check(
         _name(make_agent, agent),

@@ -12,6 +12,7 @@ from recsim_env.testing.contracts import Broken
 from recsim_env.testing.world_case import WorldCase, all_slates
 
 ERRORS = 5  # standard errors that a mean may be off
+FEW = 30  # rewards that say nothing of their variance
 LISTS = 3_000  # all lists are tried if there are no more
 EXACT = 1e-9
 ROUNDED = 1e-6  # relative: items that attract equally to float32, the precision of features, in another order
@@ -74,18 +75,23 @@ def expected_reward_is_the_mean_of_many_steps(case: WorldCase) -> None:
     It is what makes regret free of noise; sampled here by thousands of copies of one user in one state.
     """
     world = case.world
+    largest = max(1.0, *np.abs(getattr(world, "reward_range", (0.0, 1.0))))
+    largest = largest if np.isfinite(largest) else 1.0
     for trial, (state, slates) in enumerate(_situations(case)):
         n = case.samples(state)
         _, outcome = world.respond(repeat_rows(state, n), slates.repeat(n, axis=0), _lucks(case, state, n))
         expected = float(world.expected_reward(state, slates)[0])
-        # rare rewards may not occur at all: no variance is taken below that of a coin of this mean
-        error = np.sqrt(max(float(outcome.reward.var()), abs(expected)) / n)
+        # rare rewards may not occur at all: no variance is taken below that of a coin of this mean, or of a
+        # reward as large as may be where hardly any occurred
+        rare = np.count_nonzero(outcome.reward) < FEW
+        error = np.sqrt(max(float(outcome.reward.var()), abs(expected) * (largest if rare else 1.0)) / n)
         found = float(outcome.reward.mean())
         if not abs(found - expected) < ERRORS * error + 1e-12:
             raise Broken(
                 f"slate {slates[0].tolist()} (situation {trial}) earned {found:.5g} in the mean of {n} steps "
                 f"(standard error {error:.2g}) and expected_reward says {expected:.5g}",
-                "derive the expectation from what respond does, all slots and all luck of it",
+                "derive the expectation from what respond does, all slots and all luck of it"
+                + ("; rewards that are rare and large: say how large in reward_range" if rare else ""),
             )
 
 

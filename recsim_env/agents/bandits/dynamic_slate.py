@@ -69,6 +69,8 @@ class DynamicSlate:
         InputError: a number out of range, an unknown name, or groups of another shape.
     """
 
+    rows_learn_together = True  # see `Agent`
+
     def __init__(
         self,
         num_replicates: int,

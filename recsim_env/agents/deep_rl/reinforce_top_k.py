@@ -138,6 +138,8 @@ class ReinforceTopK:
         InputError: torch is missing; a number out of range; an unknown correction.
     """
 
+    rows_learn_together = True  # see `Agent`
+
     def __init__(
         self,
         entries: Mapping[str, Entry],

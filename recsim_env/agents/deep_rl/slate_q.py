@@ -131,6 +131,8 @@ class SlateQ:
         InputError: torch is missing; a number out of range; an unknown rule for slates.
     """
 
+    rows_learn_together = True  # see `Agent`
+
     def __init__(
         self,
         entries: Mapping[str, Entry],

@@ -151,6 +151,8 @@ class Wolpertinger:
         InputError: torch is missing; a number out of range; features that are not finite.
     """
 
+    rows_learn_together = True  # see `Agent`
+
     def __init__(
         self,
         entries: Mapping[str, Entry],
