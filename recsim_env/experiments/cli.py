@@ -260,6 +260,8 @@ def _resume(options: argparse.Namespace) -> None:
         raise InputError(f"run needs the name of an experiment ({known}), or --resume DIR")
     options.out = Path(options.resume_dir)
     document = read_run(options.out)
+    if document["experiment"] in libraries():
+        raise InputError(f"{options.out} was trained: go on with recsim-env train --resume {options.out}")
     if document["experiment"] not in experiments():
         raise unknown_name("experiment", document["experiment"], experiments())
     module = experiments()[document["experiment"]]
