@@ -263,6 +263,8 @@ def _iterate(algorithm: "Algorithm", settings: Settings, iteration: int) -> int:
         return int(result["num_env_steps_sampled_lifetime"])
     if settings.algorithm == "ppo" or iteration == 0:
         algorithm.env_runner_group.foreach_env_runner(Begin(seed % (1 << 32), iteration << 20))
+    if settings.algorithm == "dqn":
+        algorithm.local_replay_buffer.rng = np.random.default_rng(seed)  # RLlib leaves it to chance
     result = algorithm.train()
     return int(result["env_runners"]["num_env_steps_sampled_lifetime"])
 
