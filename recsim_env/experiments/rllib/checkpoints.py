@@ -3,9 +3,9 @@
 RLlib's own checkpoints are directories of pickles: even with `use_msgpack=True` the class and its arguments
 are a pickle (`class_and_ctor_args.pkl`), and reading a pickle runs what is in it. Here a file holds the
 weights of the network, target networks included, what the optimiser keeps for each weight, the mean by which
-MARWIL scales advantages, and a JSON text: how far the training is, and of what it is a checkpoint. All else (config, spaces, classes) is made
-anew from the run's settings. Not in it are the replay buffer of DQN, which fills again, and the
-middle of episodes.
+MARWIL scales advantages, and a JSON text: how far the training is, and of what it is a checkpoint. All else
+(config, spaces, classes) is made anew from the run's settings. Not in it are the replay buffer of DQN, which
+fills again, and the middle of episodes.
 """
 
 import json
