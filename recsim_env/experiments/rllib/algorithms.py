@@ -253,7 +253,7 @@ class OneSlotAtATime(gym.Wrapper):
         super().__init__(wrap(gym.make(config["id"], **rest), *changes, OneSlot()))
 
     @property
-    def spec(self) -> Any:
+    def spec(self) -> Any:  # type: ignore[override]  # Env has an attribute
         """That of the environment inside, where `gym.make`, by which RLlib makes this one, puts its own."""
         return self.unwrapped.spec
 

@@ -6,7 +6,6 @@ The step of the results is a step of the environment while learning (of a log, a
 """
 
 import logging
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -103,9 +102,13 @@ def _write(results: Results, settings: Settings, directory: RunDirectory) -> Non
     picture, (axes,) = figure.new_figure(1)
     draw(axes, results, settings)
     figure.save(picture, directory.path / "figure.png")
-    learned = directory.checkpoint("state")
-    write_atomically(directory.path / "policy.npz", lambda temporary: shutil.copy(learned, temporary))
+    learned = directory.checkpoint("state").read_bytes()
+    write_atomically(directory.path / "policy.npz", lambda temporary: _write_bytes(temporary, learned))
     directory.finish()
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def config_of(settings: Settings) -> "AlgorithmConfig":
