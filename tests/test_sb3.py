@@ -29,7 +29,7 @@ from stable_baselines3.common.monitor import Monitor  # noqa: E402
 from stable_baselines3.common.vec_env import DummyVecEnv, VecCheckNan, VecMonitor, VecNormalize  # noqa: E402
 
 from recsim_env.envs.sb3 import SB3VecEnv  # noqa: E402
-from recsim_env.envs.wrappers import Flatten, ScoresToSlate, wrap  # noqa: E402
+from recsim_env.envs.wrappers import Flatten, OneSlot, ScoresToSlate, wrap  # noqa: E402
 from recsim_env.experiments import sb3, sb3_checkpoint  # noqa: E402
 from recsim_env.experiments.baseline_policies import measure_baselines  # noqa: E402
 from recsim_env.experiments.policy_metrics import graded_ndcg, measure  # noqa: E402
@@ -127,6 +127,12 @@ def test_borders():
         SB3VecEnv(ready, num_envs=2, slate_size=2)
     with pytest.raises(InputError, match="num_envs must be at least 1"):
         SB3VecEnv("CascadeRec-v0", num_envs=0)
+    with pytest.raises(InputError, match="env must be an id or a vector environment"):
+        SB3VecEnv(gym.make("CascadeRec-v0"))
+    with pytest.raises(InputError, match="CartPole-v1"):
+        SB3VecEnv("CartPole-v1", num_envs=2)
+    with pytest.raises(InputError, match="did you mean CascadeRec-v0"):
+        SB3VecEnv("CascadRec-v0", num_envs=2)
     env = SB3VecEnv("CascadeRec-v0", num_envs=3, render_mode="rgb_array")
     env.reset()
     assert [image.ndim for image in env.get_images()] == [3, 3, 3]
@@ -143,6 +149,11 @@ def test_borders():
     assert not env.has_attr("nothing")
     assert env.env_is_wrapped(Monitor) == [True] * 3
     assert env.env_is_wrapped(gym.wrappers.TimeLimit) == [False] * 3
+    with pytest.raises(IndexError, match="index 3 is out of range"):
+        env.get_attr("world", indices=[3])
+    for method in ("reset", "step"):  # two rows: the pair of observation and info would be taken apart
+        with pytest.raises(InputError, match=f"call {method} of the SB3VecEnv"):
+            SB3VecEnv("CascadeRec-v0", num_envs=2).env_method(method)
     env.set_options([{"episode": 1}, {"episode": 1}, {"episode": 2}])
     with pytest.raises(InputError, match="options must be the same"):
         env.reset()
@@ -241,6 +252,22 @@ def test_measure_equals_one_user_after_the_other():
         assert found["regret"][i] == pytest.approx(regret, abs=1e-12)
         assert found["ndcg"][i] == pytest.approx(np.mean(ndcg), abs=1e-12)
         assert found["coverage"][i] == len(shown) / 30
+
+
+def test_measure_behind_one_slot_is_that_of_the_slates():
+    world = world_of("SlateRec-v0", LEAVING)
+    slates = np.argsort(np.random.default_rng(8).random((20, 30)))[:, :3]
+    whole = measure(lambda _: slates, world, episodes=20, seed=6)
+    slots = measure(
+        lambda seen: slates[np.arange(20), seen["slot"]],
+        world,
+        episodes=20,
+        seed=6,
+        wrap=lambda env: wrap(env, OneSlot()),
+    )
+    assert len(set(whole["length"])) > 1
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values, slots[name])
 
 
 def test_measure_by_closed_forms():
@@ -439,7 +466,11 @@ def test_a_checkpoint_that_would_execute_code_is_refused(tmp_path, monkeypatch):
             {"algorithm": "sac", "actions": "slate"},
             "actions=slate does not fit sac",
         ),
+        ({"keywords": "learning_rate"}, "--set must be KEY=VALUE, such as learning_rate=0.001, got"),
         ({"keywords": "learning_rat=1"}, "ppo does not take these arguments"),
+        ({"keywords": "n_steps=abc"}, "--set n_steps must be a number, such as 2048, got 'abc'"),
+        ({"keywords": "learning_rate=-1"}, "ppo does not take these arguments: Invalid learning rate"),
+        ({"keywords": "n_steps=0"}, "ppo does not take these arguments: `n_steps * n_envs`"),
         ({"steps": -1}, "steps must be 0 or more, got -1"),
         ({"replicates": 0}, "replicates must be positive, got 0"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),

@@ -30,6 +30,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector import VectorWrapper as GymnasiumVectorWrapper
 
 from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.envs.describe import world_source
 from recsim_env.envs.wrappers import Flatten, wrap
 from recsim_env.errors import InputError, require
 
@@ -79,6 +80,11 @@ class SB3VecEnv(VecEnv):
         elif num_envs is not None or parameters:
             given = ", ".join([*(["num_envs"] if num_envs is not None else []), *parameters])
             raise InputError(f"a ready environment takes no {given}: give them where it is made")
+        if not isinstance(env, VectorEnv):
+            raise InputError(
+                f"env must be an id or a vector environment of gym.make_vec, got {env}: give a single "
+                "environment to the algorithm itself, as in PPO('MultiInputPolicy', env)"
+            )
         mode = (env.metadata or {}).get("autoreset_mode")
         if mode is not AutoresetMode.SAME_STEP:
             raise InputError(
@@ -177,7 +183,12 @@ class SB3VecEnv(VecEnv):
 
         Returns:
             For every index its row of the result, where that is an array or a sequence of B; else the result.
+
+        Raises:
+            InputError: `reset` or `step`, which would leave the account of episodes behind.
         """
+        if method_name in ("reset", "step"):
+            raise InputError(f"{method_name} acts on all rows: call {method_name} of the SB3VecEnv itself")
         method = getattr(self._holder(method_name), method_name)
         result = method(*method_args, **method_kwargs)
         by_row = isinstance(result, np.ndarray | tuple | list) and len(result) == self.num_envs
@@ -195,7 +206,11 @@ class SB3VecEnv(VecEnv):
         return [wrapped] * len(self._rows(indices))
 
     def _rows(self, indices: Indices) -> list[int]:
-        return list(self._get_indices(indices))
+        rows = list(self._get_indices(indices))
+        for row in rows:
+            if not -self.num_envs <= row < self.num_envs:
+                raise IndexError(f"index {row} is out of range: there are {self.num_envs} environments")
+        return rows
 
     def _holder(self, name: str) -> Any:
         """The outermost layer of the environment that has this attribute."""
@@ -215,6 +230,9 @@ def _made(env_id: str, num_envs: int, parameters: dict[str, Any]) -> VectorEnv[A
     """The native vector environment of an id."""
     if "autoreset_mode" in parameters:
         raise InputError("autoreset_mode is always SAME_STEP here: leave it out")
+    spec = gym.registry.get(env_id.rpartition(":")[2])
+    if spec is None or "world" not in spec.kwargs:
+        world_source(env_id)  # imports its package; refuses what is no environment of a world
     return gym.make_vec(
         env_id,
         num_envs=num_envs,

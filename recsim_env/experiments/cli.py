@@ -221,6 +221,9 @@ def _list(_: argparse.Namespace) -> None:
     sys.stdout.write("experiments (recsim-env run EXPERIMENT --help):\n")
     for name, module in experiments().items():
         sys.stdout.write(f"  {name:26}{(module.__doc__ or '').splitlines()[0]}\n")
+    sys.stdout.write("libraries that train (recsim-env train --library LIBRARY --help):\n")
+    for name, module in libraries().items():
+        sys.stdout.write(f"  {name:26}{(module.__doc__ or '').splitlines()[0]}\n")
     sys.stdout.write(
         f"agents of recsim-env run (--agents a,b,c), in cascading worlds:\n  {', '.join(AGENTS)}\n"
         f"agents of recsim-env run deep_slates, in worlds without candidates:\n  {', '.join(DEEP_AGENTS)}\n"

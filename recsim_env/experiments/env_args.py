@@ -30,19 +30,24 @@ def add_env_arg(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def parameters(texts: Sequence[str]) -> dict[str, Any]:
+def parameters(texts: Sequence[str], option: str = "--env-arg") -> dict[str, Any]:
     """`["slate_size=5", "clicks=cascade"]` -> the parameters by name.
+
+    Args:
+        texts: KEY=VALUE each.
+        option: of the command line that gave them, for the error.
 
     Raises:
         InputError: no name or no value; a name that comes twice.
     """
     found: dict[str, Any] = {}
+    example = "slate_size=5" if option == "--env-arg" else "learning_rate=0.001"
     for text in texts:
         name, _, value = text.partition("=")
         if not (name and value):
-            raise InputError(f"--env-arg must be KEY=VALUE, such as slate_size=5, got {text!r}")
+            raise InputError(f"{option} must be KEY=VALUE, such as {example}, got {text!r}")
         if name in found:
-            raise InputError(f"--env-arg gives {name} twice: leave one out")
+            raise InputError(f"{option} gives {name} twice: leave one out")
         found[name] = value_of(value)
     return found
 

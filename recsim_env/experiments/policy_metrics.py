@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from recsim_env.arrays import Array, Bools, Floats
 from recsim_env.envs.batched import BatchedEnv, Info, Observation
@@ -62,7 +62,8 @@ def measure(
         raise InputError(f"episodes must be at least 1, got {episodes}")
     if seed < 0:
         raise InputError(f"seed must be 0 or more, got {seed}")
-    inner = MeasuredEnv(episodes, world, max_episode_steps)
+    # in this mode all wrappers work; who is done plays on, and is not counted
+    inner = MeasuredEnv(episodes, world, max_episode_steps, autoreset_mode=AutoresetMode.SAME_STEP)
     env = inner if wrap is None else wrap(inner)
     observation, _ = env.reset(seed=seed)
     while not inner.over.all():

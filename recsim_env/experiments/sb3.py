@@ -12,11 +12,11 @@ depend on seed and part alone, so the networks, the optimisers and the replay bu
 
 import json
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,16 +77,16 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     settings = completed(settings)
     world = world_of(settings.env, parameters(parts(settings.env_args)))
     new_model(settings, world, 0)  # refuses what does not fit, before the directory is made
-    directory = open_run(out, NAME, as_json(settings), resume)
-    if directory.finished:
-        results = Results.read(directory.results)
-    else:
-        results = _train_and_measure(settings, world, directory)
-        results.write(directory.results)
-        picture, (axes,) = figure.new_figure(1)
-        draw(axes, results, settings)
-        figure.save(picture, directory.path / "figure.png")
-        shutil.rmtree(directory.path / "checkpoints")
+    with open_run(out, NAME, as_json(settings), resume) as directory:
+        if directory.finished:
+            results = Results.read(directory.results)
+        else:
+            results = _train_and_measure(settings, world, directory)
+            results.write(directory.results)
+            picture, (axes,) = figure.new_figure(1)
+            draw(axes, results, settings)
+            figure.save(picture, directory.path / "figure.png")
+            directory.finish()
     print_table(results, settings)
     sys.stdout.write(f"wrote {out}/: results.csv, figure.png, tensorboard/, policies/, run.json\n")
     return results
@@ -106,7 +106,7 @@ def completed(settings: Settings) -> Settings:
     positive(replicates=settings.replicates, evaluations=settings.evaluations, episodes=settings.episodes)
     if settings.seed < 0:
         raise InputError(f"seed must be 0 or more, got {settings.seed}")
-    keywords = {**config.keywords, **parameters(parts(settings.keywords))}
+    keywords = {**config.keywords, **parameters(parts(settings.keywords), "--set")}
     texts = [f"{name}={json.dumps(value)}" for name, value in sorted(keywords.items())]
     return replace(
         settings,
@@ -140,18 +140,23 @@ def new_model(settings: Settings, world: World, replicate: int) -> "BaseAlgorith
     # the step is observed: the end of an episode is part of the problem
     final = "step" in world.observation_entries()
     vec_env = SB3VecEnv(wrap(env, *changes(settings.actions)), truncation_is_final=final)
-    keywords = parameters(parts(settings.keywords))
+    keywords = parameters(parts(settings.keywords), "--set")
+    kind = getattr(stable_baselines3, settings.algorithm.upper())
+    for name, value in keywords.items():
+        default = getattr(signature(kind).parameters.get(name), "default", None)
+        if isinstance(default, int | float) and isinstance(value, str):
+            raise InputError(f"--set {name} must be a number, such as {default}, got {value!r}")
     try:
-        model: BaseAlgorithm = getattr(stable_baselines3, settings.algorithm.upper())(
+        model: BaseAlgorithm = kind(
             "MlpPolicy", vec_env, seed=settings.seed + replicate, device="cpu", **keywords
         )
-    except AssertionError as error:  # so it refuses spaces
-        raise InputError(
-            f"actions={settings.actions} does not fit {settings.algorithm}: "
-            f"{' '.join(str(error).split())[:200]}"
-        ) from None
-    except TypeError as error:
-        raise InputError(f"{settings.algorithm} does not take these arguments: {error}") from None
+    except (AssertionError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        if "action space" in reason:
+            raise InputError(
+                f"actions={settings.actions} does not fit {settings.algorithm}: {reason}"
+            ) from None
+        raise InputError(f"{settings.algorithm} does not take these arguments: {reason}") from None
     return model
 
 

@@ -252,6 +252,11 @@ class OneSlotAtATime(gym.Wrapper):
         changes = (make() for make in config["changes"])
         super().__init__(wrap(gym.make(config["id"], **rest), *changes, OneSlot()))
 
+    @property
+    def spec(self) -> Any:  # type: ignore[override]  # Env has an attribute
+        """That of the environment inside, where `gym.make`, by which RLlib makes this one, puts its own."""
+        return self.unwrapped.spec
+
 
 def _check_numbers(
     sizes: Sizes, learning_rate: float, gamma: float, entropy: float, hidden: int, seed: int

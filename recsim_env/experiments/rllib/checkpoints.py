@@ -2,10 +2,10 @@
 
 RLlib's own checkpoints are directories of pickles: even with `use_msgpack=True` the class and its arguments
 are a pickle (`class_and_ctor_args.pkl`), and reading a pickle runs what is in it. Here a file holds the
-weights of the network, target networks included, what the optimiser keeps for each weight, and a JSON text:
-how far the training is, and of what it is a checkpoint. All else (config, spaces, classes) is made
-anew from the run's settings. Not in it are the replay buffer of DQN, which fills again, and the
-middle of episodes.
+weights of the network, target networks included, what the optimiser keeps for each weight, the mean by which
+MARWIL scales advantages, and a JSON text: how far the training is, and of what it is a checkpoint. All else
+(config, spaces, classes) is made anew from the run's settings. Not in it are the replay buffer of DQN, which
+fills again, and the middle of episodes.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import ray
+import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 
 from recsim_env.arrays import Array
@@ -43,6 +44,7 @@ def save(path: Path, algorithm: Algorithm, about: dict[str, Any]) -> None:
     for optimizer, kept in learner["optimizer"].items():
         for index, buffers in kept["state"]["state"].items():
             arrays |= {f"optimizer|{optimizer}|{index}|{name}": np.asarray(v) for name, v in buffers.items()}
+    arrays |= {f"scale|{module}": np.asarray(value) for module, value in _scales(algorithm).items()}
     mine = {"format": FORMAT, "ray": ray.__version__, "counter": _counter(algorithm, about["sampled"])}
     text = json.dumps({**about, **mine}, sort_keys=True)
 
@@ -109,6 +111,8 @@ def restore(path: Path, algorithm: Algorithm, task: dict[str, Any]) -> dict[str,
         kind, owner, *rest = key.split("|")
         if kind == "weights":
             weights.setdefault(owner, {})[rest[0]] = value
+        elif kind == "scale":
+            _scales(algorithm)[owner] = torch.as_tensor(value)
         else:
             optimizers[owner]["state"]["state"].setdefault(int(rest[0]), {})[rest[1]] = value
     shapes = {(m, n): np.shape(v) for m, named in weights.items() for n, v in named.items()}
@@ -138,6 +142,11 @@ class _Sampled:
 
     def __call__(self, env_runner: Any) -> None:
         env_runner.set_state({"num_env_steps_sampled_lifetime": self.steps})
+
+
+def _scales(algorithm: Algorithm) -> dict[str, Any]:
+    """Of MARWIL, the running mean of squared advantages, which RLlib's own state leaves out; else nothing."""
+    return getattr(algorithm.learner_group._learner, "moving_avg_sqd_adv_norms_per_module", {})
 
 
 def _counter(algorithm: Algorithm, sampled: int) -> dict[str, Any]:

@@ -63,8 +63,7 @@ class Flat:
                 offset = at + np.cumsum(sizes) - sizes
                 flat[users, offset + value.reshape(len(first), -1) - entry.start.reshape(-1)] = 1
             else:
-                cells = value.reshape(len(first), -1)
-                flat[:, at : at + cells.shape[1]] = cells
+                flat[:, at : at + _width(name, entry)] = value.reshape(len(first), -1)
         return flat
 
 

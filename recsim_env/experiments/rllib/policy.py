@@ -1,4 +1,7 @@
-"""A trained network as a policy: observations (B, ...) -> slates (B, K), most probable slot by slot."""
+"""A trained network as a policy: observations (B, ...) -> slates (B, K), most probable slot by slot.
+
+A network of DQN fills one slot at a time: (B,) items, for an environment behind `OneSlot`.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,26 +31,6 @@ def greedy(module: Any, flat: Flat) -> Callable[[dict[str, Array]], Ints]:
         logits = outputs[Columns.ACTION_DIST_INPUTS]
         chosen = [part.argmax(dim=-1) for part in logits.split(flat.choices, dim=-1)]
         return np.stack([part.numpy() for part in chosen], axis=1).astype(np.int64)
-
-    return act
-
-
-def greedy_by_slot(
-    module: Any, flat: Flat, num_items: int, slate_size: int
-) -> Callable[[dict[str, Array]], Ints]:
-    """The same of a network that fills one slot at a time, as `OneSlot` shows it the slate so far."""
-    choose = greedy(module, flat)
-
-    def act(observation: dict[str, Array]) -> Ints:
-        B = len(next(iter(observation.values())))
-        slates = np.full((B, slate_size), num_items)
-        allowed = np.ones((B, num_items + 1), np.int8)
-        for k in range(slate_size):
-            allowed[:, num_items] = k > 0
-            seen = {"slot": np.full(B, k), "partial_slate": slates, "action_mask": allowed}
-            slates[:, k] = choose({**observation, **seen})
-            allowed[np.arange(B), slates[:, k]] = 0
-        return slates
 
     return act
 

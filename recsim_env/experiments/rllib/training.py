@@ -6,7 +6,6 @@ The step of the results is a step of the environment while learning (of a log, a
 """
 
 import logging
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsim_env.arrays import Floats
+from recsim_env.envs.wrappers import OneSlot, wrap
 from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.env_args import parameters, world_of
+from recsim_env.experiments.files import write_atomically
 from recsim_env.experiments.race import show
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import RunDirectory, open_run
@@ -47,7 +48,7 @@ class Settings:
     algorithm: str = option("ppo", "ppo, dqn, impala or appo; bc or marwil learn from --log")
     steps: int = option(200_000, "environment steps to learn from; with --log, rows")
     runners: int = option(0, "processes that play; 0 = this one. With --address they run on the cluster")
-    users: int = option(32, "users of each runner, stepped together")
+    num_envs: int = option(32, "users of each runner, stepped together")
     batch: int = option(2048, "steps of one iteration, rounded up to whole episodes of all users")
     minibatch: int = option(256, "steps of one gradient")
     epochs: int = option(10, "times that ppo goes through a batch")
@@ -101,8 +102,13 @@ def _write(results: Results, settings: Settings, directory: RunDirectory) -> Non
     picture, (axes,) = figure.new_figure(1)
     draw(axes, results, settings)
     figure.save(picture, directory.path / "figure.png")
-    shutil.copy(directory.path / "checkpoints" / "state.npz", directory.path / "policy.npz")
-    shutil.rmtree(directory.path / "checkpoints")
+    learned = directory.checkpoint("state").read_bytes()
+    write_atomically(directory.path / "policy.npz", lambda temporary: _write_bytes(temporary, learned))
+    directory.finish()
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def config_of(settings: Settings) -> "AlgorithmConfig":
@@ -113,7 +119,7 @@ def config_of(settings: Settings) -> "AlgorithmConfig":
         settings.algorithm,
         settings.env,
         parameters(parts(settings.env_args)),
-        sizes=Sizes(settings.runners, settings.users, settings.batch, settings.minibatch, settings.epochs),
+        sizes=Sizes(settings.runners, settings.num_envs, settings.batch, settings.minibatch, settings.epochs),
         learning_rate=settings.learning_rate,
         gamma=settings.gamma,
         entropy=settings.entropy,
@@ -175,7 +181,14 @@ def _train(settings: Settings, config: "AlgorithmConfig", directory: RunDirector
         act = policy_of(algorithm, settings)
 
         def measured(play: Callable[..., Any]) -> dict[str, Floats]:
-            return measure(play, world, episodes=settings.episodes, seed=MEASURED + settings.seed)
+            by_slot = [OneSlot()] if settings.algorithm == "dqn" else []
+            return measure(
+                play,
+                world,
+                episodes=settings.episodes,
+                seed=MEASURED + settings.seed,
+                wrap=lambda env: wrap(env, *by_slot),
+            )
 
         restored = file.exists()
         if restored:
@@ -222,14 +235,10 @@ def _train(settings: Settings, config: "AlgorithmConfig", directory: RunDirector
 
 def policy_of(algorithm: "Algorithm", settings: Settings) -> Callable[..., Any]:
     """The policy that an algorithm has learned so far, without exploring."""
-    from recsim_env.experiments.rllib.policy import greedy, greedy_by_slot
+    from recsim_env.experiments.rllib.policy import greedy
 
-    flat = flat_of(settings)
     module = algorithm.learner_group._learner.module["default_policy"]  # of this process: num_learners=0
-    if settings.algorithm != "dqn":
-        return greedy(module, flat)
-    world = world_of(settings.env.rpartition(":")[2], parameters(parts(settings.env_args)))
-    return greedy_by_slot(module, flat, world.num_items, world.slate_size)
+    return greedy(module, flat_of(settings))
 
 
 def flat_of(settings: Settings) -> "Flat":
@@ -257,6 +266,8 @@ def _iterate(algorithm: "Algorithm", settings: Settings, iteration: int) -> int:
         return int(result["num_env_steps_sampled_lifetime"])
     if settings.algorithm == "ppo" or iteration == 0:
         algorithm.env_runner_group.foreach_env_runner(Begin(seed % (1 << 32), iteration << 20))
+    if settings.algorithm == "dqn":
+        algorithm.local_replay_buffer.rng = np.random.default_rng(seed)  # RLlib leaves it to chance
     result = algorithm.train()
     return int(result["env_runners"]["num_env_steps_sampled_lifetime"])
 
