@@ -98,7 +98,14 @@ def test_all_rows_of_a_training_are_one_learner(tmp_path):
     "world",
     [
         cascade_bandit(12, 3, horizon=50),
-        slate_rec(num_items=150, slate_size=7, num_users=20, horizon=50, leave_without_click=0.0),
+        slate_rec(
+            num_items=150,
+            slate_size=7,
+            num_users=20,
+            horizon=50,
+            leave_after_click=0.0,
+            leave_without_click=0.0,
+        ),
         interest_drift(num_items=150, slate_size=7, num_users=20, horizon=50),
     ],
     ids=["cascade", "slate", "drift"],
