@@ -102,7 +102,8 @@ class ShownMetrics:
 
     def progress(self) -> dict[str, Array]:
         """What `restore` needs to go on."""
-        kept = {"steps": self.steps, "ndcg": self.ndcg, "shown": np.packbits(self.shown, axis=1)}
+        shown: Array = np.packbits(self.shown, axis=1)
+        kept: dict[str, Array] = {"steps": self.steps, "ndcg": self.ndcg, "shown": shown}
         return {f"metrics/{name}": array for name, array in kept.items()} if self.names else {}
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
