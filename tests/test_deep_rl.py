@@ -552,7 +552,11 @@ def test_returns_of_a_log():
     )  # fmt: skip
     agent = ReinforceTopK({"step": Entry(0, 1)}, 3, 1, 1, 2, discount=0.5)
     agent.fit(log, {"step": log.step}, 1)
-    assert agent.replay.rows["reached"].tolist() == [2, 2, 8, 8, 16]
+    assert agent.replay.rows["reached"][:5].tolist() == [2, 2, 8, 8, 16]
+    assert len(agent.replay) == 5
+    assert (
+        len(agent.replay.rows) == 10 * agent.batch_size
+    )  # or its own episodes would never be enough to learn
 
 
 def test_bad_logs():

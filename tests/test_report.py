@@ -17,7 +17,7 @@ from recsim_env.experiments.html_page import Cell, table
 from recsim_env.experiments.report_tables import result_tables, shown
 from recsim_env.experiments.results import Curve, Results
 
-VOID = ("meta", "img")
+VOID = ("meta", "img", "wbr")
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
 
@@ -230,6 +230,26 @@ def test_yes_and_no_are_counted():
     assert 'data-value="0.75"' in text
 
 
+def test_a_measure_that_comes_to_nought_or_one_is_no_count():
+    """The optimum has no regret, and all items are shown in the end: neither is a yes or a no."""
+    nought, one = (Curve(np.array([5]), np.full((1, 4), value)) for value in (0.0, 1.0))
+    (text,) = result_tables(Results({"a": {"test_regret": nought, "coverage": one}}), "regret")
+    assert Page(text).cells[3:] == ["a", "1.000 [1.000, 1.000]", "0 [0, 0]"]
+
+
+def test_what_all_agents_have_is_in_one_table():
+    """Though each logs something of itself, which stands in tables of their own."""
+    curve = Curve(np.array([5]), np.array([[2.0]]))
+    curves = {name: {"regret": curve, "test_reward": curve, f"{name}_loss": curve} for name in "abc"}
+    shared, *own = result_tables(Results(curves), "regret")
+    assert Page(shared).cells[:5] == ["agent", "regret", "test_reward", "a", "2.000"]
+    assert [Page(text).cells for text in own] == [["agent", f"{n}_loss", n, "2.000"] for n in "abc"]
+
+
+def test_names_in_a_list_stay_whole():
+    assert ">ucb1,<wbr>a&amp;b<" in table("x", ["setting", "value"], [["agents", "ucb1,a&b"]], words=True)
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -238,6 +258,8 @@ def test_yes_and_no_are_counted():
         (12.345, "12.35"),
         (0.012345, "0.0123"),
         (-2.0, "-2.000"),
+        (0.000123, "0.00012"),
+        (-0.0000456, "-4.6e-05"),
         (1e-9, "0"),
     ],
 )

@@ -167,6 +167,11 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
             raise InputError("the episode has not begun: call reset() first")
         return self._luck.at(self._elapsed)
 
+    @property
+    def state(self) -> Any:
+        """Of the world, before the step to come: what measurements look at, and agents must not."""
+        return self._state
+
     def best_slates(self) -> Ints:
         """(B, K) the actions that regret is measured against now; see `SingleUserEnv.best_slate`."""
         if self._luck is None:

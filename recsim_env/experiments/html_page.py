@@ -36,7 +36,7 @@ caption { text-align: left; padding-bottom: .4rem; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
   white-space: nowrap; }
 th:first-child, td:first-child, .words th, .words td { text-align: left; }
-.words td { white-space: normal; min-width: 6rem; overflow-wrap: anywhere; }
+.words td { white-space: normal; min-width: 6rem; }
 thead th { background: var(--band); }
 thead button { font: inherit; font-weight: 700; color: inherit; background: none; border: 0; padding: 0;
   cursor: pointer; }
@@ -117,8 +117,10 @@ def table(
         caption: what it shows.
         head: of the columns.
         rows: as many cells as the head; the first of each is its heading.
-        words: whether its cells are texts to read, and not numbers.
+        words: whether its cells are texts to read, and not numbers; their lines may break after commas.
     """
+    if words:
+        rows = [[_breaking(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     top = tag("thead", tag("tr", *(tag("th", cell, scope="col") for cell in head)))
     body = tag("tbody", *(tag("tr", *(_cell(cell, i == 0) for i, cell in enumerate(row))) for row in rows))
     kind = "sortable words" if words else "sortable"
@@ -163,6 +165,11 @@ def _cell(cell: str | Cell, heading: bool) -> Markup:
     if isinstance(cell, str):
         return tag(name, cell, **scope)
     return tag(name, cell.text, data_value="" if cell.value is None else repr(float(cell.value)), **scope)
+
+
+def _breaking(text: str) -> Markup:
+    """Text that may be broken after a comma, so that names in a list stay whole."""
+    return text if isinstance(text, Markup) else Markup(escape(text).replace(",", ",<wbr>"))
 
 
 def _attribute(name: str) -> str:

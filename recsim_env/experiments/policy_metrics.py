@@ -129,6 +129,7 @@ def graded_ndcg(world: Any, state: Any, slates: Array) -> Floats:
         highest = np.concatenate([highest, attraction], axis=1)
         if highest.shape[1] > K:
             highest = -np.partition(-highest, K - 1, axis=1)[:, :K]
-    ideal = -np.sort(-highest, axis=1) @ discount
-    gained = world.slate_attraction(state, slates) @ discount
+    # sums, not products of matrices: those depend on the number of rows in the last bits
+    ideal = (-np.sort(-highest, axis=1) * discount).sum(axis=1)
+    gained = (np.ascontiguousarray(world.slate_attraction(state, slates)) * discount).sum(axis=1)
     return np.asarray(np.where(ideal > 0, gained / np.where(ideal > 0, ideal, 1), 1.0))

@@ -12,21 +12,38 @@ from recsim_env.experiments.html_page import Cell, Markup, table, tag
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.tags import estimate_of, metrics_of
 
+YES_OR_NO = ("covered", "warned")
+"""Metrics that are 0 or 1 in every replicate; others may come to 0 or 1 too, as the optimum's regret does."""
+
 
 def result_tables(results: Results, best: str) -> list[Markup]:
-    """Every metric at its last step, mean and 95 % interval; agents of the same metrics share a table.
+    """Every metric at its last step, mean and 95 % interval.
+
+    What all agents have is in one table, so that they can be held against each other; what only some have, as
+    the loss of a network, follows, in a table for those with the same metrics.
 
     Args:
         results: of the run.
         best: the metric by which agents are sorted, the least first, where they have it.
     """
-    tables: dict[tuple[str, ...], list[str]] = {}
+    kinds: dict[str, dict[str, list[str]]] = {}
     for agent, curves in results.curves.items():
         for metrics in _kinds(metrics_of(curves)):
-            tables.setdefault(tuple(metrics), []).append(agent)
+            kinds.setdefault(metrics[0].partition("/")[2], {})[agent] = metrics
+    tables: dict[tuple[str, ...], list[str]] = {}
+    for measured in kinds.values():
+        shared = set.intersection(*map(set, measured.values()))
+        for agent, metrics in measured.items():
+            for part in (
+                [name for name in metrics if name in shared],
+                [name for name in metrics if name not in shared],
+            ):
+                if part:
+                    tables.setdefault(tuple(part), []).append(agent)
+    ordered = sorted(tables.items(), key=lambda one: -len(one[1]))  # stable: those of all agents come first
     return [
         _result_table({agent: results.curves[agent] for agent in agents}, list(metrics), best)
-        for metrics, agents in tables.items()
+        for metrics, agents in ordered
     ]
 
 
@@ -57,7 +74,7 @@ def _result_table(curves_of: Mapping[str, Mapping[str, Curve]], metrics: list[st
 
 
 def last_value(metric: str, curves: Mapping[str, Curve]) -> Cell:
-    """Mean and interval at the last step, or how many replicates say yes (1), where they say yes or no.
+    """Mean and interval at the last step, or how many replicates say yes (1), in metrics of YES_OR_NO.
 
     Of replicates some of which have no value it says how many have one.
     """
@@ -65,9 +82,7 @@ def last_value(metric: str, curves: Mapping[str, Curve]) -> Cell:
     there = values[np.isfinite(values)]
     if not len(there):
         return Cell("none")
-    if (
-        len(there) > 1 and np.isin(there, (0.0, 1.0)).all()
-    ):  # yes or no: a share, of which Student knows nothing
+    if len(there) > 1 and metric.partition("/")[0] in YES_OR_NO:  # a share, of which Student knows nothing
         return Cell(f"{there.sum():.0f} of {len(there)}", float(there.mean()))
     if len(there) == len(values):
         estimate = estimate_of(metric, curves)
@@ -81,12 +96,13 @@ def last_value(metric: str, curves: Mapping[str, Curve]) -> Cell:
 
 
 def shown(value: float) -> str:
-    """`1,234.5`, `12.35` or `0.0123`: about four digits that count."""
-    if value == 0 or not np.isfinite(value):
-        return f"{value:g}"
+    """`1,234.5`, `12.35` or `0.0123`, about four digits that count; two of less than 0.001, as `0.00012`."""
+    if abs(value) <= 1e-9:  # what is left of sums that come to nothing
+        return "0"
+    if abs(value) < 1e-3 or not np.isfinite(value):
+        return f"{value:.2g}"
     digits = int(np.clip(3 - np.floor(np.log10(abs(value))), 1, 4))
-    text = f"{value:,.{digits}f}"
-    return text if float(text.replace(",", "")) else "0"
+    return f"{value:,.{digits}f}"
 
 
 def ranking_tables(problem: Problem) -> list[Markup]:

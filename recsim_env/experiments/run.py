@@ -22,6 +22,7 @@ from recsim_env.envs.batched import BatchedEnv
 from recsim_env.experiments import checkpoint
 from recsim_env.experiments.cells import save_arrays
 from recsim_env.experiments.results import Curve, log_steps
+from recsim_env.experiments.shown_metrics import ShownMetrics
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.world import World
 
@@ -37,6 +38,7 @@ class Race:
     count_rounds: bool  # a step is a slate shown; else an episode
     seed: int  # of replicate 0; replicate i has seed + i
     replicates: int  # independent users, and learners, of every agent
+    metrics: tuple[str, ...] = ()  # beside regret and reward, see `shown_metrics`
 
 
 def play(
@@ -57,8 +59,8 @@ def play(
         race: see `Race`.
         first: replicate.
         last: replicate, not itself played.
-        file: that is written at the end: `records` (3, P, last - first), cumulative regret, reward and value
-            of the best slates at the P steps of `log_steps`.
+        file: that is written at the end: `records` (3 + M, P, last - first), cumulative regret, reward and
+            value of the best slates, and the M metrics of the race, at the P steps of `log_steps`.
         saved_at: the checkpoint.
         progress: told of every step.
     """
@@ -68,7 +70,8 @@ def play(
     seeds = [race.seed + i for i in range(first, last)]
     luck = Luck.from_seeds([AGENT_LUCK + seed for seed in seeds])
     regret, reward, best = np.zeros((3, env.num_envs))
-    records = np.zeros((3, len(steps), env.num_envs))
+    records = np.zeros((3 + len(race.metrics), len(steps), env.num_envs))
+    metrics = ShownMetrics(race.metrics, world, env.num_envs, together=False)
     episode = started = step = recorded = 0
     env.reset(seed=seeds)
     observation: dict[str, Array] = {}
@@ -76,6 +79,7 @@ def play(
         saved = checkpoint.load(saved_at, agent)
         regret, reward, best, records = (saved[key] for key in ("regret", "reward", "best", "records"))
         episode, started, step, recorded = (int(n) for n in saved["position"])
+        metrics.restore(saved)
         progress(step)
         if started:
             env.reset(options={"episode": episode})
@@ -87,6 +91,7 @@ def play(
         episode_luck = luck.of_episode(episode)
         for h in range(started, env.world.horizon):
             slates = agent.act(observation, episode_luck.at(h))
+            metrics.see(env.state, slates)
             next_observation, earned, terminated, truncated, info = env.step(slates)
             agent.update(
                 Transition(
@@ -110,14 +115,15 @@ def play(
                 step += 1
                 progress(1)
                 if step == steps[recorded]:
-                    records[:, recorded] = regret, reward, best
+                    records[:, recorded] = regret, reward, best, *metrics.values()
                     recorded += 1
             if step == race.last:
                 break
             if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
                 position = np.array([episode + ended, 0 if ended else h + 1, step, recorded])
                 totals = {"regret": regret, "reward": reward, "best": best, "records": records}
-                checkpoint.save(saved_at, agent, {**totals, "position": position, **env.progress()})
+                kept = {**totals, "position": position, **env.progress(), **metrics.progress()}
+                checkpoint.save(saved_at, agent, kept)
                 last_saved = time.monotonic()
         episode, started = episode + 1, 0
     save_arrays(file, {"records": records})
@@ -129,19 +135,19 @@ def curves_of(world: World, race: Race, records: Floats) -> dict[str, Curve]:
     Args:
         world: that it played in.
         race: the same.
-        records: (3, P, B), see `play`.
+        records: (3 + M, P, B), see `play`.
 
     Returns:
         Cumulative curves: `regret` and `reward`; `realised_regret`, where the world does not plan ahead: what
         the best slates of the moment were to earn less what was earned, so regret plus the luck of the
         rewards; and `regret_fixed`, where the world knows it (`fixed_regret`): regret less that of the
-        best fixed arm in hindsight, which is regret against that arm.
+        best fixed arm in hindsight, which is regret against that arm; then the metrics of the race.
     """
     steps = log_steps(race.last)
-    regret, reward, best = records
+    regret, reward, best, *measured = records
     found = {"regret": Curve(steps, regret), "reward": Curve(steps, reward)}
     if not world.plans_ahead:
         found["realised_regret"] = Curve(steps, best - reward)
     if hasattr(world, "fixed_regret"):
         found["regret_fixed"] = Curve(steps, regret - world.fixed_regret()[steps][:, None])
-    return found
+    return found | {name: Curve(steps, one) for name, one in zip(race.metrics, measured, strict=True)}

@@ -20,6 +20,7 @@ from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.experiments import checkpoint
 from recsim_env.experiments.results import log_steps
 from recsim_env.experiments.run import CHECKPOINT_SECONDS
+from recsim_env.experiments.shown_metrics import ShownMetrics
 from recsim_env.simulators.log_generation import POLICY_LUCK, SeesStates
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.world import World, columns, put_rows, take_rows, with_columns
@@ -36,6 +37,7 @@ def train(
     seed: int,
     file: Path,
     progress: Callable[[int], Any],
+    metrics: tuple[str, ...] = (),
 ) -> tuple[Ints, dict[str, Floats]]:
     """Let an agent learn from `steps` slates of every row, from its checkpoint if there is one.
 
@@ -47,14 +49,16 @@ def train(
         seed: of row 0; row i has seed + i.
         file: where the checkpoint goes.
         progress: told of every step.
+        metrics: of the slates, see `shown_metrics`; all rows are one learner.
 
     Returns:
-        The steps (P,) and by metric (P,) `regret` and `reward`, cumulative and the mean over rows, and what
-        the agent logs of itself at these steps.
+        The steps (P,) and by metric (P,) `regret` and `reward`, cumulative and the mean over rows, the
+        metrics, and what the agent logs of itself at these steps.
     """
     seeds = np.arange(num_rows, dtype=np.uint64) + np.uint64(seed)
     episode, elapsed = np.zeros(num_rows, np.int64), np.zeros(num_rows, np.int64)
-    names = ("regret", "reward", *logged_names(agent))
+    names = ("regret", "reward", *metrics, *logged_names(agent))
+    measured = ShownMetrics(metrics, world, num_rows, together=True)
     recorded_at = log_steps(steps)
     totals, records = np.zeros(2), np.zeros((len(names), len(recorded_at)))
     state, step = world.begin(Luck(seeds, episode, elapsed)), 0
@@ -64,6 +68,7 @@ def train(
             saved[key] for key in ("episode", "elapsed", "totals", "records")
         )
         state = with_columns(state, [saved[f"state/{i}"] for i in range(len(columns(state)))])
+        measured.restore(saved)
         step = int(saved["step"])
         progress(step)
     observation = world.observe(state)
@@ -72,6 +77,7 @@ def train(
         if isinstance(agent, SeesStates):
             agent.see(state)
         slates = agent.act(observation, Luck(seeds + np.uint64(POLICY_LUCK), episode, elapsed))
+        measured.see(state, slates)
         state, outcome = world.respond(state, slates, Luck(seeds, episode, elapsed))
         elapsed = elapsed + 1
         truncated = (elapsed >= world.horizon) & ~outcome.left
@@ -91,11 +97,13 @@ def train(
         progress(1)
         place = np.searchsorted(recorded_at, step)
         if recorded_at[place] == step:
-            records[:, place] = *totals, *(agent.logged if len(names) > 2 else ())
+            logged = agent.logged if hasattr(agent, "logged") else ()
+            records[:, place] = *totals, *measured.values()[:, 0], *logged
         if step == steps or time.monotonic() - last_saved > CHECKPOINT_SECONDS:
             kept = {"episode": episode, "elapsed": elapsed, "totals": totals, "records": records}
             states = {f"state/{i}": column for i, column in enumerate(columns(state))}
-            checkpoint.save(file, agent, {**kept, **states, "step": np.array(step)})
+            kept |= {**states, **measured.progress(), "step": np.array(step)}
+            checkpoint.save(file, agent, kept)
             last_saved = time.monotonic()
     return recorded_at, dict(zip(names, records, strict=True))
 

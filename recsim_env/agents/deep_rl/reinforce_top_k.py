@@ -43,6 +43,8 @@ All rows share one network. Given the weights, row i depends on its own observat
                   of this moment, whose spread the cap cuts
     capped        share of the weights that the cap cut
     entropy       mean of - sum_a pi log pi in nats, of the last batch; log N is uniform
+    kl            mean of sum_a pi log(pi / pi') in nats, of the last batch, from pi before the last gradient
+                  step to pi' after it: how far one step moved the policy
 
 Feedback: the items clicked and the reward; of a log its propensities, if it has them.
 Bound: none is known with networks; the gradient is exact under the assumptions above.
@@ -83,7 +85,7 @@ from torch import Tensor, nn  # noqa: E402
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
 
-LOGGED = ("policy_loss", "value_loss", "weight", "capped", "entropy")
+LOGGED = ("policy_loss", "value_loss", "weight", "capped", "entropy", "kl")
 CORRECTIONS = ("top_k", "off_policy", "none")
 
 
@@ -132,7 +134,7 @@ class ReinforceTopK:
 
     Attributes:
         network: see `PolicyNetwork`.
-        logged: (5,) see above.
+        logged: (6,) see above.
 
     Raises:
         InputError: torch is missing; a number out of range; an unknown correction.
@@ -256,7 +258,9 @@ class ReinforceTopK:
                 self._learn()
 
     def fit(self, log: Log, observation: Mapping[str, Array], gradient_steps: int) -> "ReinforceTopK":
-        """Learn from a log in place of one's own episodes; the memory is as long as the log from now on.
+        """Learn from a log in place of one's own episodes.
+
+        From now on the memory is as long as the log, and ten batches at least.
 
         Args:
             log: with rewards, and episodes and steps if gamma is above 0; with `slot_log_propensity` the
@@ -285,7 +289,8 @@ class ReinforceTopK:
                     reached[r] += self.discount * reached[r + 1]
         known = log.slot_log_propensity is not None
         inverse = inverse_propensities(log.require("slot_log_propensity")) if known else np.nan
-        self.replay = Replay(len(log), [(n, *_field(self.replay.rows.dtype, n)) for n in _names(self.replay)])
+        capacity = max(len(log), 10 * self.batch_size)  # less would end learning from one's own episodes
+        self.replay = Replay(capacity, [(n, *_field(self.replay.rows.dtype, n)) for n in _names(self.replay)])
         self.replay.add(
             observation_columns(observation, self.entries, "now/")
             | {"slates": log.slate, "clicked": log.clicked, "reward": reward, "reached": reached}
@@ -318,7 +323,8 @@ class ReinforceTopK:
         batch = self.replay.take(index)
         slates, clicked = torch.from_numpy(batch["slates"]), torch.from_numpy(batch["clicked"])
         reached = torch.from_numpy(batch["reached"])
-        log_pi, log_beta, values = self.network(tensors(batch, self.entries, "now/"))
+        now = tensors(batch, self.entries, "now/")
+        log_pi, log_beta, values = self.network(now)
         shown, item = slates >= 0, slates.clamp(min=0)
         clicks = clicked.sum(dim=1)
         earned = clicked * ((reached - values[:, 0].detach()) / clicks.clamp(min=1))[:, None]  # (batch, K)
@@ -338,7 +344,9 @@ class ReinforceTopK:
             entropy = -(torch.exp(log_pi) * log_pi).sum(dim=1).mean()
             cut = (weight > self.weight_cap)[shown].float().mean()
             mean = weight.clamp(max=self.weight_cap)[shown].mean()
-        figures = policy_loss.detach(), value_loss.detach(), mean, cut, entropy
+            after = torch.log_softmax(self.network.policy(self.network.state(now)), dim=1)
+            kl = (torch.exp(log_pi) * (log_pi - after)).sum(dim=1).mean()
+        figures = policy_loss.detach(), value_loss.detach(), mean, cut, entropy, kl
         self.logged[:] = [float(figure) for figure in figures]
 
 

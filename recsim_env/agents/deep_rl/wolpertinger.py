@@ -230,14 +230,15 @@ class Wolpertinger:
         moved = self.noise * luck.normal("wolpertinger/proto", (self.features.shape[1],))
         explores = luck.uniform("wolpertinger/explore") < 0.5 * self.noise
         random: Ints = highest(luck.uniform("wolpertinger/random", (len(self.features),)), self.slate_size)
-        return np.where(explores[:, None], random, self._slates(observation, moved))
+        slates, self.logged[3] = self._slates(observation, moved)
+        return np.where(explores[:, None], random, slates)
 
     def greedy(self, observation: dict[str, Array]) -> Ints:
         """The slates that are thought best, without exploration, (B, K)."""
-        return self._slates(observation, 0.0)
+        return self._slates(observation, 0.0)[0]
 
-    def _slates(self, observation: dict[str, Array], moved: Array | float) -> Ints:
-        """(B, K) with the proto-items moved by so many half-widths, (B, D)."""
+    def _slates(self, observation: dict[str, Array], moved: Array | float) -> tuple[Ints, float]:
+        """(B, K) with the proto-items moved by so many half-widths, (B, D), and their mean distance."""
         with torch.no_grad():
             now = tensors(observation, self.entries)
             proto = self._inside(
@@ -246,8 +247,8 @@ class Wolpertinger:
             near = self.nearest(proto)
             values = self.critics[0](now, self.items[near])
             best = torch.topk(values, self.slate_size, dim=1).indices
-            self.logged[3] = float(torch.linalg.norm(self.items[near[:, 0]] - proto, dim=1).mean())
-        return near.gather(1, best).numpy()
+            distance = float(torch.linalg.norm(self.items[near[:, 0]] - proto, dim=1).mean())
+        return near.gather(1, best).numpy(), distance
 
     def nearest(self, proto: Tensor) -> Tensor:
         """(B, k) the items nearest to proto-items (B, D), nearest first."""

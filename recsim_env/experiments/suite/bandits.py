@@ -22,7 +22,7 @@ from recsim_env.errors import InputError, unknown_name
 from recsim_env.evaluation.growth import growth_exponent
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.regret_bounds import lai_robbins
-from recsim_env.experiments import figure
+from recsim_env.experiments import figure, shown_metrics
 from recsim_env.experiments.algorithm_fields import modules_of, read_fields
 from recsim_env.experiments.aligned import aligned
 from recsim_env.experiments.bandit_agents import BANDITS, BanditTask, make_bandit
@@ -62,6 +62,7 @@ class Settings:
     )
     bounds: int = option(1, "1 draws the bounds that were proved, dashed; 0 does not")
     scale: str = option("linear", "of the axes; log shows powers as lines, and bounds that are far off")
+    metrics: str = option("", shown_metrics.HELP)
     seed: int = option(0, "seed of replicate 0; replicate i has seed + i")
 
 
@@ -83,10 +84,17 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
     names = algorithms(settings, task.world)
     for name in names:
         BANDITS[name].make(task)  # so that what it refuses is said before anything runs
+    metrics = shown_metrics.metric_names(settings.metrics, task.world, settings.replicates)
     return race_agents(
         {name: partial(make_bandit, name, task) for name in names},
         task.world,
-        Race(settings.rounds, count_rounds=True, seed=settings.seed, replicates=settings.replicates),
+        Race(
+            settings.rounds,
+            count_rounds=True,
+            seed=settings.seed,
+            replicates=settings.replicates,
+            metrics=metrics,
+        ),
         open_run(out, NAME, as_json(settings), resume),
         partial(draw, settings=settings),
         partial(report, settings=settings),

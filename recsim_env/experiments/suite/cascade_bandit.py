@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recsim_env.errors import InputError
-from recsim_env.experiments import figure
+from recsim_env.experiments import figure, shown_metrics
 from recsim_env.experiments.agents import AGENTS, Task, agent_names, make_agent
 from recsim_env.experiments.race import print_table, race_agents
 from recsim_env.experiments.results import Results
@@ -38,6 +38,7 @@ class Settings:
         "cascade_ucb,cascade_kl_ucb,cascade_ts,ts_cascade", f"agents to compare, of {', '.join(AGENTS)}"
     )
     bonus_scale: float = option(0.1, "multiplies the planners' confidence bonuses; 1.0 is the theory")
+    metrics: str = option("", shown_metrics.HELP)
     seed: int = option(0, "seed of replicate 0; replicate i has seed + i")
 
 
@@ -53,10 +54,17 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
     episodes = -(-settings.rounds // HORIZON)
     task = Task(world, settings.replicates, episodes, settings.bonus_scale)
     best = 1.0 - (1.0 - settings.attraction) ** settings.slate_size
+    metrics = shown_metrics.metric_names(settings.metrics, world, settings.replicates)
     return race_agents(
         {name: partial(make_agent, name, task) for name in names},
         world,
-        Race(settings.rounds, count_rounds=True, seed=settings.seed, replicates=settings.replicates),
+        Race(
+            settings.rounds,
+            count_rounds=True,
+            seed=settings.seed,
+            replicates=settings.replicates,
+            metrics=metrics,
+        ),
         open_run(out, NAME, as_json(settings), resume),
         partial(draw, settings=settings),
         partial(

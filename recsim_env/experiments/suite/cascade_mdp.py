@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recsim_env.errors import InputError
-from recsim_env.experiments import figure
+from recsim_env.experiments import figure, shown_metrics
 from recsim_env.experiments.agents import AGENTS, Task, agent_names, make_agent
 from recsim_env.experiments.env_args import value_of, world_of
 from recsim_env.experiments.race import print_table, race_agents
@@ -37,6 +37,7 @@ class Settings:
     )
     bonus_scale: float = option(0.1, "multiplies the planners' confidence bonuses; 1.0 is the theory")
     epsilon: float = option(0.1, "what cascading_bpi stops at, as a share of the horizon")
+    metrics: str = option("", shown_metrics.HELP)
     seed: int = option(0, "seed of replicate 0; replicate i has seed + i")
 
 
@@ -53,10 +54,17 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
     task = Task(world, settings.replicates, settings.episodes, settings.bonus_scale, settings.epsilon)
     agents = {name: partial(make_agent, name, task) for name in names}
     best = world.mean_start_value(world.optimal_values())
+    metrics = shown_metrics.metric_names(settings.metrics, world, settings.replicates)
     return race_agents(
         agents,
         world,
-        Race(settings.episodes, count_rounds=False, seed=settings.seed, replicates=settings.replicates),
+        Race(
+            settings.episodes,
+            count_rounds=False,
+            seed=settings.seed,
+            replicates=settings.replicates,
+            metrics=metrics,
+        ),
         open_run(out, NAME, as_json(settings), resume),
         partial(draw, settings=settings),
         partial(

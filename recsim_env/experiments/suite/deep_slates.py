@@ -18,7 +18,7 @@ import numpy as np
 
 from recsim_env.errors import InputError
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
-from recsim_env.experiments import figure
+from recsim_env.experiments import figure, shown_metrics
 from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
 from recsim_env.experiments.deep_agents import (
     DEEP_AGENTS,
@@ -60,6 +60,7 @@ class Settings:
     units: int = option(64, "of the hidden layers")
     exploration: int = option(2000, "slates of a row over which exploration falls")
     gradient_steps: int = option(1, "after every step of all rows")
+    metrics: str = option("", shown_metrics.HELP)
     seed: int = option(0, "of replicate 0; replicate i has seed + i")
 
 
@@ -72,6 +73,7 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
         raise InputError(f"seed must be from 0 to 2^30 - 1, got {settings.seed}")
     world = world_of(settings.env, world_parameters(settings.world))
     check_world(world, settings.env)
+    shown_metrics.metric_names(settings.metrics, world, 1)
     for name in names:
         DEEP_AGENTS[name](task_of(settings, world, 0))  # refuses settings before anything runs
     with open_run(out, NAME, as_json(settings), resume) as directory:
@@ -150,6 +152,7 @@ def train_and_test(
             seed=first,
             file=checkpoint,
             progress=progress,
+            metrics=shown_metrics.metric_names(settings.metrics, world, 1),
         )
         tested = play_episodes(agent, world, episodes=settings.episodes, seed=first + TEST_SEEDS)
     tests = {f"test_{metric}": np.array([values.mean()]) for metric, values in tested.items()}
