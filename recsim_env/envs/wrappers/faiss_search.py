@@ -1,5 +1,7 @@
 """Items in an index of faiss, exact or not; needs `pip install "recsim-env[faiss]"`."""
 
+from typing import Any
+
 import numpy as np
 
 from recsim_env.arrays import Array, Ints
@@ -43,7 +45,7 @@ class FaissSearch:
         self.offset = offsets(self.features, metric)
         measure = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
         try:
-            self.index = faiss.index_factory(features.shape[1], index, measure)
+            self.index: Any = faiss.index_factory(features.shape[1], index, measure)
             sample = np.random.default_rng(0).permutation(len(features))[: 1 << 16]
             self.index.train(self.features[np.sort(sample)])
             self.index.add(self.features)
@@ -53,7 +55,7 @@ class FaissSearch:
         if "IVF" in index:
             faiss.extract_index_ivf(self.index).nprobe = probes
         if "RFlat" in index or "Refine" in index:
-            self.index.k_factor = refined  # type: ignore[attr-defined]  # of an index that refines
+            self.index.k_factor = refined
         self.longest = float(np.linalg.norm(self.features.astype(np.float64), axis=1).max())
 
     def nearest(self, points: Array, K: int) -> Ints:
