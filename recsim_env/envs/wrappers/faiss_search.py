@@ -1,7 +1,5 @@
 """Items in an index of faiss, exact or not; needs `pip install "recsim-env[faiss]"`."""
 
-from typing import Any
-
 import numpy as np
 
 from recsim_env.arrays import Array, Ints
@@ -45,7 +43,7 @@ class FaissSearch:
         self.offset = offsets(self.features, metric)
         measure = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
         try:
-            self.index: Any = faiss.index_factory(features.shape[1], index, measure)
+            self.index = faiss.index_factory(features.shape[1], index, measure)
             sample = np.random.default_rng(0).permutation(len(features))[: 1 << 16]
             self.index.train(self.features[np.sort(sample)])
             self.index.add(self.features)
