@@ -254,7 +254,13 @@ def board(runs, tmp_path):
     command += [str(runs / "deep/b"), "--port", "0"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        # a shell that runs the tests in the background has their children ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     ) as process:
         line = process.stdout.readline()
         yield re.search(r"http://\S+/", line).group(), process, line

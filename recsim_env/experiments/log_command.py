@@ -124,9 +124,9 @@ def run(options: argparse.Namespace) -> None:
         return
 
     def shown() -> Iterator[Log]:
-        with tqdm(
-            total=options.steps * options.num_envs, desc=options.agent, unit="slate", unit_scale=True
-        ) as bar:
+        total = options.steps * options.num_envs
+        # the delay leaves bad input, which the first piece may refuse, its one line
+        with tqdm(total=total, desc=options.agent, unit="slate", unit_scale=True, delay=0.5) as bar:
             for log in log_pieces(settings, 0, settings.num_envs):
                 yield log
                 bar.update(len(log))
