@@ -25,11 +25,11 @@ def rounds(world: World, agent: Agent, B: int, first: int, count: int) -> None:
         observation = after
 
 
-def speed(world: World, agent: Agent, B: int, count: int) -> float:
-    """Replicate-rounds per CPU-second: the best of three stretches of `count` rounds, compiled beforehand."""
+def speed(world: World, agent: Agent, B: int, count: int, stretches: int = 3) -> float:
+    """Replicate-rounds per CPU-second: the best stretch of `count` rounds, compiled beforehand."""
     rounds(world, agent, B, 0, 50)
     best = 0.0
-    for part in range(3):
+    for part in range(stretches):
         start = time.process_time()
         rounds(world, agent, B, 50 + count * part, count)
         best = max(best, count * B / (time.process_time() - start))
