@@ -35,7 +35,7 @@ test-slow: $(VENV)/.dev $(EXTRAS)/.stamp            ## the slow tests: golden ta
 
 test-latest: .venv-latest/.stamp            ## environment tests on the newest Gymnasium
 	.venv-latest/bin/python -c "import gymnasium; print('gymnasium', gymnasium.__version__)"
-	.venv-latest/bin/python -m pytest -m "not slow and not extra" tests/test_registry.py
+	.venv-latest/bin/python -m pytest -m "not slow and not extra" -n auto tests/test_registry.py
 
 lint: $(VENV)/.dev            ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
@@ -75,5 +75,5 @@ $(EXTRAS)/.stamp: $(SOURCES)
 
 .venv-latest/.stamp: $(SOURCES)
 	$(PYTHON) -m venv .venv-latest
-	.venv-latest/bin/pip install --quiet --disable-pip-version-check --upgrade pytest -e .
+	.venv-latest/bin/pip install --quiet --disable-pip-version-check --upgrade pytest pytest-xdist -e .
 	@touch $@
