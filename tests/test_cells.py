@@ -15,7 +15,7 @@ import pytest
 
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.errors import InputError
-from recsim_env.experiments import cells, race, training
+from recsim_env.experiments import cells, cli, race, training
 from recsim_env.experiments import run as loop
 from recsim_env.experiments.agents import AGENTS
 from recsim_env.experiments.bandits_by_world import algorithms_by_world
@@ -52,6 +52,7 @@ def elsewhere(monkeypatch):
             yield job, True
 
     monkeypatch.setattr(cells, "on_workers", on_workers)
+    monkeypatch.setattr(cli, "require", lambda module, extra: None)  # no Ray here
     return names
 
 

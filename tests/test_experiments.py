@@ -308,7 +308,7 @@ def test_bad_commands(tmp_path, capsys):
         ([*mdp, "--world", "horizon=0"], "horizon must be at least 1"),
         ([*mdp, "--world", "max_episode_steps=3"], "no parameter 'max_episode_steps'"),
         ([*mdp, "--world", "num_states=few"], "num_states"),
-        ([*mdp, "--no-such-option"], "unrecognized arguments: --no-such-option"),
+        ([*mdp, "--no-such-option"], "--no-such-option (see recsim-env run cascade_mdp --help)"),
         (["run", "cascade_mpd"], "cascade_mdp"),
         (["run"], "run needs the name of an experiment"),
         (["run", "--resume", tmp_path / "nowhere"], "holds no run"),

@@ -137,7 +137,9 @@ def test_without_ray_the_extra_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     out = tmp_path / "r"
     assert main(["run", *LONG, "--out", str(out), "--workers", "2"]) == 2
-    assert "pip install 'recsim-env[ray]'" in capsys.readouterr().err.splitlines()[-1]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pip install 'recsim-env[ray]'" in line
+    assert not out.exists()
 
 
 def children(process):

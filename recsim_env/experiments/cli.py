@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from recsim_env import __version__
-from recsim_env.errors import InputError, unknown_name
+from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.experiments.audit_command import add_audit_command
 from recsim_env.experiments.board_command import add_board_command
 from recsim_env.experiments.calibrate_command import add_calibrate_command
@@ -80,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.Namespace()
     try:
         try:
-            parser(arguments).parse_args(arguments, options)
+            _, unknown = parser(arguments).parse_known_args(arguments, options)
+            if unknown:
+                raise InputError(f"unrecognized arguments: {' '.join(unknown)} (see {_verb(options)} --help)")
             options.do(options)
         finally:
             sys.stdout.flush()  # here, and not at the exit of Python, which would print a traceback
@@ -103,6 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _complain(f"interrupted: {_again(options)}", 130)
     return 0
+
+
+def _verb(options: argparse.Namespace) -> str:
+    """The command whose options these are."""
+    module = getattr(options, "experiment", None)
+    return f"recsim-env {options.command}" + (f" {module.NAME}" if module else "")
 
 
 def _again(options: argparse.Namespace) -> str:
@@ -279,6 +287,7 @@ def _carried(module: ModuleType, options: argparse.Namespace) -> dict[str, Worke
         return {}
     if "workers" not in signature(module.run).parameters:
         raise InputError(f"{module.NAME} runs in one process: leave out --workers and --address")
+    require("ray", "ray")  # before the directory is made
     return {"workers": workers}
 
 
