@@ -254,6 +254,25 @@ def test_measure_equals_one_user_after_the_other():
         assert found["coverage"][i] == len(shown) / 30
 
 
+def test_drift_is_how_far_interests_went_within_the_episode():
+    world = world_of("InterestDrift-v0", {"num_items": 20, "slate_size": 2, "num_users": 50})
+    slates = np.tile([3, 7], (6, 1))
+    found = measure(lambda _: slates, world, episodes=6, seed=9, max_episode_steps=4)
+    for i in range(6):
+        env = gym.make("InterestDrift-v0", num_items=20, slate_size=2, num_users=50)
+        env.reset(seed=9 + i)
+        interests = [env.unwrapped._state.interest[0].astype(float)]
+        for _ in range(3):  # the fourth slate is shown to the user as the third visit left them
+            env.step(slates[i])
+            interests.append(env.unwrapped._state.interest[0].astype(float))
+        moved = np.linalg.norm(interests[-1] - interests[0]) / np.linalg.norm(interests[0])
+        assert found["drift"][i] == pytest.approx(moved, abs=1e-12)
+        assert moved > 0
+    assert "drift" not in measure(
+        lambda _: np.tile([0, 1, 2], (2, 1)), world_of("SlateRec-v0", LEAVING), episodes=2, seed=0
+    )
+
+
 def test_measure_behind_one_slot_is_that_of_the_slates():
     world = world_of("SlateRec-v0", LEAVING)
     slates = np.argsort(np.random.default_rng(8).random((20, 30)))[:, :3]
@@ -328,7 +347,7 @@ def test_callback_logs_what_measure_finds(tmp_path):
     events = EventAccumulator(str(next((tmp_path / "tb").iterdir())))
     events.Reload()
     tags = set(events.Tags()["scalars"])
-    assert {"regret", "regret_std_error", "ndcg", "coverage", "reward", "rollout/ep_rew_mean"} <= tags
+    assert {"regret", "regret_std_error", "ndcg", "coverage", "reward", "kl", "rollout/ep_rew_mean"} <= tags
     assert events.Scalars("regret")[-1].value == pytest.approx(last["regret"].mean())
     scores = SB3VecEnv(wrap(BatchedEnv(4, world, autoreset_mode=AutoresetMode.SAME_STEP), ScoresToSlate()))
     with pytest.raises(InputError, match=r"wrap_env must be given.*ScoresToSlate"):
@@ -373,6 +392,11 @@ def test_learns_the_trivial_world_repeats_and_resumes(algorithm, tmp_path, monke
     assert regret[-1] < 0.01  # of 4 steps that cost 0.8 each if wrong
     assert results.curves["random"]["regret"].values[-1, 0] > 1.5
     assert "optimal" in capsys.readouterr().out
+    if algorithm == "ppo":  # moved by every update, and not before the first
+        assert results.curves["ppo"]["kl"].values[0, 0] == 0
+        assert (results.curves["ppo"]["kl"].values[1:] > 0).all()
+    else:
+        assert "kl" not in results.curves[algorithm]
 
     # stopped after the first part, as a kill would, and gone on with: the same bytes
     class KilledError(Exception):

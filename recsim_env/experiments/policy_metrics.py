@@ -18,6 +18,7 @@ from recsim_env.errors import InputError
 from recsim_env.simulators.worlds.world import World
 
 Act: TypeAlias = Callable[[dict[str, Array]], Array]
+METRICS = ("reward", "regret", "ndcg", "coverage", "drift")  # that a run records, where they are known
 BLOCK = 64  # items whose attraction is asked for at once: to look for repeats takes their number squared
 
 
@@ -54,6 +55,8 @@ def measure(
           probability that the item attracts this user now, divided by the DCG of the K most attractive
           items, most attractive first. A repeated item and an empty slot gain 0. It looks at this slate
           alone: where planning pays, the best policy has not the best NDCG.
+        - `drift`, where interests move (`interest_at`): distance from the interest that the user began the
+          episode with to that of the last slate, as a share of the length of the first.
 
     Raises:
         InputError: episodes below 1, a negative seed, or slates that the environment refuses.
@@ -83,7 +86,11 @@ class MeasuredEnv(BatchedEnv):
         self._reward, self._regret, self._length, self._ndcg = np.zeros((4, B))
         self._shown = np.zeros((B, N + 1), np.bool_)  # the last column is that of empty slots
         self._knows_attraction = hasattr(self.world, "slate_attraction")
-        return super().reset(seed=seed, options=options)
+        self._interests_move = hasattr(self.world, "interest_at")
+        began = super().reset(seed=seed, options=options)
+        if self._interests_move:
+            self._first_interest = self._last_interest = self._interest(self._state)
+        return began
 
     def step(  # type: ignore[override]
         self, actions: Array
@@ -100,6 +107,8 @@ class MeasuredEnv(BatchedEnv):
         self._shown[rows[:, None], slates[rows]] = True
         if self._knows_attraction:
             self._ndcg += graded_ndcg(self.world, before, slates) * going
+        if self._interests_move:
+            self._last_interest = np.where(going[:, None], self._interest(before), self._last_interest)
         self.over = self.over | terminated | truncated
         return result
 
@@ -111,7 +120,16 @@ class MeasuredEnv(BatchedEnv):
             "length": self._length,
             "coverage": self._shown[:, :-1].mean(axis=1),
         }
-        return {**found, "ndcg": self._ndcg / self._length} if self._knows_attraction else found
+        if self._knows_attraction:
+            found["ndcg"] = self._ndcg / self._length
+        if self._interests_move:
+            moved = np.linalg.norm(self._last_interest - self._first_interest, axis=1)
+            found["drift"] = moved / np.linalg.norm(self._first_interest, axis=1)
+        return found
+
+    def _interest(self, state: Any) -> Floats:
+        """(B, D) of the users, as they are in this state."""
+        return np.array(self.world.interest_of(state), np.float64)  # type: ignore[attr-defined]
 
 
 def graded_ndcg(world: Any, state: Any, slates: Array) -> Floats:

@@ -4,7 +4,8 @@
 the network plays `episodes` users that it was not trained on, greedily, and so do the baselines: random,
 popular, myopic and optimal slates (`baseline_policies`). Replicate r of every policy faces the same users and
 luck, so differences are paired. A curve is the mean over these episodes: reward, regret, NDCG and coverage of
-an episode (`policy_metrics`), at environment steps of training.
+an episode (`policy_metrics`), at environment steps of training; and `kl`, how far the last update moved the
+policy, where the algorithm says so (PPO does).
 
 A run that was killed goes on to the same bytes: every part begins with fresh users and random numbers that
 depend on seed and part alone, so the networks, the optimisers and the replay buffer are all it needs.
@@ -33,7 +34,7 @@ from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.experiments import figure, sb3_checkpoint
 from recsim_env.experiments.baseline_policies import measure_baselines
 from recsim_env.experiments.env_args import parameters, world_of
-from recsim_env.experiments.policy_metrics import measure
+from recsim_env.experiments.policy_metrics import METRICS, measure
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import RunDirectory, open_run
 from recsim_env.experiments.sb3_configs import ACTIONS, ALGORITHMS, changes, config_of
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
 NAME = "sb3"
-METRICS = ("reward", "regret", "ndcg", "coverage")
+RECORDED = (*METRICS, "kl")
 TRAINING, EVALUATION = 1 << 40, 1 << 41  # seeds of users to train on and to measure on: they never meet
 
 
@@ -237,17 +238,26 @@ def _train(settings: Settings, world: World, out: Path, replicate: int, bar: Any
         curves = sb3_checkpoint.load(file, model, about(settings, replicate))
         bar.update(int(curves["steps"][-1]))
     else:
-        curves = _longer(curves, 0, policy_of(model, settings, world, seed))
+        curves = _longer(curves, 0, {**policy_of(model, settings, world, seed), **_moved(model)})
     for part in range(len(curves["steps"]) - 1, settings.evaluations):
         end = settings.steps * (part + 1) // settings.evaluations
         _begin_part(model, settings.seed + replicate, part)
         left = max(1, end - model.num_timesteps)
         model.learn(left, callback=Progress(), log_interval=1 << 62, reset_num_timesteps=False)
-        curves = _longer(curves, model.num_timesteps, policy_of(model, settings, world, seed))
+        found = {**policy_of(model, settings, world, seed), **_moved(model)}
+        curves = _longer(curves, model.num_timesteps, found)
         sb3_checkpoint.save(file, model, about(settings, replicate), buffer=True, extra=curves)
         write_events(out / "tensorboard", settings.algorithm, _curves(curves["steps"], [curves]))
     sb3_checkpoint.save(out / "policies" / file.name, model, about(settings, replicate))
     return curves
+
+
+def _moved(model: "BaseAlgorithm") -> dict[str, Floats]:
+    """`kl` (1,): how far the last update moved the policy, as Stable-Baselines3 estimates it for PPO."""
+    if not hasattr(model, "target_kl"):
+        return {}
+    logged = {} if model.num_timesteps == 0 else model.logger.name_to_value
+    return {"kl": np.array([logged.get("train/approx_kl", 0.0)])}
 
 
 def _begin_part(model: "BaseAlgorithm", seed: int, part: int) -> None:
@@ -275,12 +285,12 @@ def _measured_on(settings: Settings, replicate: int) -> int:
 
 def _longer(curves: Mapping[str, Array], step: int, found: Mapping[str, Floats]) -> dict[str, Array]:
     """The curves with the means of one more measurement."""
-    point = {"steps": np.array([step]), **{m: np.array([found[m].mean()]) for m in METRICS if m in found}}
+    point = {"steps": np.array([step]), **{m: np.array([found[m].mean()]) for m in RECORDED if m in found}}
     return {name: np.concatenate([curves.get(name, p[:0]), p]) for name, p in point.items()}
 
 
 def _curves(steps: Array, replicates: list[Any]) -> dict[str, Curve]:
-    there = [m for m in METRICS if m in replicates[0]]
+    there = [m for m in RECORDED if m in replicates[0]]
     return {m: Curve(steps, np.stack([one[m] for one in replicates], axis=1)) for m in there}
 
 

@@ -20,22 +20,21 @@ from recsim_env.envs.batched import BatchedEnv
 from recsim_env.envs.wrappers import Flatten, wrap
 from recsim_env.envs.wrappers.change import ChangedVectorEnv
 from recsim_env.errors import InputError, require
-from recsim_env.experiments.policy_metrics import measure
+from recsim_env.experiments.policy_metrics import METRICS, measure
 from recsim_env.experiments.results import Curve, Results
 
 require("stable_baselines3", "sb3")
 
 from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
 
-METRICS = ("reward", "regret", "ndcg", "coverage")
-
 
 class PolicyMetrics(BaseCallback):
     """Measures the model before training, at the first end of a rollout after `every` steps, and at the end.
 
-    What it finds goes to the model's logger, and so to its tables and to TensorBoard, as `reward`, `regret`,
-    `ndcg` and `coverage`, each with `<name>_std_error`; to `results`, and with `out` to `results.csv` there,
-    which other runs can be compared with.
+    What it finds goes to the model's logger, and so to its tables and to TensorBoard, under the names of
+    `policy_metrics.measure`, each with `<name>_std_error`; to `results`, and with `out` to `results.csv`
+    there, which other runs can be compared with. Where the algorithm says how far its last update moved the
+    policy (PPO does), that is logged as `kl`.
 
     Args:
         every: environment steps between two measurements.
@@ -125,6 +124,9 @@ class PolicyMetrics(BaseCallback):
             curves[name] = Curve(
                 np.append(old.steps, self.num_timesteps), np.concatenate([old.values, [[mean]]])
             )
+        moved = self.logger.name_to_value.get("train/approx_kl")
+        if moved is not None:
+            self.logger.record("kl", moved)
         if self.out is not None:
             self.out.mkdir(parents=True, exist_ok=True)
             self.results.write(self.out / "results.csv")

@@ -103,7 +103,7 @@ CONFIGS = {
     ("ppo", "SlateRec-v0"): Config("point", 256, 100_000, keywords={**PPO, **POINT, "gamma": 0.9}),
     ("a2c", "SlateRec-v0"): Config("point", 64, 100_000, keywords={**SLATE_A2C, "gamma": 0.9}),
     ("dqn", "SlateRec-v0"): Config("number", 64, 60_000, SMALL, {**DQN, "gamma": 0.5}),
-    ("sac", "SlateRec-v0"): Config("point", 64, 30_000, keywords={**SAC, "gamma": 0.9}),
+    ("sac", "SlateRec-v0"): Config("point", 64, 80_000, keywords={**SAC, "gamma": 0.9}),
     # slates change nothing that lasts: only the clicks of the moment count
     ("ppo", "InterestDrift-v0"): Config("point", 256, 100_000, SEEN, {**PPO, **POINT, "gamma": 0.0}),
     ("a2c", "InterestDrift-v0"): Config("point", 64, 100_000, SEEN, {**SLATE_A2C, "gamma": 0.0}),

@@ -21,6 +21,7 @@ from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.env_args import parameters, world_of
 from recsim_env.experiments.files import write_atomically
+from recsim_env.experiments.policy_metrics import METRICS, measure
 from recsim_env.experiments.race import show
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import RunDirectory, open_run
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 NAME = "rllib"
 OFFLINE = ("bc", "marwil")
-METRICS = ("reward", "regret", "ndcg", "coverage")
 MEASURED = 1 << 41  # seed of the first user that policies are measured on: none is learned from
 ITERATIONS_APART = 1_000_003  # between the seeds of two iterations
 
@@ -163,7 +163,6 @@ def _train(settings: Settings, config: "AlgorithmConfig", directory: RunDirector
     from tqdm import tqdm
 
     from recsim_env.experiments.baseline_policies import measure_baselines
-    from recsim_env.experiments.policy_metrics import measure
     from recsim_env.experiments.rllib import checkpoints
 
     name = settings.env.rpartition(":")[2]
@@ -275,7 +274,7 @@ def _iterate(algorithm: "Algorithm", settings: Settings, iteration: int) -> int:
 def _report(results: Results, settings: Settings, directory: RunDirectory) -> None:
     """Last values, mean and standard error over users, and the difference to each policy, user by user."""
     mine = {metric: curve.values[-1] for metric, curve in results.curves[settings.algorithm].items()}
-    metrics = [metric for metric in ("reward", "regret", "ndcg", "coverage") if metric in mine]
+    metrics = [metric for metric in METRICS if metric in mine]
     sys.stdout.write(
         f"\n{'policy':10}" + "".join(f"{metric:>20}" for metric in metrics) + "   reward less that of it\n"
     )
