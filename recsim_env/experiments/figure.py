@@ -1,7 +1,7 @@
 """Pictures of results: curves with confidence bands, and bars with confidence intervals."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,6 +174,13 @@ def legend_below(axes: Any) -> None:
     handles, names = axes.get_legend_handles_labels()
     place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": min(5, len(names))}
     axes.legend(handles, names, frameon=False, fontsize=9, **place)
+
+
+def save_panel(path: Path, draw: Callable[[Any], None]) -> None:
+    """Write a picture of one panel; `draw` is given its axes."""
+    picture, (axes,) = new_figure(1)
+    draw(axes)
+    save(picture, path)
 
 
 def save(figure: "Figure", path: Path) -> None:

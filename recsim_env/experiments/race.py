@@ -57,9 +57,7 @@ def race_agents(
         else:
             results = _play_all(agents, world, race, directory, workers)
             results.write(directory.results)
-            picture, (axes,) = figure.new_figure(1)
-            draw(axes, results)
-            figure.save(picture, directory.path / "figure.png")
+            figure.save_panel(directory.path / "figure.png", lambda axes: draw(axes, results))
             directory.finish()
     report(results)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")

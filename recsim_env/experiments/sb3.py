@@ -84,9 +84,7 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         else:
             results = _train_and_measure(settings, world, directory)
             results.write(directory.results)
-            picture, (axes,) = figure.new_figure(1)
-            draw(axes, results, settings)
-            figure.save(picture, directory.path / "figure.png")
+            figure.save_panel(directory.path / "figure.png", lambda axes: draw(axes, results, settings))
             directory.finish()
     print_table(results, settings)
     sys.stdout.write(f"wrote {out}/: results.csv, figure.png, tensorboard/, policies/, run.json\n")

@@ -99,9 +99,7 @@ def _write(results: Results, settings: Settings, directory: RunDirectory) -> Non
     for agent, curves in results.curves.items():
         write_events(directory.path / "tensorboard", agent, curves)
     results.write(directory.results)
-    picture, (axes,) = figure.new_figure(1)
-    draw(axes, results, settings)
-    figure.save(picture, directory.path / "figure.png")
+    figure.save_panel(directory.path / "figure.png", lambda axes: draw(axes, results, settings))
     learned = directory.checkpoint("state").read_bytes()
     write_atomically(directory.path / "policy.npz", lambda temporary: _write_bytes(temporary, learned))
     directory.finish()

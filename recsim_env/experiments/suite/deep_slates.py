@@ -105,9 +105,7 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
                 }
                 write_events(directory.path / "tensorboard", name, results.curves[name])
             results.write(directory.results)
-            picture, (axes,) = figure.new_figure(1)
-            draw(axes, results, settings)
-            figure.save(picture, directory.path / "figure.png")
+            figure.save_panel(directory.path / "figure.png", lambda axes: draw(axes, results, settings))
             directory.finish()
     print_table(results, settings)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")

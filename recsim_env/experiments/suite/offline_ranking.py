@@ -125,9 +125,7 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
             results.curves[name] |= by_history(ndcg_of_users[name], length, settings.k, settings.buckets)
         write_events(directory.path / "tensorboard", name, results.curves[name])
     results.write(directory.results)
-    picture, (axes,) = figure.new_figure(1)
-    draw(axes, results, settings)
-    figure.save(picture, directory.path / "figure.png")
+    figure.save_panel(directory.path / "figure.png", lambda axes: draw(axes, results, settings))
     print_tables(results, settings.k)
     for name, others in same_lists(lists).items():
         sys.stdout.write(f"{', '.join(others)}: the same lists as {name}\n")

@@ -110,9 +110,7 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
                 results.curves[name] = {"clicks": Curve(np.arange(1, settings.rounds + 1), values)}
                 write_events(directory.path / "tensorboard", name, results.curves[name])
             results.write(directory.results)
-            picture, (axes,) = figure.new_figure(1)
-            draw(axes, results, settings)
-            figure.save(picture, directory.path / "figure.png")
+            figure.save_panel(directory.path / "figure.png", lambda axes: draw(axes, results, settings))
             directory.finish()
     print_tables(results)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
