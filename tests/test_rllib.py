@@ -35,6 +35,7 @@ from recsim_env.experiments.rllib.connectors import flat_observations  # noqa: E
 from recsim_env.experiments.rllib.flat import Flat, check_masks, legal  # noqa: E402
 from recsim_env.experiments.rllib.offline import learn_from, write_offline_data  # noqa: E402
 from recsim_env.experiments.rllib.policy import greedy, sampled  # noqa: E402
+from recsim_env.experiments.rllib.trained import load_policy  # noqa: E402
 from recsim_env.experiments.rllib.training import Settings  # noqa: E402
 from recsim_env.experiments.rllib.users import own_users  # noqa: E402
 from recsim_env.simulators.log_files import write_logs  # noqa: E402
@@ -302,11 +303,39 @@ def trained(tmp_path, algorithm, name="run", **more):
 @pytest.mark.parametrize("algorithm", ["ppo", "dqn"])
 def test_learns_the_trivial_world(tmp_path, algorithm):
     more = {"gamma": 0.0, "steps": 1500} if algorithm == "dqn" else {}  # nothing follows from a slate here
-    results, _ = trained(tmp_path, algorithm, **more)
+    results, settings = trained(tmp_path, algorithm, **more)
     curves = results.curves[algorithm]
     assert curves["regret"].values[-1].mean() < 0.01 * 5
     random = results.curves["random"]["reward"].values[-1]
     assert mean_estimate(curves["reward"].values[-1] - random).interval[0] > 0
+    act, world = load_policy(tmp_path / "run")  # what the run leaves is what was measured last
+    by_slot = [OneSlot()] if algorithm == "dqn" else []
+    found = measure(
+        act,
+        world,
+        episodes=settings.episodes,
+        seed=training.MEASURED + settings.seed,
+        wrap=lambda env: wrap(env, *by_slot),
+    )
+    assert (found["reward"] == curves["reward"].values[-1]).all()
+
+
+def test_a_policy_that_is_not_there_or_of_something_else_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no run"):
+        load_policy(tmp_path)
+    trained(tmp_path, "ppo", steps=250, episodes=10, evaluations=1)
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    for changed, message in (
+        ({"settings": {**about["settings"], "hidden": 8}}, "is a checkpoint of hidden"),
+        ({"experiment": "sb3"}, "holds a run of sb3"),
+    ):
+        (tmp_path / "run" / "run.json").write_text(json.dumps({**about, **changed}))
+        with pytest.raises(InputError, match=message):
+            load_policy(tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text(json.dumps(about))
+    (tmp_path / "run" / "policy.npz").unlink()
+    with pytest.raises(InputError, match=r"holds no policy\.npz yet: recsim-env train --resume"):
+        load_policy(tmp_path / "run")
 
 
 def interrupted_after(monkeypatch, saves):

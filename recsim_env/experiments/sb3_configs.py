@@ -88,9 +88,10 @@ CASCADE_A2C = {
     "use_rms_prop": False,  # with it, two seeds of three ended below random
 }
 CASCADE_DQN = {
-    "gradient_steps": 2,
-    "target_update_interval": 1_000,
-    "exploration_fraction": 0.4,
+    "learning_rate": 3e-4,
+    # the target follows the network slowly: copied every so often, the policy swung by a click an episode
+    "tau": 0.005,
+    "target_update_interval": 64,
     "gamma": 1.0,
 }
 SLATE_A2C = {"n_steps": 10, "learning_rate": 1e-3, "gae_lambda": 0.9, **POINT}
@@ -98,7 +99,7 @@ SLATE_A2C = {"n_steps": 10, "learning_rate": 1e-3, "gae_lambda": 0.9, **POINT}
 CONFIGS = {
     ("ppo", "CascadeRec-v0"): Config("slate", 64, 160_000, keywords={**PPO, **CASCADE_PPO}),
     ("a2c", "CascadeRec-v0"): Config("slate", 64, 300_000, keywords=CASCADE_A2C),
-    ("dqn", "CascadeRec-v0"): Config("number", 64, 150_000, FEW_ITEMS, {**DQN, **CASCADE_DQN}),
+    ("dqn", "CascadeRec-v0"): Config("number", 64, 300_000, FEW_ITEMS, {**DQN, **CASCADE_DQN}),
     ("sac", "CascadeRec-v0"): Config("scores", 64, 120_000, keywords={**SAC, "gamma": 0.99}),
     ("ppo", "SlateRec-v0"): Config("point", 256, 100_000, keywords={**PPO, **POINT, "gamma": 0.9}),
     ("a2c", "SlateRec-v0"): Config("point", 64, 100_000, keywords={**SLATE_A2C, "gamma": 0.9}),

@@ -37,6 +37,7 @@ class Flat:
         for name, entry in self._entries.items():
             self.start[name] = self.width
             self.width += _width(name, entry)
+        self.actions = actions
         self.choices = _choices(actions)
         self.mask: tuple[int, int] | None = None  # columns of the row that hold it: first, last + 1
         if MASK in self._entries:
