@@ -471,7 +471,7 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert "free some room or permit it, then run it again" in done.stderr.splitlines()[-1]
+    assert "free some room, or raise the limit on files, then run it again" in done.stderr.splitlines()[-1]
     assert not list(tmp_path.glob("log.parquet*"))
 
 

@@ -1,6 +1,7 @@
 """The command `recsim-env`: environments, experiments, logs, audits and films."""
 
 import argparse
+import errno
 import os
 import shlex
 import sys
@@ -25,6 +26,18 @@ from recsim_env.experiments.report_command import add_report_command
 from recsim_env.experiments.settings import add_options, from_options, from_run
 from recsim_env.experiments.train_command import add_train_command, libraries
 from recsim_env.experiments.workers import Workers, add_workers, workers_of
+
+REMEDIES = {
+    errno.ENOSPC: "free some room",
+    errno.EFBIG: "free some room, or raise the limit on files",
+    errno.EDQUOT: "free some room",
+    errno.EACCES: "permit it or choose another place",
+    errno.EPERM: "permit it or choose another place",
+    errno.EROFS: "choose another place",
+    errno.ENOTDIR: "choose another place",
+    errno.ENOENT: "see that its directory exists",
+}
+"""What to do about a file or directory that could not be written or read."""
 
 
 def experiments() -> dict[str, ModuleType]:
@@ -94,9 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a disk that is full, a file that may not be read
         _drop_output()
         place = error.filename or getattr(options, "out", None) or "standard output"
-        return _complain(
-            f"{place}: {error.strerror or error}: free some room or permit it, then {_again(options)}"
-        )
+        remedy = REMEDIES.get(error.errno or 0, "see that it can be written")
+        return _complain(f"{place}: {error.strerror or error}: {remedy}, then {_again(options)}")
     except MemoryError as error:
         reason = f" ({error})" if str(error) else ""
         return _complain(f"the memory does not suffice{reason}: ask for fewer users, items or steps")
