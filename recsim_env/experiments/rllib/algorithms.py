@@ -27,7 +27,7 @@ from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from recsim_env.envs.describe import builder
+from recsim_env.envs.describe import world_source
 from recsim_env.envs.wrappers.change import Change, wrap
 from recsim_env.envs.wrappers.one_slot import OneSlot
 from recsim_env.errors import InputError, unknown_name
@@ -64,10 +64,10 @@ class Sizes:
     runners: int = 0  # processes that play; 0 plays in this one
     users: int = 32  # of each runner, stepped together
     batch: int = (
-        2048  # environment steps of an iteration, at least; rounded up to whole episodes of all users
+        1280  # environment steps of an iteration, at least; rounded up to whole episodes of all users
     )
-    minibatch: int = 256
-    epochs: int = 10  # of PPO, over a batch
+    minibatch: int = 320
+    epochs: int = 4  # of PPO, over a batch
 
 
 PLAIN = Sizes()
@@ -82,7 +82,7 @@ def algorithm_config(
     sizes: Sizes = PLAIN,
     learning_rate: float = 1e-3,
     gamma: float = 1.0,
-    entropy: float = 0.01,
+    entropy: float = 0.003,
     hidden: int = 64,
     seed: int = 0,
 ) -> AlgorithmConfig:
@@ -90,15 +90,16 @@ def algorithm_config(
 
     Args:
         algorithm: one of `CONFIGS`.
-        env_id: of this package, `CascadeRec-v0` or `recsim_env:CascadeRec-v0`.
+        env_id: `CascadeRec-v0` or `recsim_env:CascadeRec-v0`; of another package
+            `their_package:TheirWorld-v0`, registered with `SingleUserEnv` and `BatchedEnv`.
         env_config: parameters of the environment.
         changes: make the wrappers around it (`envs/wrappers`), innermost first, such as
             `(partial(Candidates, 20),)`; each runner makes its own.
         sizes: of the work.
         learning_rate: of Adam.
         gamma: discount; 1 is what regret is measured by.
-        entropy: bonus for unpredictable slates; of DQN the share of random choices in the end is 5 times
-        this.
+        entropy: bonus for unpredictable slates; of DQN the share of random choices in the end is 10 times
+            this.
         hidden: units of both layers.
         seed: of the first user, the first weights and all that is drawn.
 
@@ -110,7 +111,7 @@ def algorithm_config(
         raise unknown_name("algorithm", algorithm, CONFIGS)
     env_config = dict(env_config or {})
     _check_numbers(sizes, learning_rate, gamma, entropy, hidden, seed)
-    name = plain_id(env_id)
+    name = full_id(env_id)
     probe = check_environment(name, env_config, algorithm == "dqn", changes)
     flat = Flat(probe.single_observation_space, probe.single_action_space)
     world = world_behind(probe)
@@ -147,7 +148,7 @@ def algorithm_config(
         elif changes:
             config.environment(env=ChangedUsers, env_config=made)
         else:
-            config.environment(env=f"recsim_env:{name}", env_config=env_config)
+            config.environment(env=name, env_config=env_config)
         config.env_runners(
             num_env_runners=sizes.runners,
             num_envs_per_env_runner=sizes.users,
@@ -185,7 +186,7 @@ def algorithm_config(
             train_batch_size_per_learner=sizes.minibatch,
             num_steps_sampled_before_learning_starts=sizes.batch,
             target_network_update_freq=10 * runners * sizes.users,
-            epsilon=[[0, 1.0], [5 * sizes.batch, 5 * entropy]],
+            epsilon=[[0, 1.0], [5 * sizes.batch, 10 * entropy]],
             dueling=False,
             double_q=True,
             num_atoms=1,
@@ -196,17 +197,17 @@ def algorithm_config(
     return config
 
 
-def plain_id(env_id: str) -> str:
-    """`recsim_env:CascadeRec-v0` -> `CascadeRec-v0`.
+def full_id(env_id: str) -> str:
+    """`CascadeRec-v0` -> `recsim_env:CascadeRec-v0`, an id that the processes of runners know as well.
 
     Raises:
-        InputError: another module, or an id that is not of this package.
+        InputError: there is no such id, or it is not of a world.
     """
     module, _, name = env_id.rpartition(":")
-    if module not in ("", "recsim_env"):
-        raise InputError(f"env must be of recsim_env, such as recsim_env:CascadeRec-v0, got {env_id!r}")
-    builder(name)
-    return name
+    world_source(env_id)
+    if name not in gym.registry:
+        raise InputError(f"env must be an id of Gymnasium, such as recsim_env:CascadeRec-v0, got {env_id!r}")
+    return f"{module or 'recsim_env'}:{name}"
 
 
 def check_environment(

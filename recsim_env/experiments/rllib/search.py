@@ -28,7 +28,7 @@ from recsim_env.experiments.rllib.algorithms import (
     Sizes,
     algorithm_config,
     check_environment,
-    plain_id,
+    full_id,
 )
 from recsim_env.experiments.rllib.flat import Flat
 from recsim_env.experiments.rllib.policy import greedy
@@ -85,7 +85,7 @@ def search(
     if grace > iterations:
         raise InputError(f"grace must be at most iterations ({iterations}), got {grace}")
     algorithm_config(algorithm, env_id, env_config, sizes=sizes)  # refuses what is wrong before trials start
-    name, given = plain_id(env_id), dict(env_config or {})
+    name, given = full_id(env_id), dict(env_config or {})
 
     def trial(drawn: dict[str, Any]) -> None:
         world = world_of(name, given)

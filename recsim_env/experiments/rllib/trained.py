@@ -60,5 +60,5 @@ def load_policy(directory: Path | str) -> tuple[Callable[[dict[str, Array]], Int
     except (RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"{directory / 'policy.npz'} is of another network: {reason}") from None
-    world = world_of(settings.env.rpartition(":")[2], parameters(parts(settings.env_args)))
+    world = world_of(settings.env, parameters(parts(settings.env_args)))
     return greedy(module, flat), world

@@ -49,12 +49,14 @@ class Settings:
     steps: int = option(200_000, "environment steps to learn from; with --log, rows")
     runners: int = option(0, "processes that play; 0 = this one. With --address they run on the cluster")
     num_envs: int = option(32, "users of each runner, stepped together")
-    batch: int = option(2048, "steps of one iteration, rounded up to whole episodes of all users")
-    minibatch: int = option(256, "steps of one gradient")
-    epochs: int = option(10, "times that ppo goes through a batch")
+    batch: int = option(1280, "steps of one iteration, rounded up to whole episodes of all users")
+    minibatch: int = option(320, "steps of one gradient")
+    epochs: int = option(4, "times that ppo goes through a batch")
     learning_rate: float = option(1e-3, "of Adam")
     gamma: float = option(1.0, "discount; regret is without")
-    entropy: float = option(0.01, "bonus for unpredictable slates; dqn explores with 5 times this in the end")
+    entropy: float = option(
+        0.003, "bonus for unpredictable slates; dqn explores with 10 times this in the end"
+    )
     hidden: int = option(64, "units of each of the two layers")
     log: str = option("", "file of `recsim-env log` that bc and marwil learn from")
     evaluations: int = option(20, "how often the policy is measured")
@@ -71,12 +73,12 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     require("torch", "rllib")
     _check(settings)
     logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of its API at every algorithm
-    from recsim_env.experiments.rllib.algorithms import CONFIGS, plain_id
+    from recsim_env.experiments.rllib.algorithms import CONFIGS, full_id
     from recsim_env.experiments.workers import Workers, check_answers, cluster
 
     if settings.algorithm not in CONFIGS:
         raise unknown_name("algorithm", settings.algorithm, CONFIGS)
-    plain_id(settings.env)
+    full_id(settings.env)
     config = config_of(settings)
     if settings.address:
         check_answers(settings.address)
@@ -163,8 +165,7 @@ def _train(settings: Settings, config: "AlgorithmConfig", directory: RunDirector
     from recsim_env.experiments.baseline_policies import measure_baselines
     from recsim_env.experiments.rllib import checkpoints
 
-    name = settings.env.rpartition(":")[2]
-    world = world_of(name, parameters(parts(settings.env_args)))
+    world = world_of(settings.env, parameters(parts(settings.env_args)))
     file = directory.path / "checkpoints" / "state.npz"
     about: dict[str, Any] = {"task": task(settings), "iteration": 0, "sampled": 0, "points": [], "found": {}}
     if file.exists():
@@ -243,8 +244,8 @@ def flat_of(settings: Settings) -> "Flat":
     from recsim_env.experiments.rllib.algorithms import check_environment
     from recsim_env.experiments.rllib.flat import Flat
 
-    name = settings.env.rpartition(":")[2]
-    env = check_environment(name, parameters(parts(settings.env_args)), settings.algorithm == "dqn")
+    slots = settings.algorithm == "dqn"
+    env = check_environment(settings.env, parameters(parts(settings.env_args)), slots)
     return Flat(env.single_observation_space, env.single_action_space)
 
 
