@@ -4,6 +4,7 @@ A round is acting, the world's step, what is observed of it, and the update.
 """
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,10 +28,17 @@ def rounds(world: World, agent: Agent, B: int, first: int, count: int) -> None:
 
 def speed(world: World, agent: Agent, B: int, count: int, stretches: int = 3) -> float:
     """Replicate-rounds per CPU-second: the best stretch of `count` rounds, compiled beforehand."""
-    rounds(world, agent, B, 0, 50)
-    best = 0.0
+    return speeds(world, [agent], B, count, stretches)[0]
+
+
+def speeds(world: World, agents: Sequence[Agent], B: int, count: int, stretches: int) -> list[float]:
+    """The same of several agents that take turns, so that all meet the quiet moments of a shared machine."""
+    for agent in agents:
+        rounds(world, agent, B, 0, 50)
+    best = [0.0] * len(agents)
     for part in range(stretches):
-        start = time.process_time()
-        rounds(world, agent, B, 50 + count * part, count)
-        best = max(best, count * B / (time.process_time() - start))
+        for i, agent in enumerate(agents):
+            start = time.process_time()
+            rounds(world, agent, B, 50 + count * part, count)
+            best[i] = max(best[i], count * B / (time.process_time() - start))
     return best

@@ -82,7 +82,7 @@ class DelayedFeedback:
         self.batches = batches
         self.waiting = np.zeros((delay, 0), np.uint8)
         self.rounds = np.zeros(1, np.int64)
-        self._fields: list[Array] = []  # the ring seen as arrays (d, ...), one for each of a transition
+        self._places: list[list[Array]] = []  # d of the ring, each seen as the arrays of its transition
         self._ring = self.waiting  # that they see
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
@@ -96,16 +96,16 @@ class DelayedFeedback:
         if now == 0:
             self.waiting = np.zeros((delay, sum(_room(array) for array in arrays)), np.uint8)
         if self._ring is not self.waiting:  # it is new, or from a checkpoint
-            self._fields, self._ring = _fields(self.waiting, arrays), self.waiting
+            self._places, self._ring = _places(self.waiting, arrays), self.waiting
         place = now % delay
         if not self.batches and now >= delay:
-            self.agent.update(_transition([field[place].copy() for field in self._fields], transition))
-        for field, array in zip(self._fields, arrays, strict=True):
-            field[place] = array
-        self.rounds += 1
+            self.agent.update(_transition(self._places[place], transition))
+        for kept, array in zip(self._places[place], arrays, strict=True):
+            kept[...] = array
+        self.rounds[0] = now + 1
         if self.batches and place == delay - 1:
-            for told in range(delay):
-                self.agent.update(_transition([field[told].copy() for field in self._fields], transition))
+            for told in self._places:
+                self.agent.update(_transition(told, transition))
 
 
 def _arrays(t: Transition) -> list[Array]:
@@ -114,12 +114,12 @@ def _arrays(t: Transition) -> list[Array]:
     return [*fields, *t.observation.values(), *t.next_observation.values()]
 
 
-def _transition(arrays: list[Array], like: Transition) -> Transition:
-    """What `_arrays` took apart, of a transition like another one."""
-    slates, clicked, examined, reward, terminated, truncated = arrays[:6]
-    rest = iter(arrays[6:])
-    before = dict(zip(like.observation, rest, strict=False))
-    after = dict(zip(like.next_observation, rest, strict=False))
+def _transition(kept: list[Array], like: Transition) -> Transition:
+    """Copies of what `_arrays` took apart, which the agent inside may keep, in a transition like another."""
+    slates, clicked, examined, reward, terminated, truncated, *rest = [array.copy() for array in kept]
+    seen = iter(rest)
+    before = {name: next(seen) for name in like.observation}
+    after = {name: next(seen) for name in like.next_observation}
     return Transition(before, slates, clicked, examined, reward, after, terminated, truncated)
 
 
@@ -127,11 +127,12 @@ def _room(array: Array) -> int:
     return -(-array.nbytes // 8) * 8  # so that what follows is aligned
 
 
-def _fields(ring: Array, arrays: list[Array]) -> list[Array]:
-    """The ring (d, bytes) seen as arrays (d, ...) with the shapes and dtypes of these."""
+def _places(ring: Array, arrays: list[Array]) -> list[list[Array]]:
+    """The rows of the ring (d, bytes), each seen as arrays with the shapes and dtypes of these."""
     fields, start = [], 0
     for array in arrays:
         part = ring[:, start : start + array.nbytes]
         fields.append(part.view(array.dtype).reshape(len(ring), *array.shape))
         start += _room(array)
-    return fields
+    # Made once: in a round of one learner, a view takes as long as what is copied through it.
+    return [list(place) for place in zip(*fields, strict=True)]

@@ -67,7 +67,6 @@ class Exp4:
             InputError: no contexts, of another shape, or outside [0, 1].
         """
         cells = self.cells.of(observation)
-        self.probabilities = np.empty_like(self.probabilities)
         slates: Ints = draw_advice(
             cells, self.policies, self.costs, self.rounds, luck.uniform("exp4"), self.probabilities
         )

@@ -92,7 +92,6 @@ class PolicyClassEpsilonGreedy:
             self.ties = tie_breakers(self.ties, luck, "policy_class_epsilon_greedy/ties")
             self.leader = self.ties.argmax(axis=1)
         cells, draws = self.cells.of(observation), luck.uniform("policy_class_epsilon_greedy", (2,))
-        self.explored = np.empty(len(cells), np.bool_)
         slates: Ints = follow_or_explore(
             cells, self.policies, self.leader, self.rounds, self.epsilon, self.num_items, draws, self.explored
         )

@@ -89,9 +89,7 @@ def seen_features(observation: dict[str, Array], shape: tuple[int, int, int], sh
     B, N, D = shape
     if shared:
         return _entry(observation, "features", (B, N, D))
-    context = _entry(observation, "context", (B, D))
-    extended = np.ones((B, 1, D + 1), context.dtype)
-    extended[:, 0, :D] = context
+    extended: Array = with_one(_entry(observation, "context", (B, D)))
     return extended
 
 
@@ -107,6 +105,15 @@ def _entry(observation: dict[str, Array], name: str, shape: tuple[int, ...]) -> 
             f"{name} must have shape {shape}, got {value.shape}: make the learner for the world's sizes"
         )
     return value
+
+
+@njit(cache=True)
+def with_one(context: Array) -> Array:
+    """(B, 1, D + 1) contexts (B, D) and a 1."""
+    B, D = context.shape
+    extended = np.ones((B, 1, D + 1), context.dtype)
+    extended[:, 0, :D] = context
+    return extended
 
 
 @njit(cache=True)

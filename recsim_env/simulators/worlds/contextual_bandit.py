@@ -18,6 +18,7 @@ contextual bandits); the waves are ours.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ from recsim_env.user_models.clicks import Response
 
 FIRST, NEXT, CLICK = map(stream_number, ("first context", "next context", "click"))
 # dtypes, not types: a third off each allocation of a small array
-BOOL, FLOAT32 = np.dtype(np.bool_), np.dtype(np.float32)
+BOOL, INT, FLOAT32 = np.dtype(np.bool_), np.dtype(np.int64), np.dtype(np.float32)
 
 
 class ContextState(NamedTuple):
@@ -90,12 +91,15 @@ class ContextualWorld:
     def mean_rewards(self, context: Array) -> Floats:
         """(B, N) mu_a(x) of contexts (B, D)."""
         mean = np.empty((len(context), self.num_items))
-        fill_waves(context, self.phase, float(self.waves), self.height, mean)
+        fill_waves(context, *self._waves, mean)
         return mean
 
     def begin(self, luck: Luck) -> ContextState:
         """The first users."""
-        return self._come(np.zeros(len(luck), np.int64), luck, FIRST)
+        state = self._new_state(len(luck))
+        step = np.full(len(luck), -1, INT)  # of the round before the first
+        come(luck.seed, luck.episode, luck.step, FIRST, *self._waves, step, *state)
+        return state
 
     def observe(self, state: ContextState) -> dict[str, Array]:
         """The round, and the user's context."""
@@ -108,11 +112,12 @@ class ContextualWorld:
     def respond(self, state: ContextState, slates: Ints, luck: Luck) -> tuple[ContextState, Outcome]:
         """Show the items of slates (B, 1) to these users; the next ones come."""
         B = len(slates)
-        after = self._come(state.step + 1, luck, NEXT)
+        after = self._new_state(B)
         reward, best, value = np.empty(B), np.empty(B), np.empty(B)
         response = Response(np.empty((B, 1), BOOL), np.empty((B, 1), BOOL))
-        draw = luck.seed, luck.episode, luck.step, CLICK
-        click(*draw, state.mean, slates, reward, *response, best, value)
+        draw = luck.seed, luck.episode, luck.step
+        click(*draw, CLICK, state.mean, slates, reward, *response, best, value)
+        come(*draw, NEXT, *self._waves, state.step, *after)
         return after, Outcome(reward, np.zeros(B, BOOL), response, best, value)
 
     def expected_reward(self, state: ContextState, slates: Ints) -> Floats:
@@ -131,11 +136,13 @@ class ContextualWorld:
         """(B, N) mu_a(x) of every item."""
         return state.mean.copy()
 
-    def _come(self, step: Ints, luck: Luck, stream: int) -> ContextState:
-        context, mean = np.empty((len(luck), self.dimension), FLOAT32), np.empty((len(luck), self.num_items))
-        fill_contexts(luck.seed, luck.episode, luck.step, stream, context)
-        fill_waves(context, self.phase, float(self.waves), self.height, mean)
-        return ContextState(step, context, mean)
+    def _new_state(self, B: int) -> ContextState:
+        N, D = self.phase.shape
+        return ContextState(np.empty(B, INT), np.empty((B, D), FLOAT32), np.empty((B, N)))
+
+    @cached_property
+    def _waves(self) -> tuple[Floats, float, float]:
+        return self.phase, float(self.waves), float(self.height)
 
 
 @njit(cache=True)
@@ -161,6 +168,27 @@ def fill_contexts(seed: Array, episode: Ints, step: Ints, stream: int, context: 
             context[b, d] = np.float32(to_uniform(w0, w1))
             if d + 1 < D:
                 context[b, d + 1] = np.float32(to_uniform(w2, w3))
+
+
+@njit(cache=True)
+def come(
+    seed: Array,
+    episode: Ints,
+    step: Ints,
+    stream: int,
+    phase: Floats,
+    waves: float,
+    height: float,
+    before: Ints,
+    after: Ints,
+    context: Array,
+    mean: Floats,
+) -> None:
+    """Write the users of the round that comes after the rounds `before` (B,)."""
+    for b in range(len(before)):
+        after[b] = before[b] + 1
+    fill_contexts(seed, episode, step, stream, context)
+    fill_waves(context, phase, waves, height, mean)
 
 
 @njit(cache=True)

@@ -30,7 +30,7 @@ from recsim_env.simulators.worlds.world import Entry, Outcome
 from recsim_env.user_models.clicks import Response
 
 FIRST, NEXT, REWARD = map(stream_number, ("linear/first features", "linear/next features", "reward"))
-BOOL = np.dtype(np.bool_)  # a dtype, not a type: a third off each allocation of a small array
+BOOL, INT = np.dtype(np.bool_), np.dtype(np.int64)  # dtypes, not types: a third off each small allocation
 BELOW_ONE = 1.0 - 2.0**-20  # so that rounding to float32 makes no vector longer than 1
 
 
@@ -124,12 +124,12 @@ class LinearWorld:
         B = len(slates)
         coins, deviation = self.deviation is None, self.deviation or 0.0
         drawn = (state.features, state.mean) if self.features is not None else self._draw(luck, NEXT)
-        after = LinearState(state.step + 1, *drawn)
+        after = LinearState(np.empty(B, INT), *drawn)
         reward, best, value = np.empty(B), np.empty(B), np.empty(B)
         response = Response(np.empty((B, 1), BOOL), np.empty((B, 1), BOOL))
         mean = state.mean if self.features is None else self._mean
         draw = luck.seed, luck.episode, luck.step, REWARD
-        pull(*draw, mean, slates, deviation, coins, reward, *response, best, value)
+        pull(*draw, mean, state.step, slates, deviation, coins, after.step, reward, *response, best, value)
         return after, Outcome(reward, np.zeros(B, BOOL), response, best, value)
 
     def expected_reward(self, state: LinearState, slates: Ints) -> Floats:
@@ -222,16 +222,18 @@ def pull(
     step: Ints,
     stream: int,
     mean: Floats,
+    rounds: Ints,
     slates: Ints,
     deviation: float,
     coins: bool,
+    rounds_after: Ints,
     reward: Floats,
     clicked: Bools,
     examined: Bools,
     best: Floats,
     value: Floats,
 ) -> None:
-    """Write rewards (B,), who opened and saw the item (B, 1), and the means of the best arm and of this one.
+    """Write rounds and rewards (B,), who opened and saw the item, and means of the best arm and of this one.
 
     The user clicks as the 0/1 reward says, and opens every item where rewards are normal. Means are (B, N),
     or (1, N) for all users. Normal noise is by the method of Box and Muller, from the two uniforms of one
@@ -251,6 +253,7 @@ def pull(
             reward[b] = mu + deviation * math.sqrt(-2.0 * math.log(1.0 - u)) * math.cos(angle)
         clicked[b, 0], examined[b, 0] = won or not coins, True
         value[b], best[b] = mu, top
+        rounds_after[b] = rounds[b] + 1
 
 
 def linear_bandit(
