@@ -84,6 +84,18 @@ def test_every_example_runs(folder):
     assert (folder / "mood.parquet").exists()
 
 
+@pytest.mark.extra
+@pytest.mark.parametrize("library", ["sb3", "rllib --runners 1"])
+def test_libraries_train_in_it(folder, library):
+    out = "trained-" + library.split()[0]
+    command = (
+        f"recsim-env train --library {library} --env my_package:Mood-v0 --env-arg num_items=4 --out {out}"
+    )
+    shown = run(folder, *command_line(f"{command} --steps 400 --evaluations 1 --episodes 10 --num-envs 10"))
+    assert shown.returncode == 0, shown.stderr
+    assert "optimal" in shown.stdout
+
+
 REFUSED = [
     ("recsim-env describe my_package:Mood-v1", "my_package has no function Mood-v1 and registers no"),
     ("recsim-env describe no_package:Mood-v0", "no_package cannot be imported"),

@@ -534,6 +534,24 @@ def test_the_page_works_as_pasted(capsys):
 
 
 @pytest.mark.slow
+def test_ppo_learns_the_ladder(tmp_path):
+    """Three networks from different seeds, with the defaults; the figures of docs/rllib.md."""
+    less: dict[str, list[float]] = {"random": [], "popular": [], "myopic": []}
+    for seed in range(3):
+        settings = Settings(seed=seed, evaluations=1, episodes=500)
+        regret = {
+            name: curves["regret"].values[-1].mean()
+            for name, curves in training.run(settings, tmp_path / str(seed), False).curves.items()
+        }
+        for other, gains in less.items():
+            gains.append(regret[other] - regret["ppo"])
+    for other, gains in less.items():
+        found = mean_estimate(np.array(gains))
+        print(f"less regret than {other}: {found.value:.2f} {np.round(found.interval, 2)}")
+        assert found.interval[0] > 0, f"PPO is not surely better than {other}"
+
+
+@pytest.mark.slow
 def test_search(tmp_path):
     from ray import tune
 
