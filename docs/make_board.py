@@ -3,6 +3,7 @@
 Run from the root of the repository: python docs/make_board.py
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -13,17 +14,17 @@ from pathlib import Path
 from recsim_env.experiments.board_command import event_folders, serve
 from recsim_env.experiments.cli import main as recsim_env
 
-FOLDER = Path(__file__).parent / "board"
+FOLDER = Path(__file__).resolve().parent / "board"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 RUN = [
-    "--env",
-    "BernoulliBandit-v0",
     "--rounds",
     "5000",
     "--replicates",
     "20",
     "--agents",
-    "ucb1,beta_ts,moss,random",
+    "cascade_ucb,cascade_kl_ucb,cascade_ts,random",
+    "--metrics",
+    "coverage,ndcg",
 ]
 PICTURES = {  # name: page of TensorBoard, width, height
     "custom_scalars": ("custom_scalars", 1200, 760),
@@ -37,17 +38,18 @@ def main() -> None:
     if browser is None:
         sys.exit("no chromium on PATH, nor in RECSIM_ENV_CHROMIUM: apt-get install chromium")
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    # from inside the folder: TensorBoard shows the path of its logs as it was given
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         home = Path(folder)
-        run = home / "bandits"
-        if recsim_env(["run", "bandits", *RUN, "--out", str(run)]):
+        run = home / "cascade_bandit"
+        if recsim_env(["run", "cascade_bandit", *RUN, "--out", str(run)]):
             sys.exit("the run failed")
         recsim_env(["report", str(run), "--out", str(home / "report.html")])
         shoot(browser, (home / "report.html").as_uri(), "report", 1000, 1500)
         shoot(browser, (home / "report.html").as_uri(), "report_dark", 480, 1500, "--force-dark-mode")
         (logs := home / "logs").mkdir()
-        (logs / "bandits").symlink_to(event_folders([run])["bandits"])
-        address = serve(str(logs), "localhost", 0)
+        (logs / "cascade_bandit").symlink_to(event_folders([run])["cascade_bandit"])
+        address = serve(logs.name, "localhost", 0)
         for name, (page, width, height) in PICTURES.items():
             shoot(browser, f"{address}#{page}", name, width, height)
 
