@@ -228,6 +228,8 @@ def _no_answer(address: str, reason: str) -> str:
 def _gave_up(failure: Exception) -> str:
     """What to say of a worker that died again and again, or a machine that was lost."""
     reason = str(failure).strip().splitlines()[0] if str(failure).strip() else type(failure).__name__
+    if type(failure).__name__ == "LocalRayletDiedError":  # no worker's fault, and none can be replaced
+        return f"Ray ended on this machine ({reason}): go on with --resume"
     return (
         f"a worker died {ATTEMPTS} times with the same cell ({type(failure).__name__}: {reason}): if memory "
         "is short, ask for fewer --workers, and go on with --resume"
