@@ -530,7 +530,7 @@ def objective(fit, log, prior):
     return model.log_prob(attraction, log.clicked).sum() + log_prior(prior, *rates)
 
 
-@pytest.mark.parametrize("prior", [(1.0, 1.0), NO_PRIOR])
+@pytest.mark.parametrize("prior", [(1.0, 1.0), pytest.param(NO_PRIOR, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ITERATED)
 def test_a_fit_says_whether_it_is_near_its_maximum(name, prior):
     """Where few slots are clicked, steps are small long before the maximum."""

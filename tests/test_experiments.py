@@ -114,13 +114,15 @@ def test_replicates_do_not_depend_on_their_number(tmp_path):
             )
 
 
-@pytest.mark.parametrize("experiment", ["cascade_mdp", "cascade_bandit", "bandits"])
+@pytest.mark.parametrize(
+    "experiment", ["cascade_mdp", "bandits", pytest.param("cascade_bandit", marks=pytest.mark.slow)]
+)
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, experiment):
     options = {
         "cascade_mdp": [
             *SMALL,
             "--episodes",
-            "4000",
+            "2500",
             "--agents",
             "cascading_vi,cascade_kl_ucb,cascade_ts,adapt_vi",
         ],
