@@ -97,7 +97,7 @@ def draw(h):
     axes = figure.add_subplot()
     for i, (name, seen) in enumerate(places.items()):
         axes.bar(np.arange(10) + 0.4 * i - 0.2, seen[h], 0.38, color=COLOURS[1 - i], label=name)
-    axes.set(ylim=(0, 0.9), xlabel="rung", ylabel="share of users", title=f"after {h} slates")
+    axes.set(ylim=(0, 1), xlabel="rung", ylabel="share of users", title=f"after {h} slates")
     axes.legend(frameon=False, loc="upper center")
     tidy(axes)
 

@@ -80,6 +80,7 @@ world = interest_drift(
 )  # fmt: skip
 days = np.linspace(0, 180, 61)
 path = world.interest_at(np.zeros(61, np.int64), days)  # (61, 6)
+reach = np.abs(path).max()
 figure = plt.figure(figsize=(6.4, 3.2), layout="constrained")
 
 
@@ -88,8 +89,10 @@ def draw(i):
     axes = figure.add_subplot()
     axes.bar(range(6), path[0], color="#d9d9d9", width=0.8, label="on day 0")
     axes.bar(range(6), path[i], color=COLOURS[0], width=0.5, label="now")
-    axes.set(ylim=(-3, 3), ylabel="interest", xlabel="direction of taste", title=f"day {days[i]:.0f}")
-    axes.legend(frameon=False, loc="upper right")
+    axes.set(
+        ylim=(-reach, 1.3 * reach), ylabel="interest", xlabel="direction of taste", title=f"day {days[i]:.0f}"
+    )
+    axes.legend(frameon=False, loc="upper right", ncols=2)
     tidy(axes)
 
 
