@@ -89,6 +89,7 @@ CASCADE_A2C = {
 }
 CASCADE_DQN = {
     "learning_rate": 3e-4,
+    "exploration_fraction": 0.4,
     # the target follows the network slowly: copied every so often, the policy swung by a click an episode
     "tau": 0.005,
     "target_update_interval": 64,
