@@ -1,0 +1,321 @@
+"""Networks that read sequences: what they may see, what they are trained for, and how they are trained."""
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from recsim_env.agents.recommender import recommend, target_ranks  # noqa: E402
+from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
+from recsim_env.agents.sequential.neural.objectives import OBJECTIVES, loss  # noqa: E402
+from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
+from recsim_env.agents.sequential.neural.sequences import Sequences  # noqa: E402
+from recsim_env.errors import InputError  # noqa: E402
+from recsim_env.simulators.log import Log  # noqa: E402
+from recsim_env.simulators.splits import leave_one_out  # noqa: E402
+
+pytestmark = pytest.mark.extra
+
+N, L, D = 11, 6, 8
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def network(**more):
+    kwargs = {"max_length": L, "dimension": D, "dropout": 0.3, **more}
+    made = SASRec(N, generator=torch.Generator().manual_seed(5), **kwargs)
+    with torch.no_grad():  # first weights are so small that little depends on anything
+        for parameter in made.parameters():
+            noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7))
+            parameter.add_(0.3 * noise)
+        made.items.weight[N] = 0.0
+    return made.eval()
+
+
+def some_items(rows=5, seed=0):
+    rng = np.random.default_rng(seed)
+    items = rng.integers(0, N, (rows, L))
+    for row, empty in enumerate(rng.integers(0, L, rows)):
+        items[row, :empty] = N
+    return torch.from_numpy(items)
+
+
+# --- the encoder
+
+
+def test_the_future_changes_nothing():
+    net, items = network(), some_items()
+    states = net(items)
+    for t in range(L - 1):
+        other = items.clone()
+        other[:, t + 1 :] = torch.randint(0, N, other[:, t + 1 :].shape)
+        kept = items[:, : t + 1] < N
+        assert torch.allclose(net(other)[:, : t + 1][kept], states[:, : t + 1][kept], atol=1e-6)
+        assert not torch.allclose(net(other)[:, -1], states[:, -1], atol=1e-3)
+
+
+def test_empty_cells_and_other_users_change_nothing():
+    net, items = network(), some_items()
+    together = net(items)
+    for row in range(len(items)):
+        own = items[row][items[row] < N][None]
+        assert torch.allclose(net(own)[0], together[row, L - own.shape[1] :], atol=1e-5)
+
+
+def test_states_are_those_of_the_equations():
+    """One user, number by number, in NumPy."""
+    net = network(heads=2)
+    weights = {name: value.detach().numpy().astype(np.float64) for name, value in net.named_parameters()}
+    items = [3, 9, 3, 0]
+
+    def norm(x, name):
+        mean, variance = x.mean(), x.var()
+        return (x - mean) / math.sqrt(variance + 1e-5) * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    def line(x, name):
+        return weights[f"{name}.weight"] @ x + weights[f"{name}.bias"]
+
+    n = len(items)
+    x = [
+        math.sqrt(D) * weights["items.weight"][item] + weights["positions.weight"][n - 1 - t]
+        for t, item in enumerate(items)
+    ]
+    for block in ("blocks.0", "blocks.1"):
+        parts = [line(norm(row, f"{block}.before_attention"), f"{block}.queries_keys_values") for row in x]
+        after = []
+        for t in range(n):
+            mixed = []
+            for head in range(2):
+                cells = slice(head * D // 2, (head + 1) * D // 2)
+                query = parts[t][:D][cells]
+                keys = [parts[s][D : 2 * D][cells] for s in range(t + 1)]
+                values = [parts[s][2 * D :][cells] for s in range(t + 1)]
+                weight = np.exp([query @ key / math.sqrt(D / 2) for key in keys])
+                mixed.append(sum(w * value for w, value in zip(weight / weight.sum(), values, strict=True)))
+            y = x[t] + line(np.concatenate(mixed), f"{block}.mixed")
+            units = np.maximum(line(norm(y, f"{block}.before_units"), f"{block}.units"), 0.0)
+            after.append(y + line(units, f"{block}.out"))
+        x = after
+    expected = np.stack([norm(row, "norm") for row in x])
+    np.testing.assert_allclose(net(torch.tensor([items]))[0].detach().numpy(), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"max_length": 0}, "max_length must be at least 1, got 0"),
+        ({"heads": 3}, r"dimension must be a multiple of heads \(3\), got 8"),
+        ({"dropout": 1.0}, "dropout must be from 0 to below 1, got 1.0"),
+    ],
+)
+def test_an_encoder_out_of_range_is_refused(changed, message):
+    with pytest.raises(InputError, match=message):
+        network(**changed)
+
+
+# --- objectives
+
+STATES = torch.tensor([[1.0, 0.0], [0.5, -1.0]])
+TABLE = torch.tensor([[0.2, 0.1], [-0.3, 0.7], [1.0, 1.0]])
+TARGETS = torch.tensor([2, 0])
+F = (STATES @ TABLE.T).numpy().astype(np.float64)  # (2, 3)
+
+
+def found(objective, **more):
+    return loss(objective, STATES, TARGETS, TABLE, torch.Generator().manual_seed(3), **more).item()
+
+
+def softplus(x):
+    return np.log1p(np.exp(x))
+
+
+def test_full_softmax_by_hand():
+    expected = np.mean([np.log(np.exp(row).sum()) - row[t] for row, t in zip(F, [2, 0], strict=True)])
+    assert found("full_softmax") == pytest.approx(expected, abs=1e-6)
+
+
+def test_sampled_softmax_tends_to_the_full_one():
+    full = found("full_softmax")
+    assert found("sampled_softmax", negatives=200_000) == pytest.approx(full, abs=3e-3)
+    # each draw of one negative, by hand: the factor makes the sum unbiased
+    others = [[0, 1], [1, 2]]
+    estimates = [
+        [np.exp(F[row, t]) + 2 * np.exp(F[row, j]) for j in others[row]] for row, t in ((0, 2), (1, 0))
+    ]
+    np.testing.assert_allclose(np.mean(estimates, axis=1), np.exp(F).sum(axis=1))
+
+
+def test_sampled_softmax_without_a_negative_that_is_not_the_target():
+    one = loss("sampled_softmax", STATES[:1], torch.tensor([0]), TABLE[:1], torch.Generator(), negatives=4)
+    assert one.item() == 0
+
+
+def test_bce_and_gbce_by_hand():
+    """All negatives drawn very often: their mean is that over the two others."""
+    n = 60_000
+    positive = np.mean([softplus(-F[0, 2]), softplus(-F[1, 0])])
+    negative = np.mean([softplus(F[0, :2]).mean(), softplus(F[1, 1:]).mean()])
+    assert found("bce", negatives=n) == pytest.approx(positive + negative, abs=5e-3)
+    for c in (0.0, 0.5, 1.0):
+        share = n / 2
+        beta = share * (c * (1 - 1 / share) + 1 / share)
+        expected = beta * positive + n * negative
+        assert found("gbce", negatives=n, calibration=c) == pytest.approx(expected, rel=5e-3)
+
+
+def test_gbce_by_hand_where_the_draw_is_known():
+    two = TABLE[:2]  # the only negative of target 0 is 1, and the other way round
+    value = loss("gbce", STATES, torch.tensor([0, 1]), two, torch.Generator(), negatives=1, calibration=1.0)
+    expected = np.mean([softplus(-F[0, 0]) + softplus(F[0, 1]), softplus(-F[1, 1]) + softplus(F[1, 0])])
+    assert value.item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("objective", "more", "message"),
+    [
+        ("bpr", {}, "there is no objective 'bpr'"),
+        ("bce", {"negatives": 0}, "negatives must be at least 1, got 0"),
+        ("gbce", {"calibration": 2.0}, "calibration must be from 0 to 1, got 2.0"),
+    ],
+)
+def test_an_objective_out_of_range_is_refused(objective, more, message):
+    with pytest.raises(InputError, match=message):
+        found(objective, **more)
+
+
+# --- batches
+
+
+def circle(users=60, num_items=N, length=9):
+    """Item i is followed by item i + 1, and the last by the first: who knows the last item knows the next."""
+    begun = np.random.default_rng(1).integers(0, num_items, users)
+    rows = [(u, (first + t) % num_items, float(t)) for u, first in enumerate(begun) for t in range(length)]
+    user, item, time = map(np.array, zip(*rows, strict=True))
+    return Log.from_interactions(user, item, time)
+
+
+def test_batches_hold_every_user_once_and_targets_come_next():
+    user = np.repeat(np.arange(30), np.arange(1, 31))
+    log = Log.from_interactions(user, np.arange(len(user)), np.arange(len(user), dtype=float))
+    sequences = Sequences.of_log(log, None, 12)
+    assert sequences.length.tolist() == [*range(2, 12), *[12] * 19]
+    seen = []
+    for users in sequences.batches(7, np.random.default_rng(0)):
+        inputs, targets = sequences.rows(users)
+        assert inputs.shape == targets.shape == (len(users), sequences.length[users].max() - 1)
+        assert ((inputs == sequences.num_items) == (targets == -1)).all()
+        known = targets >= 0
+        assert (targets[known] == inputs[known] + 1).all()  # this log counts up
+        assert (known.sum(axis=1) == sequences.length[users] - 1).all()
+        last = np.cumsum(np.arange(1, 31))[1:] - 1
+        assert (targets[:, -1] == last[users]).all()
+        seen += users.tolist()
+    assert sorted(seen) == list(range(29))  # the user with one item is not learned from
+    with pytest.raises(InputError, match="log must hold a user with two clicks"):
+        Sequences.of_log(log.rows(np.array([0, 1])), None, 12)
+
+
+# --- the training
+
+
+def recommender(**more):
+    def encoder(num_items, generator):
+        return SASRec(num_items, max_length=L, dimension=16, blocks=1, dropout=0.1, generator=generator)
+
+    kwargs = {"epochs": 25, "batch_size": 16, "learning_rate": 0.01, "negatives": 8, "device": "cpu", **more}
+    return NeuralRecommender(encoder, **kwargs)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_learns_what_comes_next(objective):
+    held_out = leave_one_out(circle(users=120, num_items=30))
+    fitted = recommender(objective=objective, epochs=40).fit(held_out.train)
+    ranks = target_ranks(fitted, held_out.history, held_out.target, mask_history=True)
+    assert ranks.hit_rate(1).mean() > 0.95  # by chance 1 / 22
+    shown = recommend(fitted, held_out.history, 3, mask_history=True)
+    assert not (shown[:, :, None] == held_out.history[:, None, :]).any()
+
+
+def test_repeats_and_goes_on_as_if_unbroken():
+    log = circle()
+    whole, again = recommender(epochs=4).fit(log), recommender(epochs=4).fit(log)
+    assert (whole.validation_ == again.validation_).all()
+    history = np.array([[-1, 2, 3]])
+    np.testing.assert_array_equal(whole.scores(history), again.scores(history))
+    assert (recommender(epochs=4, seed=1).fit(log).scores(history) != whole.scores(history)).any()
+
+    first = recommender(epochs=2).fit(log)
+    torch.rand(9)  # what others draw changes nothing
+    second = recommender(epochs=4)
+    second.begin(log)
+    for part in ("network_", "best_", "optimiser_"):
+        getattr(second, part).load_state_dict(getattr(first, part).state_dict())
+    second.validation_ = first.validation_
+    while not second.finished:
+        second.train_epoch()
+    assert (second.validation_ == whole.validation_).all()
+    np.testing.assert_array_equal(second.scores(history), whole.scores(history))
+
+
+def test_scores_do_not_depend_on_padding_or_company():
+    fitted = recommender(epochs=2).fit(circle())
+    alone = fitted.scores(np.array([[4, 5]]))
+    assert alone.shape == (1, N)
+    long = np.full((3, 40), -1)
+    long[0, -2:], long[1] = [4, 5], np.arange(40) % N  # the second has more than is read; the third is new
+    together = fitted.scores(long)
+    np.testing.assert_allclose(together[0], alone[0], atol=1e-5)
+    np.testing.assert_allclose(together[1], fitted.scores(long[1:2, -L:])[0], atol=1e-5)
+    assert np.isfinite(together).all()
+    np.testing.assert_allclose(fitted.scores(np.zeros((1, 0), np.int64)), together[2:], atol=1e-5)
+
+
+def test_training_ends_when_patience_does():
+    fitted = recommender(epochs=200, patience=2).fit(circle())
+    assert len(fitted.validation_) == fitted.validation_.argmax() + 3
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_best():
+    fitted = recommender(epochs=3)
+    fitted.begin(circle())
+    fitted.train_epoch()
+    before = fitted.scores(np.array([[1, 2]]))
+    with torch.no_grad():
+        fitted.network_.norm.weight.fill_(torch.nan)
+    with pytest.raises(
+        InputError, match=r"the loss is nan at step 0 of epoch 1: lower learning_rate \(0\.01\)"
+    ):
+        fitted.train_epoch()
+    np.testing.assert_array_equal(fitted.scores(np.array([[1, 2]])), before)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0 and finite, got 0.0"),
+        ({"weight_decay": -1.0}, "weight_decay must be 0 or more, got -1.0"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"objective": "cloze"}, "there is no objective 'cloze'"),
+        ({"device": "tpu"}, "device must be auto, cpu or cuda, got 'tpu'"),
+        ({"num_items": 5}, r"log shows item 10, but num_items = 5 \(0-4\)"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused(more, message):
+    with pytest.raises(InputError, match=message):
+        recommender(**more).fit(circle())
+
+
+def test_histories_that_cannot_be_are_refused():
+    with pytest.raises(InputError, match=r"NeuralRecommender has learned nothing yet: call fit\(log\) first"):
+        recommender().scores(np.array([[1]]))
+    fitted = recommender(epochs=1).fit(circle())
+    with pytest.raises(InputError, match=r"history\[0, 0\] = 11 is not an item: the catalogue has 11 items"):
+        fitted.scores(np.array([[11]]))
+    with pytest.raises(InputError, match="pad with -1 on the left"):
+        fitted.scores(np.array([[1, -1]]))
