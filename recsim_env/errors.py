@@ -1,6 +1,6 @@
 """What the package says when it is given something it cannot use."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -77,3 +77,20 @@ def refuse(name: str, bad: Array, values: Array, complaint: str) -> None:
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         place = ", ".join(str(i) for i in where)
         raise InputError(f"{name}[{place}] = {values[where]}: {complaint}")
+
+
+def check_ranges(whole: Mapping[str, int], shares: Mapping[str, float], above_0: Mapping[str, Any]) -> None:
+    """Refuse settings out of range: whole ones below 1, shares outside [0, 1], others not above 0.
+
+    Raises:
+        InputError: the first of them.
+    """
+    for name, value in whole.items():
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, got {value}")
+    for name, share in shares.items():
+        if not 0.0 <= share <= 1.0:
+            raise InputError(f"{name} must be from 0 to 1, got {share}")
+    for name, value in above_0.items():
+        if not 0.0 < value < np.inf:
+            raise InputError(f"{name} must be above 0 and finite, got {value}")

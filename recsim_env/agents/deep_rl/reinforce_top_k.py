@@ -70,12 +70,11 @@ from recsim_env.agents.deep_rl.replay import (
 from recsim_env.agents.deep_rl.state_network import (
     Entry,
     StateNetwork,
-    check_numbers,
     linear,
     tensors,
 )
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.errors import InputError, check_ranges, require, unknown_name
 from recsim_env.simulators.log import Log
 
 require("torch", "torch")
@@ -161,7 +160,7 @@ class ReinforceTopK:
         gradient_steps: int = 1,
         seed: int = 0,
     ) -> None:
-        check_numbers(
+        check_ranges(
             {"slate_size": slate_size, "num_rows": num_rows, "horizon": horizon, "units": units}
             | {"capacity": capacity, "batch_size": batch_size, "gradient_steps": gradient_steps},
             {"discount": discount},
@@ -273,7 +272,7 @@ class ReinforceTopK:
             InputError: a log without the columns needed, of another slate size or catalogue; an observation
                 of another length; gradient_steps below 1.
         """
-        check_numbers({"gradient_steps": gradient_steps}, {}, {})
+        check_ranges({"gradient_steps": gradient_steps}, {}, {})
         log.check_items(self.num_items)
         reward = log.require("reward")
         if log.slate.shape[1] != self.slate_size:

@@ -67,13 +67,12 @@ from recsim_env.agents.deep_rl.replay import (
 from recsim_env.agents.deep_rl.state_network import (
     Entry,
     StateNetwork,
-    check_numbers,
     follow,
     linear,
     tensors,
 )
 from recsim_env.arrays import Array, Ints
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.errors import InputError, check_ranges, require, unknown_name
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
@@ -153,7 +152,7 @@ class SlateQ:
         target_share: float = 0.01,
         seed: int = 0,
     ) -> None:
-        check_numbers(
+        check_ranges(
             {"slate_size": slate_size, "exploration": exploration, "units": units, "capacity": capacity}
             | {"batch_size": batch_size, "gradient_steps": gradient_steps},
             {"discount": discount, "last_epsilon": last_epsilon, "target_share": target_share},

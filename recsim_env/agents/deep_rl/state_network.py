@@ -16,7 +16,7 @@ drawn from the generator that is given, uniform in +-1/sqrt(inputs), and from no
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -142,20 +142,3 @@ def follow(target: nn.Module, source: nn.Module, share: float) -> None:
     with torch.no_grad():
         for mine, theirs in zip(target.parameters(), source.parameters(), strict=True):
             mine.lerp_(theirs, share)
-
-
-def check_numbers(whole: Mapping[str, int], shares: Mapping[str, float], above_0: Mapping[str, Any]) -> None:
-    """Refuse settings out of range: whole ones below 1, shares outside [0, 1], others not above 0.
-
-    Raises:
-        InputError: the first of them.
-    """
-    for name, value in whole.items():
-        if value < 1:
-            raise InputError(f"{name} must be at least 1, got {value}")
-    for name, share in shares.items():
-        if not 0.0 <= share <= 1.0:
-            raise InputError(f"{name} must be from 0 to 1, got {share}")
-    for name, value in above_0.items():
-        if not 0.0 < value < np.inf:
-            raise InputError(f"{name} must be above 0 and finite, got {value}")

@@ -59,13 +59,12 @@ from recsim_env.agents.deep_rl.replay import (
 from recsim_env.agents.deep_rl.state_network import (
     Entry,
     StateNetwork,
-    check_numbers,
     follow,
     linear,
     tensors,
 )
 from recsim_env.arrays import Array, Ints
-from recsim_env.errors import InputError, refuse, require
+from recsim_env.errors import InputError, check_ranges, refuse, require
 from recsim_env.user_models.affinity import top_items
 
 require("torch", "torch")
@@ -173,7 +172,7 @@ class Wolpertinger:
         target_share: float = 0.01,
         seed: int = 0,
     ) -> None:
-        check_numbers(
+        check_ranges(
             {"slate_size": slate_size, "exploration": exploration, "units": units, "capacity": capacity}
             | {"batch_size": batch_size, "gradient_steps": gradient_steps},
             {"discount": discount, "target_share": target_share},

@@ -14,15 +14,18 @@ version of PyTorch.
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, Protocol, Self
 
 import numpy as np
 
-from recsim_env.agents.recommender import check_history, clicked_items, target_ranks
+from recsim_env.agents.recommender import check_history, clicked_items
 from recsim_env.agents.sequential.neural.objectives import check_objective, loss
 from recsim_env.agents.sequential.neural.sequences import Sequences
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, require
+from recsim_env.errors import InputError, check_ranges, require
+from recsim_env.evaluation.ranked_lists import BLOCK_CELLS
+from recsim_env.evaluation.ranking import rank_of
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.splits import leave_one_out
 
@@ -103,11 +106,7 @@ class NeuralRecommender:
     def begin(self, log: Log) -> None:
         """Take the log apart and make an untrained network; what an earlier `fit` learned is forgotten."""
         whole = {"epochs": self.epochs, "patience": self.patience, "batch_size": self.batch_size}
-        for name, value in whole.items():
-            if value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
-        if not 0 < self.learning_rate < np.inf:
-            raise InputError(f"learning_rate must be above 0 and finite, got {self.learning_rate}")
+        check_ranges(whole, {}, {"learning_rate": self.learning_rate})
         if not 0 <= self.weight_decay < np.inf:
             raise InputError(f"weight_decay must be 0 or more, got {self.weight_decay}")
         if self.seed < 0:
@@ -117,8 +116,7 @@ class NeuralRecommender:
         self._device = _device(self.device)
         generator = torch.Generator().manual_seed(self.seed)
         self.network_: Any = self.encoder(self.num_items_, generator).to(self._device)
-        self.best_: Any = self.encoder(self.num_items_, generator).to(self._device)
-        self.best_.load_state_dict(self.network_.state_dict())
+        self.best_: Any = deepcopy(self.network_)
         held_out = leave_one_out(log)
         self._sequences = Sequences.of_log(held_out.train, self.num_items_, self.network_.max_length + 1)
         self._history, self._target = held_out.history, held_out.target
@@ -157,8 +155,10 @@ class NeuralRecommender:
                 value.backward()
                 nn.utils.clip_grad_norm_(self.network_.parameters(), LONGEST_GRADIENT)
                 self.optimiser_.step()
-        ranks = target_ranks(_Network(self, self.network_), self._history, self._target, mask_history=True)
-        found = float(ranks.ndcg(RANKED).mean())
+        rows = max(1, BLOCK_CELLS // self.num_items_)
+        blocks = (self._history[start : start + rows] for start in range(0, len(self._history), rows))
+        scores = (self._scores(self.network_, block) for block in blocks)
+        found = float(rank_of(scores, self._target, self._history).ndcg(RANKED).mean())
         if epoch == 0 or found > self.validation_.max():
             self.best_.load_state_dict(self.network_.state_dict())
         self.validation_ = np.append(self.validation_, found)
@@ -171,7 +171,7 @@ class NeuralRecommender:
             InputError: not fitted, or a history that `check_history` refuses.
         """
         history = check_history(self, history)
-        return _Network(self, self.best_).scores(history)
+        return self._scores(self.best_, history)
 
     def _loss(self, users: Ints, generator: torch.Generator) -> Tensor:
         """The mean of the objective over all steps of these users."""
@@ -187,28 +187,16 @@ class NeuralRecommender:
             calibration=self.calibration,
         )
 
-
-class _Network:
-    """A network as a recommender, whose training is its owner's."""
-
-    def __init__(self, owner: NeuralRecommender, network: Any) -> None:
-        self.network, self.device, self.num_items_ = network, owner._device, owner.num_items_
-
-    def fit(self, log: Log) -> Self:
-        """There is nothing left to do."""
-        return self
-
-    def scores(self, history: Array) -> Floats:
-        """See `Recommender`."""
-        history = check_history(self, history)
+    def _scores(self, network: Any, history: Ints) -> Floats:
+        """(B, N) of a network, for histories (B, H) that were checked."""
         if history.shape[1] == 0:
             history = np.full((len(history), 1), -1)
         longest = int((history >= 0).sum(axis=1).max(initial=1))
-        recent = history[:, -min(max(longest, 1), self.network.max_length) :]
-        items = torch.from_numpy(np.where(recent < 0, self.num_items_, recent)).to(self.device)
-        self.network.eval()
+        recent = history[:, -min(longest, network.max_length) :]
+        items = torch.from_numpy(np.where(recent < 0, self.num_items_, recent)).to(self._device)
+        network.eval()
         with torch.no_grad():
-            found = self.network(items)[:, -1] @ self.network.items.weight[:-1].T
+            found = network(items)[:, -1] @ network.items.weight[:-1].T
         return np.asarray(found.cpu().numpy(), np.float64)
 
 

@@ -14,7 +14,7 @@ Source: Kang, McAuley, "Self-attentive sequential recommendation", ICDM 2018. Ou
 that count from the end, as they do there once a history is padded to a fixed length.
 """
 
-from recsim_env.errors import InputError, require
+from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
@@ -56,9 +56,7 @@ class SASRec(nn.Module):
     ) -> None:
         super().__init__()
         whole = {"num_items": num_items, "max_length": max_length, "dimension": dimension}
-        for name, value in {**whole, "blocks": blocks, "heads": heads}.items():
-            if value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
+        check_ranges({**whole, "blocks": blocks, "heads": heads}, {}, {})
         if dimension % heads:
             raise InputError(f"dimension must be a multiple of heads ({heads}), got {dimension}")
         if not 0 <= dropout < 1:
