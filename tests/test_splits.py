@@ -133,6 +133,7 @@ def test_a_date_splits_all_users_alike() -> None:
     assert_array_equal(held_out.user, [2, 9])
     assert_array_equal(held_out.history, [[5, 6], [-1, 1]])
     assert_array_equal(held_out.relevant, [[7, -1], [1, 2]])
+    assert_array_equal(held_out.gaps, [[1, 2], [0, 8]])
     assert held_out.tied_share == 0.0
     assert len(held_out.train) == 4
 
