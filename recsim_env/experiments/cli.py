@@ -49,6 +49,7 @@ def experiments() -> dict[str, ModuleType]:
         deep_slates,
         off_policy_accuracy,
         offline_ranking,
+        sequential_benchmark,
         simulator_agreement,
         slate_exploration,
     )
@@ -62,6 +63,7 @@ def experiments() -> dict[str, ModuleType]:
         simulator_agreement,
         slate_exploration,
         deep_slates,
+        sequential_benchmark,
     )
     return {module.NAME: module for module in modules}
 

@@ -123,7 +123,7 @@ class NeuralRecommender:
 
     def begin(self, log: Log) -> None:
         """Take the log apart and make an untrained network; what an earlier `fit` learned is forgotten."""
-        self._check()
+        self.check()
         _, _, self.num_items_ = clicked_items(log, self.num_items)
         self._device = _device(self.device)
         generator = torch.Generator().manual_seed(self.seed)
@@ -263,7 +263,12 @@ class NeuralRecommender:
         for group in self.optimiser_.param_groups:
             group["lr"] = rate
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Refuse settings that cannot be.
+
+        Raises:
+            InputError: the first of them.
+        """
         whole = {"epochs": self.epochs, "patience": self.patience, "batch_size": self.batch_size}
         check_ranges(whole, {}, {"learning_rate": self.learning_rate})
         for name in ("weight_decay", "seed", "warm_up"):
