@@ -1,6 +1,7 @@
 """The benchmark of sequence models: its protocol by hand, its diagnostics by brute force, runs that go on."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from recsim_env.agents.sequential.markov import MarkovRecommender
 from recsim_env.errors import InputError
 from recsim_env.evaluation.ranking import rank_of
 from recsim_env.experiments import sequential_diagnostics as diagnostics
+from recsim_env.experiments import sequential_training
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.sequential_models import Training, changes_of, training_of
-from recsim_env.experiments.suite import sequential_benchmark
+from recsim_env.experiments.sequential_training import next_after
+from recsim_env.experiments.suite import sequential_search
 from recsim_env.experiments.suite.sequential_benchmark import Settings, run
+from recsim_env.simulators.datasets import read_events
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.shortcut_bench import succession_law, succession_log
 from recsim_env.simulators.splits import leave_one_out
@@ -41,7 +45,7 @@ def settings(data, **more):
 
 def test_the_protocol_by_hand(data, tmp_path, capsys):
     results = run(settings(data), tmp_path / "run", resume=False)
-    log = sequential_benchmark.read_events(data).log
+    log = read_events(data).log
     end = np.append(np.flatnonzero(np.diff(log.user)) + 1, len(log))
     train = np.ones(len(log), bool)
     train[np.concatenate([end - 1, end - 2])] = False
@@ -65,7 +69,7 @@ def test_split_at_one_date():
     rows = [(0, 1, 0.0), (0, 2, 5.0), (0, 3, 11.0), (0, 4, 12.0), (1, 5, 1.0), (1, 6, 2.0), (2, 7, 13.0)]
     rows += [(3, 8, 9.0), (3, 9, 10.0)]
     user, item, time = (np.array(column) for column in zip(*rows, strict=True))
-    held = sequential_benchmark._next_after(Log.from_interactions(user, item, time), 5 / 9)
+    held = next_after(Log.from_interactions(user, item, time), 5 / 9)
     assert held.user.tolist() == [0, 3]
     assert held.history.tolist() == [[1, 2], [-1, 8]]
     assert held.target.tolist() == [3, 9]
@@ -134,7 +138,7 @@ def test_trainings_repeat_go_on_and_learn(data, tmp_path, capsys, monkeypatch):
     trainings = json.loads((tmp_path / "whole" / "trainings.json").read_text())
     assert trainings["walks.csv: sasrec sampled_softmax"]["dimension"] == 16
 
-    monkeypatch.setattr(sequential_benchmark, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(sequential_training, "CHECKPOINT_SECONDS", 0.0)
     from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
 
     train, done = NeuralRecommender.train_epoch, []
@@ -189,3 +193,54 @@ def test_settings_of_a_training():
         "objective": "bce",
         "epochs": 3,
     }
+
+
+@pytest.mark.extra
+def test_a_search_sees_validation_alone(data, tmp_path, capsys):
+    """The last event of everyone may be anything: every trial finds the same."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    rows = Path(data).read_text(encoding="utf-8").splitlines()
+    last = {row.split(",")[0]: i for i, row in enumerate(rows)}
+    rng = np.random.default_rng(0)
+    for user, i in list(last.items())[1:]:
+        had = {int(row.split(",")[1]) for row in rows[1:] if row.startswith(f"{user},")}
+        rows[i] = f"{user},{rng.choice(sorted(set(range(40)) - had))},{rows[i].split(',')[2]}"
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "walks.csv"
+    other.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    asked = {"space": "dropout=0.1,0.5 learning_rate=0.01,0.001", "trials": 3}
+    asked["changes"] = "epochs=2 dimension=8 batch_size=64"
+    found = []
+    for place, path in (("a", data), ("b", str(other))):
+        out = tmp_path / place
+        sequential_search.run(sequential_search.Settings(data=path, **asked), out, resume=False)
+        trials = json.loads((out / "trials.json").read_text(encoding="utf-8"))["trials"]
+        for trial in trials:
+            del trial["training_seconds"]
+        found.append(trials)
+    assert found[0] == found[1]
+    assert len(found[0]) == 3
+    assert len({tuple(trial["settings"].values()) for trial in found[0]}) == 3
+    shown = capsys.readouterr().out
+    best = max(found[0], key=lambda trial: trial["validation_ndcg@10"])["settings"]
+    assert " ".join(f"--set {name}={value}" for name, value in best.items()) in shown
+    assert (tmp_path / "a" / "figure.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"model": "markov1"}, "there is no model 'markov1'"),
+        ({"trials": 0}, "trials must be 1 or more and seed 0 or more, got 0 and 0"),
+        ({"space": "dropout=much"}, "--set dropout takes a number, got 'much'"),
+        ({"space": "dropout=0.1,1.5"}, "dropout must be from 0 to below 1, got 1.5"),
+        ({"space": ""}, "space must name settings, each once, got ''"),
+    ],
+)
+@pytest.mark.extra
+def test_a_search_that_cannot_be_is_refused(more, message, tmp_path):
+    pytest.importorskip("torch")
+    with pytest.raises(InputError, match=message):
+        sequential_search.run(sequential_search.Settings(**more), tmp_path / "run", resume=False)
+    assert not (tmp_path / "run").exists()

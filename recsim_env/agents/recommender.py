@@ -9,7 +9,7 @@ from typing import Protocol, Self, cast
 
 import numpy as np
 
-from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError
 from recsim_env.evaluation.ranked_lists import BLOCK_CELLS
 from recsim_env.evaluation.ranking import TargetRank, rank_of, top_k
@@ -24,8 +24,10 @@ class Recommender(Protocol):
     def fit(self, log: Log) -> Self:
         """Learn from what was clicked in the log; forgets what an earlier call learned."""
 
-    def scores(self, history: Array) -> Floats:
-        """Finite scores of all items, higher is better, (B, N); row i depends on row i of the history alone.
+    def scores(self, history: Array) -> Array:
+        """Finite scores of all items, float64 or float32, higher is better, (B, N).
+
+        Row i depends on row i of the history alone.
 
         Args:
             history: (B, H) item ids, -1 = empty cell, padded on the left: the latest item stands last.
@@ -35,7 +37,7 @@ class Recommender(Protocol):
 class TimedRecommender(Recommender, Protocol):
     """One that also reads how much time lay between the items."""
 
-    def scores(self, history: Array, gaps: Array | None = None) -> Floats:
+    def scores(self, history: Array, gaps: Array | None = None) -> Array:
         """See `Recommender.scores`.
 
         Args:
@@ -87,7 +89,7 @@ def target_ranks(
 
 def score_blocks(
     recommender: Recommender | TimedRecommender, history: Array, gaps: Array | None
-) -> Iterator[Floats]:
+) -> Iterator[Array]:
     """Scores of blocks of users, in order, that take about BLOCK_CELLS cells; at least one block.
 
     Args:

@@ -50,6 +50,7 @@ def experiments() -> dict[str, ModuleType]:
         off_policy_accuracy,
         offline_ranking,
         sequential_benchmark,
+        sequential_search,
         simulator_agreement,
         slate_exploration,
     )
@@ -64,6 +65,7 @@ def experiments() -> dict[str, ModuleType]:
         slate_exploration,
         deep_slates,
         sequential_benchmark,
+        sequential_search,
     )
     return {module.NAME: module for module in modules}
 

@@ -115,3 +115,16 @@ def recommender_of(model: str, training: Training, *, num_items: int, seed: int,
         seed=seed,
         num_items=num_items,
     )
+
+
+def check_training(model: str, training: Training) -> None:
+    """Refuse settings before anything runs.
+
+    Raises:
+        InputError: PyTorch is missing, or a setting is out of range.
+    """
+    recommender = recommender_of(model, training, num_items=2, seed=0, mask_history=True)
+    recommender.check()
+    import torch
+
+    recommender.encoder(2, torch.Generator())

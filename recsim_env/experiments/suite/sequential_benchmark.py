@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,12 @@ import numpy as np
 
 from recsim_env.agents.recommender import recommend, target_ranks
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.errors import InputError, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
-from recsim_env.experiments import checkpoint, figure
+from recsim_env.experiments import figure
 from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
 from recsim_env.experiments.recommenders import RECOMMENDERS
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run import CHECKPOINT_SECONDS
 from recsim_env.experiments.run_directory import open_run, write_json
 from recsim_env.experiments.sequential_diagnostics import (
     COUNTS,
@@ -45,21 +44,25 @@ from recsim_env.experiments.sequential_diagnostics import (
     head_and_tail,
     with_noise,
 )
-from recsim_env.experiments.sequential_models import MODELS, changes_of, recommender_of, training_of
+from recsim_env.experiments.sequential_models import (
+    MODELS,
+    changes_of,
+    check_training,
+    recommender_of,
+    training_of,
+)
 from recsim_env.experiments.sequential_tables import print_tables
+from recsim_env.experiments.sequential_training import asked, train_to_the_end
 from recsim_env.experiments.settings import as_json, option, parts
 from recsim_env.experiments.tensorboard import write_events
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
-from recsim_env.simulators.datasets import read_events
-from recsim_env.simulators.datasets.interactions import Interactions
 from recsim_env.simulators.log import Log
-from recsim_env.simulators.splits import HeldOut, leave_one_out, shuffle_ties, split_by_time
+from recsim_env.simulators.splits import HeldOut
 
 NAME = "sequential_benchmark"
 BARS = True  # so that `compare` gives every run a panel
 K = 10
-REPEATS = 0.01  # share of rows that repeat a (user, item) pair, up to which the history is masked
 TIMED_USERS = 1000  # who are scored when that is timed
 SHOWN = ("hit_rate", "ndcg")
 
@@ -105,10 +108,8 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
     """Run the experiment, or what is left of it, in the directory `out`; trainings go on between epochs."""
     tasks = _tasks(settings)
     trained = [task for task in tasks if task.objective]
-    if trained:
-        require("torch", "torch")
-    for task in trained:  # refuses settings before anything runs
-        _recommender(task, settings, seed=settings.seed, num_items=2, mask_history=True).check()
+    for task in trained:
+        check_training(task.model, _training(task, settings))
     with open_run(out, NAME, as_json(settings), resume) as directory:
         if directory.finished:
             results = Results.read(directory.results)
@@ -209,30 +210,6 @@ def _cell(directory: Any, task: Task, seed: int, settings: Settings) -> Cell:
     )
 
 
-@lru_cache(maxsize=1)
-def _asked(source: str, split: str, quantile: float) -> tuple[Interactions, HeldOut, Log, bool]:
-    """The data, what is asked of it, what is learned from without validation's, and whether to mask."""
-    data = read_events(source)
-    log = shuffle_ties(data.log, 0)
-    pairs = np.unique(np.stack([log.user, log.slate[:, 0]]), axis=1).shape[1]
-    mask = 1.0 - pairs / len(log) <= REPEATS
-    held = leave_one_out(log) if split == "leave_one_out" else _next_after(log, quantile)
-    return data, held, leave_one_out(held.train).train, mask
-
-
-def _next_after(log: Log, quantile: float) -> HeldOut:
-    """What every user took first after the date, given all they had before it."""
-    date = split_by_time(log, quantile=quantile).boundary
-    late = log.time >= date
-    first_late = late & np.append(True, (log.user[1:] != log.user[:-1]) | ~late[:-1])
-    kept = log.rows(~late | first_late)
-    after = kept.time >= date
-    with_both = np.intersect1d(kept.user[after], kept.user[~after])
-    train = kept.rows(~after)
-    held = leave_one_out(kept.rows(np.isin(kept.user, with_both)))
-    return HeldOut(train, held.user, held.history, held.relevant, held.gaps, held.tied_share)
-
-
 def _work(
     task: Task,
     seed: int,
@@ -246,11 +223,11 @@ def _work(
     With one thread, here and on a worker: the sums of a network depend on their number in the last bits.
     """
     with one_thread():
-        data, held, train, mask = _asked(task.source, settings.split, settings.quantile)
+        data, held, train, mask = asked(task.source, settings.split, settings.quantile)
         recommender = _recommender(task, settings, seed=seed, num_items=data.num_items, mask_history=mask)
         found: dict[str, Array] = {}
         if task.objective:
-            found["training"] = np.array([_train(recommender, held.train, saved_at, progress)])
+            found["training"] = np.array([train_to_the_end(recommender, held.train, saved_at, progress)])
             found["validation"] = recommender.validation_
         else:
             started = time.process_time()
@@ -272,26 +249,6 @@ def _work(
         if settings.diagnostics == "yes":
             found |= _diagnostics(recommender, held, train, ndcg, mask, gaps)
     save_arrays(file, found)
-
-
-def _train(recommender: Any, log: Log, saved_at: Path, progress: Callable[[int], Any]) -> float:
-    """Train from the checkpoint, if there is one, to the end; returns all processor time of the epochs."""
-    recommender.begin(log)
-    spent = 0.0
-    if saved_at.exists():
-        spent = float(checkpoint.load(saved_at, recommender)["spent"])
-        progress(len(recommender.validation_))
-    last_saved = time.monotonic()
-    while not recommender.finished:
-        started = time.process_time()
-        recommender.train_epoch()
-        spent += time.process_time() - started
-        progress(1)
-        if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
-            checkpoint.save(saved_at, recommender, {"spent": np.array(spent)})
-            last_saved = time.monotonic()
-    progress(recommender.epochs - len(recommender.validation_))
-    return spent
 
 
 def _diagnostics(

@@ -12,13 +12,12 @@ from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError, require
 from recsim_env.evaluation.rank_kernels import count_above
+from recsim_env.evaluation.ranked_lists import BLOCK_CELLS
 from recsim_env.evaluation.ranking import TargetRank
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor  # noqa: E402
-
-CELLS = 4_000_000  # scores that are held at a time
 
 
 def score_blocks(
@@ -39,7 +38,7 @@ def score_blocks(
         raise InputError(f"{type(network).__name__} reads the time between items: give gaps (B, H) too")
     length = np.minimum((history >= 0).sum(axis=1), network.max_length - (network.reads == "around"))
     order = np.argsort(length, kind="stable")
-    step = max(1, CELLS // network.num_items)
+    step = max(1, BLOCK_CELLS // network.num_items)
     network.eval()
     with torch.inference_mode():
         table = network.candidates().T

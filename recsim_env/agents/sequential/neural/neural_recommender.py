@@ -194,8 +194,8 @@ class NeuralRecommender:
         self.validation_ = np.append(self.validation_, found)
         return found
 
-    def scores(self, history: Array, gaps: Array | None = None) -> Floats:
-        """See `Recommender`; only the last `max_length` items are read.
+    def scores(self, history: Array, gaps: Array | None = None) -> Array:
+        """See `Recommender`; float32. Only the last `max_length` items are read.
 
         Args:
             history: (B, H).
@@ -209,9 +209,9 @@ class NeuralRecommender:
         if gaps is not None and np.shape(gaps) != history.shape:
             raise InputError(f"gaps must have the shape of history {history.shape}, got {np.shape(gaps)}")
         time = None if gaps is None else np.asarray(gaps, np.float64)
-        found = np.empty((len(history), self.num_items_))
+        found = np.empty((len(history), self.num_items_), np.float32)
         for rows, block in score_blocks(self.best_, history, time, self._device):
-            found[rows] = block.cpu().numpy()
+            found[rows] = block.float().cpu().numpy()
         return found
 
     @property
