@@ -11,10 +11,11 @@ from recsim_env.errors import InputError
 from recsim_env.evaluation.ranking import rank_of
 from recsim_env.experiments import sequential_diagnostics as diagnostics
 from recsim_env.experiments import sequential_training
+from recsim_env.experiments.recommenders import recommender_names
 from recsim_env.experiments.results import Results
-from recsim_env.experiments.sequential_models import Training, changes_of, training_of
+from recsim_env.experiments.sequential_models import MODELS, Model, Training, changes_of, training_of
 from recsim_env.experiments.sequential_training import next_after
-from recsim_env.experiments.suite import sequential_search
+from recsim_env.experiments.suite import offline_ranking, sequential_search
 from recsim_env.experiments.suite.sequential_benchmark import Settings, run
 from recsim_env.simulators.datasets import read_events
 from recsim_env.simulators.log import Log
@@ -244,3 +245,15 @@ def test_a_search_that_cannot_be_is_refused(more, message, tmp_path):
     with pytest.raises(InputError, match=message):
         sequential_search.run(sequential_search.Settings(**more), tmp_path / "run", resume=False)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.extra
+def test_encoders_are_recommenders_of_the_other_experiments(data, tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    quick = Model(MODELS["sasrec"].encoder, Training(epochs=6, learning_rate=0.01, dimension=16))
+    monkeypatch.setitem(MODELS, "sasrec", quick)
+    asked = offline_ranking.Settings(data=data, recommenders="popularity,sasrec")
+    found = offline_ranking.run(asked, tmp_path / "run", resume=False).curves
+    assert found["sasrec"]["ndcg@10"].values[0, 0] > 1.5 * found["popularity"]["ndcg@10"].values[0, 0]
+    assert recommender_names("markov1, sasrec") == ["markov1", "sasrec"]
