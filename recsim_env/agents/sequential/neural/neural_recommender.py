@@ -38,6 +38,7 @@ from recsim_env.simulators.splits import leave_one_out
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
+from torch.utils import deterministic  # noqa: E402
 
 LONGEST_GRADIENT = 5.0
 RANKED = 10  # places of the list that validation counts
@@ -288,12 +289,14 @@ def _repeatable(device: torch.device, seed: int) -> Iterator[None]:
     """Draws and sums that are the same every time; what others draw meanwhile is left alone."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # dropout draws from the global generator
-        before = torch.are_deterministic_algorithms_enabled()
+        before = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
         torch.use_deterministic_algorithms(True)
+        deterministic.fill_uninitialized_memory = False  # nothing here reads what nobody wrote
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before)
+            torch.use_deterministic_algorithms(before[0])
+            deterministic.fill_uninitialized_memory = before[1]
 
 
 def _device(name: str) -> torch.device:
