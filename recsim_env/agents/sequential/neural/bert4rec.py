@@ -3,7 +3,7 @@
 Items i_1 .. i_n of a user, the latest last, some of them replaced by the hidden item, which has a vector of
 its own; D numbers each, B blocks, h heads:
 
-    x_t  = sqrt(D) e(i_t) + p(n - t)                    p counts from the end: the latest item has p(0)
+    x_t  = dropout(norm(e(i_t) + p(n - t)))             p counts from the end: the latest item has p(0)
     y    = x + dropout(attention(norm(x)))              every query sees all items, before and after it
     x'   = y + dropout(W_2 gelu(W_1 norm(y)))           4 D units; both once for every block
     s_t  = norm(gelu(W norm(x'_t) + b))                 the state at cell t, of what is hidden there
@@ -14,7 +14,8 @@ that the latest max_length - 1 items are read.
 
 Source: Sun and others, "BERT4Rec: sequential recommendation with bidirectional encoder representations from
 transformer", CIKM 2019. Ours: norms before attention and feed-forward layers (pre-LN), which trains without
-warming up; positions that count from the end; no bias for each item in the scores.
+warming up; positions that count from the end; no bias for each item in the scores. The norm of x is in the
+authors' code, not in their equations: without it the positions, small at first, go unheard.
 """
 
 from typing import ClassVar
@@ -71,6 +72,7 @@ class BERT4Rec(SequenceEncoder):
             raise InputError(f"dimension must be a multiple of heads ({heads}), got {D}")
         self.hidden_item = nn.Parameter(torch.empty(D).normal_(0.0, SPREAD, generator=generator))
         self.positions = nn.Embedding(max_length, D)
+        self.norm_of_items = nn.LayerNorm(D)
         self.blocks = nn.ModuleList(Block(D, heads, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(D)
         self.line = nn.Linear(D, D)
@@ -84,8 +86,7 @@ class BERT4Rec(SequenceEncoder):
         empty, hidden = items == N, items == N + 1
         vectors = torch.where(hidden[:, :, None], self.hidden_item, self.items(items.clamp(max=N)))
         back = torch.arange(L - 1, -1, -1, device=items.device)
-        x = vectors * self.items.dimension**0.5 + self.positions(back)
-        x = self.dropout(x * ~empty[:, :, None])
+        x = self.dropout(self.norm_of_items(vectors + self.positions(back)) * ~empty[:, :, None])
         seen = seen_keys(empty, past=False)
         for block in self.blocks:
             x = block(x, seen)

@@ -13,9 +13,9 @@ Items i_1 .. i_n of a user, the latest last, D numbers each, for each of which l
 h to x' once for every block. |lambda| < 1 whatever nu is, so the recurrence never runs away; gamma keeps h as
 large as what comes in. Being linear, it is summed for all steps at once (`linear_recurrence`).
 
-With nested widths w_1 < w_2 < ... < D all layers and norms are those of `nested`, so that the first w numbers
-of states and of item vectors are a network of their own; all of them are trained together, and `at_width` cuts
-one out:
+With nested widths w_1 < w_2 < ... < D all layers and norms are those of `nested`, so that the first w
+numbers of states and of item vectors are a network of their own; all are trained together, and `at_width`
+cuts one out:
 
     loss = sum over widths w of objective(s[:w], e[:w])
 
