@@ -11,6 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from test_sequence_networks import circle  # noqa: E402
+
 from recsim_env.agents.sequential.neural.bert4rec import BERT4Rec  # noqa: E402
 from recsim_env.agents.sequential.neural.full_ranking import score_blocks  # noqa: E402
 from recsim_env.agents.sequential.neural.gru4rec import GRU4Rec  # noqa: E402
@@ -20,7 +22,6 @@ from recsim_env.agents.sequential.neural.lru import LRU, linear_recurrence  # no
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
 from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
-from recsim_env.simulators.log import Log  # noqa: E402
 from recsim_env.simulators.splits import leave_one_out  # noqa: E402
 
 pytestmark = pytest.mark.extra
@@ -36,7 +37,7 @@ class Encoder:
     kind: type
     reference: object
     settings: dict = field(default_factory=dict)
-    circle_epochs: int = 12
+    circle_epochs: int = 8
 
 
 ENCODERS = {
@@ -259,14 +260,6 @@ def test_half_precision_is_taken(name):
     assert (states.float() - full)[items != EMPTY].abs().mean() < 0.05 * full.abs().mean()
 
 
-def circle(users=60, num_items=N, length=9):
-    """Item i is followed by item i + 1, and the last by the first: who knows the last item knows the next."""
-    begun = np.random.default_rng(1).integers(0, num_items, users)
-    rows = [(u, (first + t) % num_items, float(t)) for u, first in enumerate(begun) for t in range(length)]
-    user, item, time = map(np.array, zip(*rows, strict=True))
-    return Log.from_interactions(user, item, time)
-
-
 def recommender(name, **more):
     entry = ENCODERS[name]
 
@@ -295,50 +288,6 @@ def test_learns_what_comes_next(name):
     for rows, block in score_blocks(fitted.best_, held_out.history, held_out.gaps, torch.device("cpu")):
         found[rows] = block.numpy()
     assert (found.argmax(axis=1) == held_out.target).mean() > 0.95  # by chance 1 / 11
-
-
-# --- nested widths
-
-
-def test_first_numbers_are_a_network_of_their_own():
-    """Its scores are those of the slice, and it has fewer numbers; with features as with ids."""
-    rng = np.random.default_rng(0)
-    for features in (None, rng.normal(size=(N, 5))):
-        whole = LRU(
-            ItemVectors(N, 16, features=features),
-            max_length=L,
-            widths=(4, 8, 16),
-            generator=torch.Generator().manual_seed(0),
-        )
-        with torch.no_grad():
-            for parameter in whole.parameters():
-                parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7)))
-        whole.eval()
-        items, _ = some_rows("nested LRU")
-        states, table, sizes = whole(items), whole.candidates(), []
-        for width in (4, 8, 16):
-            small = whole.at_width(width)
-            expected = states[..., :width] @ table[:, :width].T
-            torch.testing.assert_close(small(items) @ small.candidates().T, expected, atol=1e-5, rtol=1e-5)
-            sizes.append(sum(parameter.numel() for parameter in small.parameters()))
-        assert sizes[0] < sizes[1] < sizes[2] == sum(parameter.numel() for parameter in whole.parameters())
-        with torch.no_grad():  # the small one is a copy
-            small.norm.bias.add_(1.0)
-        torch.testing.assert_close(whole(items), states)
-
-
-def test_the_loss_is_the_sum_over_widths():
-    fitted = recommender("nested LRU")
-    fitted.begin(circle())
-    network, users = fitted.network_.eval(), np.arange(20)
-    found = fitted._loss(users, np.random.default_rng(0), torch.Generator())
-    rows = fitted._sequences.next_items(users)
-    states, targets = network(torch.from_numpy(rows.items)), torch.from_numpy(rows.targets)
-    expected = 0.0
-    for width in (4, 16):
-        logits = states[..., :width] @ network.candidates()[:, :width].T
-        expected -= logits.log_softmax(2)[targets >= 0].gather(1, targets[targets >= 0][:, None]).mean()
-    torch.testing.assert_close(found, expected)
 
 
 # --- what is refused
