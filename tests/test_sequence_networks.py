@@ -21,105 +21,12 @@ from recsim_env.simulators.splits import leave_one_out  # noqa: E402
 
 pytestmark = pytest.mark.extra
 
-N, L, D = 11, 6, 8
+N, L = 11, 6
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
-
-
-def network(**more):
-    kwargs = {"max_length": L, "dropout": 0.3, **more}
-    made = SASRec(ItemVectors(N, D), generator=torch.Generator().manual_seed(5), **kwargs)
-    with torch.no_grad():  # first weights are so small that little depends on anything
-        for parameter in made.parameters():
-            noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7))
-            parameter.add_(0.3 * noise)
-        made.items.learned.weight[N] = 0.0
-    return made.eval()
-
-
-def some_items(rows=5, seed=0):
-    rng = np.random.default_rng(seed)
-    items = rng.integers(0, N, (rows, L))
-    for row, empty in enumerate(rng.integers(0, L, rows)):
-        items[row, :empty] = N
-    return torch.from_numpy(items)
-
-
-# --- the encoder
-
-
-def test_the_future_changes_nothing():
-    net, items = network(), some_items()
-    states = net(items)
-    for t in range(L - 1):
-        other = items.clone()
-        other[:, t + 1 :] = torch.randint(0, N, other[:, t + 1 :].shape)
-        kept = items[:, : t + 1] < N
-        assert torch.allclose(net(other)[:, : t + 1][kept], states[:, : t + 1][kept], atol=1e-6)
-        assert not torch.allclose(net(other)[:, -1], states[:, -1], atol=1e-3)
-
-
-def test_empty_cells_and_other_users_change_nothing():
-    net, items = network(), some_items()
-    together = net(items)
-    for row in range(len(items)):
-        own = items[row][items[row] < N][None]
-        assert torch.allclose(net(own)[0], together[row, L - own.shape[1] :], atol=1e-5)
-
-
-def test_states_are_those_of_the_equations():
-    """One user, number by number, in NumPy."""
-    net = network(heads=2)
-    weights = {name: value.detach().numpy().astype(np.float64) for name, value in net.named_parameters()}
-    items = [3, 9, 3, 0]
-
-    def norm(x, name):
-        mean, variance = x.mean(), x.var()
-        return (x - mean) / math.sqrt(variance + 1e-5) * weights[f"{name}.weight"] + weights[f"{name}.bias"]
-
-    def line(x, name):
-        return weights[f"{name}.weight"] @ x + weights[f"{name}.bias"]
-
-    n = len(items)
-    x = [
-        math.sqrt(D) * weights["items.learned.weight"][item] + weights["positions.weight"][n - 1 - t]
-        for t, item in enumerate(items)
-    ]
-    for block in ("blocks.0", "blocks.1"):
-        parts = [line(norm(row, f"{block}.before_attention"), f"{block}.queries_keys_values") for row in x]
-        after = []
-        for t in range(n):
-            mixed = []
-            for head in range(2):
-                cells = slice(head * D // 2, (head + 1) * D // 2)
-                query = parts[t][:D][cells]
-                keys = [parts[s][D : 2 * D][cells] for s in range(t + 1)]
-                values = [parts[s][2 * D :][cells] for s in range(t + 1)]
-                weight = np.exp([query @ key / math.sqrt(D / 2) for key in keys])
-                mixed.append(sum(w * value for w, value in zip(weight / weight.sum(), values, strict=True)))
-            y = x[t] + line(np.concatenate(mixed), f"{block}.mixed")
-            units = np.maximum(line(norm(y, f"{block}.before_units"), f"{block}.units"), 0.0)
-            after.append(y + line(units, f"{block}.out"))
-        x = after
-    expected = np.stack([norm(row, "norm") for row in x])
-    np.testing.assert_allclose(net(torch.tensor([items]))[0].detach().numpy(), expected, atol=2e-5)
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"blocks": 0}, "blocks must be at least 1, got 0"),
-        ({"max_length": 0}, "max_length must be at least 1, got 0"),
-        ({"heads": 3}, r"dimension must be a multiple of heads \(3\), got 8"),
-        ({"dropout": 1.0}, "dropout must be from 0 to below 1, got 1.0"),
-    ],
-)
-def test_an_encoder_out_of_range_is_refused(changed, message):
-    with pytest.raises(InputError, match=message):
-        network(**changed)
 
 
 # --- objectives

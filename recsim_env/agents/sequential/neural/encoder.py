@@ -37,7 +37,10 @@ class SequenceEncoder(nn.Module):
     """
 
     reads: ClassVar[str] = "past"  # or around, or whole
-    reads_gaps: ClassVar[bool] = False  # whether it must be given the time between items
+    reads_gaps: bool = False  # whether it must be given the time between items
+    widths: tuple[
+        int, ...
+    ] = ()  # first numbers of a state that are to name the next item too; none: only all
 
     def __init__(self, items: ItemVectors, max_length: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """A sequence encoder trained on a log to name the next item: one training loop for every encoder.
 
-    fit:     minimise the mean over all steps t < n of all users of objective(s_t, i_{t+1}), and what the
-             auxiliaries add
+    fit:     minimise the mean over all steps t < n of all users of objective(s_t, i_{t+1}), summed over the
+             widths of an encoder that has some, and what the auxiliaries add
     scores:  f(i) = s_n . c(i) for all items
 
 The last item of every user of the log is not learned from: after each epoch all items but the user's history
@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -236,21 +237,23 @@ class NeuralRecommender:
         return self._sequences.next_items(users)
 
     def _loss(self, users: Ints, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        """The mean of the objective over all steps of these users, and the auxiliaries."""
+        """The mean of the objective over all steps of these users, of every width, and the auxiliaries."""
         rows = self._rows(users, rng)
         items, targets = (torch.from_numpy(part).to(self._device) for part in (rows.items, rows.targets))
         states = self._forward(items, torch.from_numpy(rows.gaps).float().to(self._device))
         known = targets >= 0
-        value = loss(
-            self.objective,
-            states[known],
-            targets[known],
-            self.network_.candidates,
-            self.num_items_,
-            generator,
-            negatives=self.negatives,
-            calibration=self.calibration,
-        )
+        value = torch.zeros((), device=self._device)
+        for width in self.network_.widths or (None,):
+            value = value + loss(
+                self.objective,
+                states[known][:, :width],
+                targets[known],
+                partial(_candidates, self.network_, width),
+                self.num_items_,
+                generator,
+                negatives=self.negatives,
+                calibration=self.calibration,
+            )
         for auxiliary in self._added:
             added = auxiliary.loss(self.network_, self._sequences, rows, states, generator)
             value = value + auxiliary.weight * added
@@ -282,6 +285,11 @@ class NeuralRecommender:
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
         check_objective(self.objective, self.negatives, self.calibration)
+
+
+def _candidates(network: SequenceEncoder, width: int | None, items: Tensor | None) -> Tensor:
+    """The first numbers of the candidate vectors, or all."""
+    return network.candidates(items)[..., :width]
 
 
 @contextmanager
