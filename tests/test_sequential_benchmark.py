@@ -1,6 +1,7 @@
 """The benchmark of sequence models: its protocol by hand, its diagnostics by brute force, runs that go on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,14 @@ from recsim_env.experiments import sequential_diagnostics as diagnostics
 from recsim_env.experiments import sequential_training
 from recsim_env.experiments.recommenders import recommender_names
 from recsim_env.experiments.results import Results
-from recsim_env.experiments.sequential_models import MODELS, Model, Training, changes_of, training_of
+from recsim_env.experiments.sequential_models import (
+    MODELS,
+    Model,
+    Training,
+    changes_of,
+    recommender_of,
+    training_of,
+)
 from recsim_env.experiments.sequential_training import next_after
 from recsim_env.experiments.suite import offline_ranking, sequential_search
 from recsim_env.experiments.suite.sequential_benchmark import Settings, run
@@ -257,3 +265,18 @@ def test_encoders_are_recommenders_of_the_other_experiments(data, tmp_path, monk
     found = offline_ranking.run(asked, tmp_path / "run", resume=False).curves
     assert found["sasrec"]["ndcg@10"].values[0, 0] > 1.5 * found["popularity"]["ndcg@10"].values[0, 0]
     assert recommender_names("markov1, sasrec") == ["markov1", "sasrec"]
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_trains_under_its_name(name):
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    log = succession_log(LAW, num_users=120, length=9, seed=2)
+    training = replace(MODELS[name].training, epochs=1, batch_size=16)
+    fitted = recommender_of(name, training, num_items=40, seed=0, mask_history=False).fit(log)
+    held = leave_one_out(log)
+    scores = fitted.scores(held.history, held.gaps)
+    assert scores.shape == (120, 40)
+    assert np.isfinite(scores).all()
+    assert np.ptp(scores, axis=1).min() > 0

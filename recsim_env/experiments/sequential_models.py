@@ -5,6 +5,7 @@ One entry of `SETTINGS` = one encoder on one data set; elsewhere the encoder's f
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from typing import Any
 
 from recsim_env.errors import InputError, unknown_name
@@ -35,20 +36,33 @@ class Model:
     training: Training = Training()
 
 
-def _sasrec(items: Any, training: Training, generator: Any) -> Any:
-    from recsim_env.agents.sequential.neural.sasrec import SASRec
+Make = Callable[[Any, Training, Any], Any]
 
-    return SASRec(
-        items,
-        max_length=training.max_length,
-        blocks=training.blocks,
-        dropout=training.dropout,
-        generator=generator,
-    )
+
+def _stacked(module: str, name: str, blocks: str = "blocks", **more: Any) -> Make:
+    """An encoder of `agents/sequential/neural` that is made of blocks; imported when one is made."""
+
+    def make(items: Any, training: Training, generator: Any) -> Any:
+        encoder = getattr(import_module(f"recsim_env.agents.sequential.neural.{module}"), name)
+        return encoder(
+            items,
+            max_length=training.max_length,
+            dropout=training.dropout,
+            generator=generator,
+            **{blocks: training.blocks},
+            **more,
+        )
+
+    return make
 
 
 MODELS: dict[str, Model] = {
-    "sasrec": Model(_sasrec),
+    "sasrec": Model(_stacked("sasrec", "SASRec")),
+    "gru4rec": Model(_stacked("gru4rec", "GRU4Rec", "layers"), Training(blocks=1)),
+    "bert4rec": Model(_stacked("bert4rec", "BERT4Rec"), Training(objective="cloze", patience=60)),
+    "hstu": Model(_stacked("hstu", "HSTU")),
+    "lru": Model(_stacked("lru", "LRU")),
+    "lru_nested": Model(_stacked("lru", "LRU", widths=(8, 16, 32, 64))),
 }
 
 SETTINGS: dict[tuple[str, str], Training] = {
