@@ -1,4 +1,4 @@
-"""What all further losses share: training repeats, goes on as if unbroken, and is another one than without."""
+"""What all further losses share: training repeats, goes on as if unbroken, and is not that without."""
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from recsim_env.agents.sequential.neural.intent_reasoner import IntentReasoner  
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
 from recsim_env.agents.sequential.neural.neighbour_contrast import NeighbourContrast  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
+from recsim_env.agents.sequential.neural.rare_items import RareItems  # noqa: E402
 from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.uniformity import Uniformity  # noqa: E402
 from recsim_env.experiments import checkpoint  # noqa: E402
@@ -56,6 +57,7 @@ AUXILIARIES = {
     "neighbour contrast": lambda: [NeighbourContrast(FEATURES, neighbours=4, read=2)],
     "intent consistency": lambda: [IntentConsistency()],
     "uniformity": lambda: [Uniformity()],
+    "rare items": lambda: [RareItems()],
     "two of them": lambda: [CropContrast(), IntentContrast(prototypes=8)],
 }
 

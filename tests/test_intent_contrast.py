@@ -1,4 +1,4 @@
-"""ICSRec's contrasts: by hand, their parts by brute force, and what they are worth where intents are shared."""
+"""ICSRec's contrasts: by hand, their parts by brute force, and what they are worth."""
 
 import numpy as np
 import pytest
@@ -170,8 +170,12 @@ def test_encoders_that_read_around_are_refused():
     class Around(SASRec):
         reads = "around"
 
-    with pytest.raises(InputError, match="IntentContrast needs the state after a user's last item, but Around"):
-        IntentContrast().begin(Around(ItemVectors(N, D), generator=torch.Generator()), None, torch.Generator())
+    with pytest.raises(
+        InputError, match="IntentContrast needs the state after a user's last item, but Around"
+    ):
+        IntentContrast().begin(
+            Around(ItemVectors(N, D), generator=torch.Generator()), None, torch.Generator()
+        )
 
 
 # --- what it is worth
@@ -192,6 +196,7 @@ def intents(users, seed, groups=20, each=10, length=10, noise=0.1):
     return Log.from_interactions(user, items.ravel(), np.tile(np.arange(float(length)), users))
 
 
+@pytest.mark.slow
 def test_intents_are_worth_most_where_users_are_few():
     """150 users, 200 items in 20 intents: by chance .02 NDCG@10, whoever knows all groups .41."""
 

@@ -111,7 +111,10 @@ def test_a_frozen_encoder_is_left_as_it_came(frozen):
     ).fit(circle())
     before, after = sasrec().state_dict(), fitted.network_.encoder.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before) == frozen
-    assert fitted.network_.train().read(some_items(), None).equal(fitted.network_.read(some_items(), None)) == frozen
+    assert (
+        fitted.network_.train().read(some_items(), None).equal(fitted.network_.read(some_items(), None))
+        == frozen
+    )
     first = encoder(N, torch.Generator().manual_seed(0))
     assert not torch.equal(first.queries, fitted.network_.queries)
 
@@ -135,9 +138,7 @@ def test_the_consistency_by_hand():
     for view in ([4], [7], [4, 7]):
         items = torch.tensor([view])
         possible[str(view)] = net.intents(net.encoder(items), items)[1][0, -1].detach()
-    expected = {
-        round(jensen_shannon(p, q).item(), 5) for p in possible.values() for q in possible.values()
-    }
+    expected = {round(jensen_shannon(p, q).item(), 5) for p in possible.values() for q in possible.values()}
     auxiliary, generator = IntentConsistency(masked=0.5), torch.Generator().manual_seed(0)
     auxiliary.begin(net, data, generator)
     found = [auxiliary.loss(net, data, rows, net(torch.tensor([[4, 7]])), generator) for _ in range(60)]
@@ -191,6 +192,7 @@ def one_taste(users, seed, groups=20, each=10, length=10):
     return Log.from_interactions(user, items.ravel(), np.tile(np.arange(float(length)), users))
 
 
+@pytest.mark.slow
 def test_noise_in_histories_takes_less_from_intents():
     """Relative drop of NDCG@10 of 1,500 users never seen, once a fifth of their history is any item."""
     items = 200

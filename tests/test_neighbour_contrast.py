@@ -8,7 +8,8 @@ torch = pytest.importorskip("torch")
 from recsim_env.agents.recommender import target_ranks  # noqa: E402
 from recsim_env.agents.sequential.neural.crop_contrast import CropContrast  # noqa: E402
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
-from recsim_env.agents.sequential.neural.neighbour_contrast import NeighbourContrast, nearest  # noqa: E402
+from recsim_env.agents.sequential.neural.nearest_rows import nearest_rows  # noqa: E402
+from recsim_env.agents.sequential.neural.neighbour_contrast import NeighbourContrast  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
 from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.sequences import Sequences  # noqa: E402
@@ -40,7 +41,9 @@ def network():
 def some_sequences(users=9):
     rng = np.random.default_rng(0)
     user = np.repeat(np.arange(users), rng.integers(2, 7, users))
-    log = Log.from_interactions(user, rng.integers(0, N, len(user)), np.cumsum(rng.exponential(size=len(user))))
+    log = Log.from_interactions(
+        user, rng.integers(0, N, len(user)), np.cumsum(rng.exponential(size=len(user)))
+    )
     return Sequences.of_log(log, N, 7)
 
 
@@ -102,7 +105,7 @@ def test_neighbours_by_brute_force():
     x = np.random.default_rng(1).normal(size=(70, 4))
     cosine = unit(x) @ unit(x).T
     np.fill_diagonal(cosine, -2)
-    np.testing.assert_array_equal(nearest(x, 9), np.argsort(-cosine, axis=1)[:, :9])
+    np.testing.assert_array_equal(nearest_rows(x, 9), np.argsort(-cosine, axis=1)[:, :9])
 
 
 def test_crop_contrast_by_hand():
@@ -132,7 +135,9 @@ def test_neighbour_contrast_by_hand():
             one.line.mul_(50.0)
             one.asked.mul_(50.0)
     x = FEATURES - FEATURES.mean(axis=0)
-    taste = np.stack([x[data.items[s : s + n]].mean(axis=0) for s, n in zip(data.start, data.length, strict=True)])
+    taste = np.stack(
+        [x[data.items[s : s + n]].mean(axis=0) for s, n in zip(data.start, data.length, strict=True)]
+    )
     cosine, of_items = unit(taste) @ unit(taste).T, unit(x) @ unit(x).T
     np.fill_diagonal(cosine, -2)
     np.fill_diagonal(of_items, -2)
@@ -220,12 +225,15 @@ def tastes(users, seed, groups=20, each=20, length=5):
     rng = np.random.default_rng(seed)
     middle = np.repeat(rng.normal(size=(groups, 16)), each, axis=0)
     features = middle + 0.5 * rng.normal(size=middle.shape)
-    items = np.stack([g * each + rng.choice(each, length, replace=False) for g in rng.integers(0, groups, users)])
+    items = np.stack(
+        [g * each + rng.choice(each, length, replace=False) for g in rng.integers(0, groups, users)]
+    )
     items = np.where(rng.random(items.shape) < 0.1, rng.integers(0, groups * each, items.shape), items)
     user = np.repeat(np.arange(users), length)
     return Log.from_interactions(user, items.ravel(), np.tile(np.arange(float(length)), users)), features
 
 
+@pytest.mark.slow
 def test_neighbours_are_worth_more_than_crops_where_users_are_sparse():
     """300 users with four items each, a catalogue of 400: NDCG@10 of 1,500 users never seen."""
 

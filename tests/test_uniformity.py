@@ -8,13 +8,13 @@ torch = pytest.importorskip("torch")
 from recsim_env.agents.recommender import target_ranks  # noqa: E402
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
+from recsim_env.agents.sequential.neural.rare_items import RareItems, neighbours_of_rare  # noqa: E402
 from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences  # noqa: E402
 from recsim_env.agents.sequential.neural.uniformity import (  # noqa: E402
     Uniformity,
     even_part,
     gap_variance,
-    neighbours_of_rare,
 )
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402
@@ -40,7 +40,7 @@ def network():
 
 
 def sequences():
-    """User 0 even, user 1 with a burst, user 2 in between; item 5 is rare, item 4 rarer and next to 0 only."""
+    """User 0 even, user 1 with a burst; item 5 is rare, item 4 rarer, and beside item 0 only."""
     rows = [
         *[(0, item, time) for item, time in zip([0, 1, 2, 3, 0], [0, 10, 20, 30, 40], strict=True)],
         *[(1, item, time) for item, time in zip([1, 5, 2, 0, 3, 1], [0, 1, 2, 50, 51, 100], strict=True)],
@@ -77,54 +77,54 @@ def test_neighbours_of_rare_items_by_hand():
     assert (near[:4] == N).all()
 
 
-def test_the_loss_by_hand():
+def apart(x, y):
+    x, y = (part.detach().numpy().astype(float) for part in (x, y))
+    return 1 - x @ y / np.sqrt((x @ x) * (y @ y))
+
+
+def test_the_loss_of_uneven_users_by_hand():
     net, data = network(), sequences()
-    auxiliary = Uniformity(users=0.7, items=0.2, uneven=0.3, rare=0.4, neighbours=2)
+    auxiliary = Uniformity(uneven=0.3)
     auxiliary.begin(net, data, torch.Generator())
     assert auxiliary.is_uneven.tolist() == [False, True, False]
     rows = data.next_items(np.array([0, 1, 2]))
     states = net(torch.from_numpy(rows.items))
-
-    def apart(x, y):
-        return 1 - x @ y / np.sqrt((x @ x) * (y @ y))
-
     even = net(torch.tensor([[1, 0]]))[0, -1]  # of 1 5 2 0 3 at 0 1 2 50 51
-    vectors = net.candidates().detach().numpy().astype(float)
-    expected = 0.7 * apart(states[1, -1].detach().numpy().astype(float), even.detach().numpy().astype(float))
-    expected += 0.2 * apart(vectors[5], (vectors[2] + vectors[1]) / 2)  # 4 is a target only: it is not read
     found = auxiliary.loss(net, data, rows, states, torch.Generator())
-    assert found.item() == pytest.approx(expected, abs=1e-6)
+    assert found.item() == pytest.approx(apart(states[1, -1], even), abs=1e-6)
     found.backward()
-    assert net.positions.weight.grad.abs().sum() > 0
-
-    only = Uniformity(users=0.0, items=1.0, rare=0.4, neighbours=2)
-    only.begin(net, data, torch.Generator())
-    net.zero_grad()
-    only.loss(net, data, rows, net(torch.from_numpy(rows.items)), torch.Generator()).backward()
-    moved = net.items.learned.weight.grad.abs().sum(dim=1) > 0
-    assert moved.tolist() == [False, False, False, False, False, True, False]  # neighbours stay
-
-
-def test_even_users_without_rare_items_add_nothing():
-    net, data = network(), sequences()
-    auxiliary = Uniformity(uneven=0.3, rare=0.4)
-    auxiliary.begin(net, data, torch.Generator())
-    rows = data.next_items(np.array([0]))
+    assert net.items.learned.weight.grad.abs().sum() > 0
+    rows = data.next_items(np.array([0, 2]))
     assert auxiliary.loss(net, data, rows, net(torch.from_numpy(rows.items)), torch.Generator()).item() == 0
 
 
+def test_the_loss_of_rare_items_by_hand():
+    net, data = network(), sequences()
+    auxiliary = RareItems(rare=0.4, neighbours=2)
+    auxiliary.begin(net, data, torch.Generator())
+    vectors = net.candidates()
+    of_4, of_5 = apart(vectors[4], vectors[0]), apart(vectors[5], (vectors[2] + vectors[1]) / 2)
+    for users, expected in (([0], 0.0), ([1], of_5), ([0, 1, 2], (of_4 + of_5) / 2)):
+        rows = data.next_items(np.array(users))
+        found = auxiliary.loss(net, data, rows, net(torch.from_numpy(rows.items)), torch.Generator())
+        assert found.item() == pytest.approx(expected, abs=1e-6)
+    found.backward()
+    moved = net.items.learned.weight.grad.abs().sum(dim=1) > 0
+    assert moved.tolist() == [False, False, False, False, True, True, False]  # neighbours stay
+
+
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("make", "message"),
     [
-        ({"users": -1.0}, "users and items must be 0 or more, and not both 0, got -1.0 and 0.1"),
-        ({"uneven": 0.0}, "uneven must be above 0 and finite, got 0.0"),
-        ({"rare": 1.1}, "rare must be from 0 to 1, got 1.1"),
-        ({"neighbours": 0}, "neighbours must be at least 1, got 0"),
+        (lambda: Uniformity(weight=-1.0), "weight must be above 0 and finite, got -1.0"),
+        (lambda: Uniformity(uneven=0.0), "uneven must be above 0 and finite, got 0.0"),
+        (lambda: RareItems(rare=1.1), "rare must be from 0 to 1, got 1.1"),
+        (lambda: RareItems(neighbours=0), "neighbours must be at least 1, got 0"),
     ],
 )
-def test_what_cannot_be_is_refused(more, message):
+def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(InputError, match=message):
-        Uniformity(**more)
+        make()
 
 
 # --- what it is worth
@@ -158,6 +158,7 @@ def bursts(users, seed):
     return Log.from_interactions(user, item, time)
 
 
+@pytest.mark.slow
 def test_uneven_users_catch_up():
     """NDCG@10 of 1,500 users never seen, by tercile of the variance of their gaps, even ones first."""
 

@@ -23,16 +23,15 @@ import numpy as np
 from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
 from recsim_env.agents.sequential.neural.contrast import check_contrasted, info_nce, last_states
 from recsim_env.agents.sequential.neural.encoder import SPREAD, SequenceEncoder
+from recsim_env.agents.sequential.neural.nearest_rows import nearest_rows
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
-from recsim_env.arrays import Floats, Ints
+from recsim_env.arrays import Ints
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import leaky_relu  # noqa: E402
-
-CELLS = 4_000_000  # cosines that are held at a time
 
 
 class NeighbourContrast(Auxiliary):
@@ -97,7 +96,7 @@ class NeighbourContrast(Auxiliary):
                 for first, n in zip(sequences.start, sequences.length, strict=True)
             ]
         )
-        self.near_users, self.near_items = (nearest(x, self.neighbours) for x in (taste, self.features))
+        self.near_users, self.near_items = (nearest_rows(x, self.neighbours) for x in (taste, self.features))
         self.register_buffer("taste", torch.from_numpy(taste / (taste.std() or 1.0)), persistent=False)
         self.line = nn.Parameter(SPREAD * torch.randn(F, D, generator=generator))
         self.asked = nn.Parameter(SPREAD * torch.randn(2 * D, generator=generator))
@@ -139,19 +138,3 @@ class NeighbourContrast(Auxiliary):
         which = np.floor(chance[1] * self.neighbours).astype(np.int64)
         other = self.near_items[np.where(swapped, rows.items, 0), which]
         return Rows(rows.users, np.where(swapped, other, rows.items), rows.gaps, rows.targets)
-
-
-def nearest(vectors: Floats, count: int) -> Ints:
-    """The rows (M, count) with the highest cosine to each of M rows, itself left out, nearest first."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = (vectors / np.where(length > 0, length, 1.0)).astype(np.float32)
-    found = np.empty((len(unit), count), np.int64)
-    step = max(1, CELLS // len(unit))
-    for start in range(0, len(unit), step):
-        cosine = unit[start : start + step] @ unit.T
-        own = np.arange(len(cosine))
-        cosine[own, start + own] = -np.inf
-        some = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
-        order = np.argsort(-np.take_along_axis(cosine, some, axis=1), axis=1, kind="stable")
-        found[start : start + step] = np.take_along_axis(some, order, axis=1)
-    return found
