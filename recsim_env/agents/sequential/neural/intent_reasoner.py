@@ -61,7 +61,7 @@ class IntentReasoner(SequenceEncoder):
             raise InputError(f"encoder must read past, {type(encoder).__name__} reads {encoder.reads}")
         self.encoder, self.frozen = encoder, frozen
         encoder.requires_grad_(not frozen)
-        self.reads_gaps = encoder.reads_gaps  # type: ignore[misc] # of a wrapper it depends on what is wrapped
+        self.reads_gaps = encoder.reads_gaps  # of a wrapper it depends on what is wrapped
         D = encoder.items.dimension
         self.queries = nn.Parameter(torch.randn(intents, D, generator=generator))  # apart from the start
         self.of_intents, self.of_items = Attention(D, dropout), Attention(D, dropout)
