@@ -16,6 +16,7 @@ from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecomme
 from recsim_env.agents.sequential.neural.rare_items import RareItems  # noqa: E402
 from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.uniformity import Uniformity  # noqa: E402
+from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.experiments import checkpoint  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402
 
@@ -102,3 +103,28 @@ def test_repeats_and_goes_on_as_if_unbroken(name, tmp_path):
 def test_encoders_that_read_a_whole_history_can_have_them(name):
     fitted = recommender(AUXILIARIES[name], whole, epochs=15, learning_rate=0.02).fit(circle())
     assert fitted.validation_.max() > 0.6  # by chance .3, of ten places among 8 or more items
+
+
+class Timed(SASRec):
+    """Adds the time since an item to its state, so that wrong or missing gaps are seen."""
+
+    reads_gaps = True
+
+    def forward(self, items, gaps=None):
+        assert gaps is not None
+        assert gaps.shape == items.shape
+        assert (gaps[items == self.num_items] == 0).all()
+        assert (gaps >= 0).all()
+        return super().forward(items) + torch.log1p(gaps)[:, :, None]
+
+
+@pytest.mark.parametrize("name", [name for name in AUXILIARIES if name != "distillation"])
+def test_encoders_that_read_time_are_given_it(name):
+    def encoder(num_items, generator):
+        made = Timed(ItemVectors(num_items, D), max_length=6, blocks=1, generator=generator)
+        return IntentReasoner(made, generator=generator) if name == "intent consistency" else made
+
+    fitted = recommender(AUXILIARIES[name], encoder, epochs=1).fit(circle())
+    assert fitted.network_.reads_gaps
+    with pytest.raises(InputError, match="reads the time between items: give gaps"):
+        fitted.scores(np.array([[1, 2]]))

@@ -53,7 +53,7 @@ class IntentContrast(Auxiliary):
     centres: Tensor  # (P, D) of length 1
 
     def __init__(
-        self, *, coarse: float = 0.3, fine: float = 0.1, prototypes: int = 256, temperature: float = 0.1
+        self, *, coarse: float = 0.3, fine: float = 0.1, prototypes: int = 256, temperature: float = 0.3
     ) -> None:
         super().__init__(1.0)
         if min(coarse, fine) < 0 or coarse + fine == 0:
