@@ -15,7 +15,7 @@ N, L, D = 11, 6, 8
 def made(encoder, noise=0.3, dimension=D, **more):
     """An encoder whose weights are so large that much depends on them, as the first weights are not."""
     torch.set_num_threads(1)
-    kwargs = {"max_length": L, "dropout": 0.3, **more}
+    kwargs = {"max_length": L + 3, "dropout": 0.3, **more}
     net = encoder(ItemVectors(N, dimension), generator=torch.Generator().manual_seed(5), **kwargs)
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
