@@ -167,7 +167,29 @@ def neural_process(items, generator):
     return IDNP(items, max_length=12, dropout=0.0, generator=generator)
 
 
+def gru(items, generator):
+    return LastState(items)
+
+
 def test_a_process_in_time_knows_more_than_a_last_state():
-    found = errors_by_gap(neural_process, 0, 250), errors_by_gap(lambda items, _: LastState(items), 0, 250)
-    print(found)
-    assert (found[0] < found[1]).all()
+    """On two hundred gradients: one seed, whatever the gap."""
+    process, last_state = (errors_by_gap(make, 0, 200) for make in (neural_process, gru))
+    assert (process < last_state).all()
+
+
+@pytest.mark.slow
+def test_the_gain_over_a_last_state():
+    """Three seeds, trained for longer: most at gaps so short that the last item is all, and then beyond 12 h."""
+    found = np.array(
+        [[errors_by_gap(make, seed, 600) for make in (neural_process, gru)] for seed in range(3)]
+    )
+    for name, errors in zip(("process", "last state"), found.transpose(1, 0, 2), strict=True):
+        print(
+            f"{name:10s} -log P below 1 h, to 12 h, beyond",
+            errors.mean(axis=0).round(3),
+            "seeds",
+            errors.round(3).tolist(),
+        )
+    gain = found[:, 1] - found[:, 0]
+    assert (gain > 0).all()
+    assert (gain[:, 2] > gain[:, 1]).all()
