@@ -39,8 +39,15 @@ class Model:
 Make = Callable[[Any, Training, Any], Any]
 
 
-def _stacked(module: str, name: str, blocks: str = "blocks", **more: Any) -> Make:
-    """An encoder of `agents/sequential/neural` that is made of blocks; imported when one is made."""
+def _encoder(module: str, name: str, blocks: str = "blocks", **more: Any) -> Make:
+    """An encoder of `agents/sequential/neural`; imported when one is made.
+
+    Args:
+        module: its file.
+        name: its class.
+        blocks: what the class calls its number of blocks; empty = it has none.
+        more: arguments that no setting changes.
+    """
 
     def make(items: Any, training: Training, generator: Any) -> Any:
         encoder = getattr(import_module(f"recsim_env.agents.sequential.neural.{module}"), name)
@@ -49,20 +56,37 @@ def _stacked(module: str, name: str, blocks: str = "blocks", **more: Any) -> Mak
             max_length=training.max_length,
             dropout=training.dropout,
             generator=generator,
-            **{blocks: training.blocks},
+            **({blocks: training.blocks} if blocks else {}),
             **more,
         )
 
     return make
 
 
+def _hyperbolic(make: Make) -> Make:
+    """The same encoder, scored by hyperbolic distance."""
+
+    def wrapped(items: Any, training: Training, generator: Any) -> Any:
+        from recsim_env.agents.sequential.neural.hyperbolic import Hyperbolic
+
+        return Hyperbolic(make(items, training, generator))
+
+    return wrapped
+
+
 MODELS: dict[str, Model] = {
-    "sasrec": Model(_stacked("sasrec", "SASRec")),
-    "gru4rec": Model(_stacked("gru4rec", "GRU4Rec", "layers"), Training(blocks=1)),
-    "bert4rec": Model(_stacked("bert4rec", "BERT4Rec"), Training(objective="cloze", patience=60)),
-    "hstu": Model(_stacked("hstu", "HSTU")),
-    "lru": Model(_stacked("lru", "LRU")),
-    "lru_nested": Model(_stacked("lru", "LRU", widths=(8, 16, 32, 64))),
+    "sasrec": Model(_encoder("sasrec", "SASRec")),
+    "gru4rec": Model(_encoder("gru4rec", "GRU4Rec", "layers"), Training(blocks=1)),
+    "bert4rec": Model(_encoder("bert4rec", "BERT4Rec"), Training(objective="cloze", patience=60)),
+    "hstu": Model(_encoder("hstu", "HSTU")),
+    "lru": Model(_encoder("lru", "LRU")),
+    "lru_nested": Model(_encoder("lru", "LRU", widths=(8, 16, 32, 64))),
+    "state_space": Model(_encoder("state_space", "StateSpace"), Training(blocks=1)),
+    "sigma": Model(_encoder("sigma", "SIGMA"), Training(blocks=1, epochs=1000, patience=60)),
+    "interval_sasrec": Model(_encoder("interval_sasrec", "IntervalSASRec")),
+    "idnp": Model(_encoder("idnp", "IDNP", blocks="")),
+    "hyperbolic_sasrec": Model(_hyperbolic(_encoder("sasrec", "SASRec"))),
+    "hyperbolic_state_space": Model(_hyperbolic(_encoder("state_space", "StateSpace")), Training(blocks=1)),
 }
 
 SETTINGS: dict[tuple[str, str], Training] = {

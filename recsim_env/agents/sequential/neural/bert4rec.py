@@ -18,8 +18,6 @@ warming up; positions that count from the end; no bias for each item in the scor
 authors' code, not in their equations: without it the positions, small at first, go unheard.
 """
 
-from typing import ClassVar
-
 from recsim_env.agents.sequential.neural.encoder import (
     SPREAD,
     SequenceEncoder,
@@ -50,7 +48,7 @@ class BERT4Rec(SequenceEncoder):
         InputError: a number out of range.
     """
 
-    reads: ClassVar[str] = "around"
+    reads = "around"
 
     def __init__(
         self,

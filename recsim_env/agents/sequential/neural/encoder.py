@@ -13,8 +13,6 @@ what a state is made of:
 Letters: U users, L cells of a history, D numbers a state, N items.
 """
 
-from typing import ClassVar
-
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
 from recsim_env.errors import InputError, check_ranges, require
 
@@ -36,11 +34,9 @@ class SequenceEncoder(nn.Module):
         InputError: a number out of range.
     """
 
-    reads: ClassVar[str] = "past"  # or around, or whole
+    reads: str = "past"  # or around, or whole
     reads_gaps: bool = False  # whether it must be given the time between items
-    widths: tuple[
-        int, ...
-    ] = ()  # first numbers of a state that are to name the next item too; none: only all
+    widths: tuple[int, ...] = ()  # first numbers of a state that are to name the next item too
 
     def __init__(self, items: ItemVectors, max_length: int) -> None:
         super().__init__()

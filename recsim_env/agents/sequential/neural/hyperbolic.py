@@ -41,7 +41,7 @@ class Hyperbolic(SequenceEncoder):
     def __init__(self, encoder: SequenceEncoder) -> None:
         super().__init__(encoder.items, encoder.max_length)
         self.encoder = encoder
-        self.reads, self.reads_gaps = encoder.reads, encoder.reads_gaps  # type: ignore[misc]  # as it does
+        self.reads, self.reads_gaps = encoder.reads, encoder.reads_gaps  # as it does
         self.log_curvature = nn.Parameter(torch.zeros(()))  # log K
         self.log_scales = nn.Parameter(torch.tensor([-0.5 * math.log(encoder.items.dimension), 0.0]))
         self.offset = nn.Parameter(torch.zeros(()))

@@ -15,8 +15,6 @@ recommendation", WSDM 2023. Ours: one network each for pairs and for answers, tr
 no latent that is drawn, and no attention over the pairs.
 """
 
-from typing import ClassVar
-
 from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, check_dropout
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
 from recsim_env.agents.sequential.neural.state_space import running_sum
@@ -43,7 +41,7 @@ class IDNP(SequenceEncoder):
         InputError: a number out of range; `forward`: no gaps.
     """
 
-    reads_gaps: ClassVar[bool] = True
+    reads_gaps = True
 
     def __init__(
         self,

@@ -16,8 +16,6 @@ embeddings of intervals are the queries of an attention over items. Ours: no lan
 the question joins the query's item, and those between items are a bias.
 """
 
-from typing import ClassVar
-
 from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, check_dropout, seen_keys
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
 from recsim_env.agents.sequential.neural.sasrec import Block
@@ -45,7 +43,7 @@ class IntervalSASRec(SequenceEncoder):
         InputError: a number out of range; `forward`: no gaps.
     """
 
-    reads_gaps: ClassVar[bool] = True
+    reads_gaps = True
 
     def __init__(
         self,

@@ -20,7 +20,6 @@ direction has its own gate, which reads x in its own order, without dropout; res
 """
 
 import math
-from typing import ClassVar
 
 from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, check_dropout
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
@@ -54,7 +53,7 @@ class SIGMA(SequenceEncoder):
         InputError: a number out of range.
     """
 
-    reads: ClassVar[str] = "whole"
+    reads = "whole"
 
     def __init__(
         self,
