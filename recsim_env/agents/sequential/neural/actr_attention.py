@@ -62,14 +62,15 @@ class ACTRAttention(nn.Module):
             spreading: (..., M) SPR.
         """
         alpha = self.shares(vectors, present, base_level, spreading)
-        session: Tensor = (alpha[..., None] * vectors).sum(dim=-2)
+        session: Tensor = (alpha[..., None, :] @ vectors)[..., 0, :]
         return session
 
     def shares(self, vectors: Tensor, present: Tensor, base_level: Tensor, spreading: Tensor) -> Tensor:
         """Alpha (..., M), 0 in empty cells; arguments as of `forward`."""
         found = {"base_level": base_level, "spreading": spreading}
-        if "matching" in self.components:  # e_i . sum_j e_j - e_i . e_i; empty cells are 0 already
-            found["matching"] = (vectors * (vectors.sum(dim=-2, keepdim=True) - vectors)).sum(dim=-1)
+        if "matching" in self.components:
+            dots = vectors @ vectors.transpose(-2, -1)  # (..., M, M), 0 where a cell is empty
+            found["matching"] = dots.sum(dim=-1) - dots.diagonal(dim1=-2, dim2=-1)
         part = torch.stack([found[name] for name in self.components], dim=-1)
         z = ((torch.relu(self.weight) + SMALLEST) * (torch.relu(part) + SMALLEST)).sum(dim=-1) + SMALLEST
         flat = z**self.flatten * present

@@ -212,11 +212,11 @@ class PISA:
         there = items < self.num_items_
         target = normalize(net.sessions(items, base_level, spreading), dim=2)
         positive, negative = net.items(items), net.items(self._negatives(items, generator))
-        ranking = SESSION_SHARE * bpr(target, positive, negative, there)
-        ranking = ranking + (1 - SESSION_SHARE) * bpr(state, positive, negative, there)
-        ranking = ranking + self.long_weight * bpr(long, positive, negative, there)
+        weight = (SESSION_SHARE, 1 - SESSION_SHARE, self.long_weight)
+        ranking = bpr(torch.stack([target, state, long], dim=2), positive - negative, there)
+        ranked = (torch.tensor(weight) * ranking).sum()
         apart = (1 - (state * target).sum(dim=2))[there.any(dim=2)].mean()
-        return RANKING_SHARE * ranking + (1 - RANKING_SHARE) * apart
+        return RANKING_SHARE * ranked + (1 - RANKING_SHARE) * apart
 
     def scores(self, sessions: Sessions, rows: Array) -> Floats:
         """See `SessionRecommender`: of test sessions, since songs are associated by those of validation too.
@@ -259,14 +259,13 @@ class PISA:
         return drawn
 
 
-def bpr(states: Tensor, positive: Tensor, negative: Tensor, there: Tensor) -> Tensor:
-    """Mean of -log sigmoid(q . e+ - q . e-) over the cells that hold an item.
+def bpr(states: Tensor, apart: Tensor, there: Tensor) -> Tensor:
+    """(S,) mean of -log sigmoid(q . (e+ - e-)) over the cells that hold an item, for S kinds of states.
 
     Args:
-        states: (W, L, D) q.
-        positive: (W, L, M, D) vectors of the items played.
-        negative: (W, L, M, D) vectors of the items drawn.
+        states: (W, L, S, D) q.
+        apart: (W, L, M, D) vectors of the items played, less those of the items drawn.
         there: (W, L, M) bool.
     """
-    apart = ((positive - negative) * states[:, :, None, :]).sum(dim=3)
-    return softplus(-apart)[there].mean()
+    cells = softplus(-(states @ apart.transpose(2, 3)))  # (W, L, S, M)
+    return (cells * there[:, :, None]).sum(dim=(0, 1, 3)) / there.sum()

@@ -107,7 +107,7 @@ class PISANetwork(nn.Module):
         for block in self.blocks:
             x = block(x, sees[:, None])
         short = normalize(x, dim=2)
-        long = normalize((seen.strength[..., None] * self.items(seen.favourites)).sum(dim=2), dim=2)
+        long = normalize((seen.strength[..., None, :] @ self.items(seen.favourites))[..., 0, :], dim=2)
         share = torch.softmax(self.gate(torch.cat([long, short], dim=2)), dim=2)
         state: Tensor = normalize(share[..., :1] * long + share[..., 1:] * short + session, dim=2)
         return state, long
