@@ -415,9 +415,7 @@ def test_training_ends_when_patience_does_and_keeps_the_best():
     assert len(fitted.validation_) == fitted.validation_.argmax() + 3
     short = recommender(epochs=int(fitted.validation_.argmax()) + 1).fit(split)
     rows = split.rows(TEST)
-    np.testing.assert_array_equal(
-        fitted.scores(split.sessions, rows), short.scores(split.sessions, rows)
-    )
+    np.testing.assert_array_equal(fitted.scores(split.sessions, rows), short.scores(split.sessions, rows))
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_best():
@@ -459,7 +457,7 @@ def test_sessions_of_the_whole_catalogue_leave_no_negative():
     few = Sessions(sessions.user, sessions.start, np.where(sessions.items >= 0, 0, -1), sessions.user_ids, N)
     few.items[:, 1:] = -1
     few.items[0] = [1, 2, -1]
-    with pytest.raises(InputError, match="must hold more than the 3 items of a session, got 3"):
+    with pytest.raises(InputError, match="must hold more than the 3 items of a session, got 3: no negative"):
         recommender().fit(split_of(few))
     with pytest.raises(InputError, match=r"PISA has learned nothing yet: call fit\(split\) first"):
         recommender().scores(few, np.array([1]))

@@ -1,4 +1,4 @@
-"""Sessions of a log, their split, memory at their start, and the baselines that recommend session by session."""
+"""Sessions of a log, their split, memory at their start, and baselines that recommend session by session."""
 
 import math
 
@@ -98,7 +98,9 @@ def test_users_with_few_sessions_are_left_out():
     assert found.user.tolist() == [0, 0, 0, 1, 1]
     assert found.items[:, 0].tolist() == [0, 1, 2, 4, 5]
     assert found.num_items == 50
-    message = "log must hold a user with 4 sessions of 1 items or more, but of 3 users the one with most has 3"
+    message = (
+        "log must hold a user with 4 sessions of 1 items or more, but of 3 users the one with most has 3"
+    )
     with pytest.raises(InputError, match=message):
         sessions_of(log, least=1, min_sessions=4)
 
@@ -173,7 +175,9 @@ def test_shares_are_the_softmax_of_base_level_activations():
         np.testing.assert_allclose(found[b, had], weight / weight.sum(), rtol=1e-12)
         assert found[b].sum() == pytest.approx(1)
         assert np.count_nonzero(found[b]) == len(had)
-    assert not shares(sessions, np.array([0]), 0.5).any()  # nobody remembers anything before the first session
+    assert not shares(
+        sessions, np.array([0]), 0.5
+    ).any()  # nobody remembers anything before the first session
 
 
 def test_a_base_level_by_hand():
@@ -321,9 +325,7 @@ def test_tifu_knn_of_one_user_or_a_new_one():
     alone = fitted.scores(split.sessions, row)
     np.testing.assert_allclose(alone[0], 0.5 * TIFUKNN(alpha=1.0).fit(split).scores(split.sessions, row)[0])
     # a stranger has all users of training for neighbours
-    stranger = Sessions(
-        split.sessions.user, split.sessions.start, split.sessions.items, np.array([99]), N
-    )
+    stranger = Sessions(split.sessions.user, split.sessions.start, split.sessions.items, np.array([99]), N)
     expected = alone[0] + 0.5 * fitted.user_vectors_.toarray()[0]
     np.testing.assert_allclose(fitted.scores(stranger, row)[0], expected)
 
@@ -446,7 +448,7 @@ def test_natural_listening_is_what_the_world_plays():
 
 
 def test_base_levels_beat_counts_and_counts_what_all_like():
-    """RepeatListen-v0 remembers by base levels: on its log BLL, P-Top and the global top stand in this order."""
+    """RepeatListen-v0 remembers by base levels: BLL, P-Top and the global top stand in this order."""
     split = split_sessions(sessions_of(natural_listening(repeat_listening(), 500), num_items=5000))
     found = {}
     for name, one in (
@@ -461,7 +463,9 @@ def test_base_levels_beat_counts_and_counts_what_all_like():
         assert apart.mean() > 4 * apart.std(ddof=1) / math.sqrt(len(apart))
     assert np.nanmean(found["bll"]["ndcg_explored"]) == 0  # who goes by memory alone names nothing new
     assert found["bll"]["repeat_ratio"].mean() == 1
-    lists = top_k(OfHistories(PopularityRecommender(num_items=5000)).fit(split).scores(split.sessions, [20]), 10)
+    lists = top_k(
+        OfHistories(PopularityRecommender(num_items=5000)).fit(split).scores(split.sessions, [20]), 10
+    )
     assert lists.tolist() == top_k(training_popularity_of_plays(split)[None], 10).tolist()
 
 

@@ -28,9 +28,7 @@ SESSION_METRICS = (
 )
 
 
-def session_metrics(
-    ranked: Any, relevant: Any, history: Any, popularity: Array, k: int
-) -> dict[str, Floats]:
+def session_metrics(ranked: Any, relevant: Any, history: Any, popularity: Array, k: int) -> dict[str, Floats]:
     """Every metric of `SESSION_METRICS` at k, (B,) each, nan where a session has nothing to find.
 
     Args:

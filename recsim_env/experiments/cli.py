@@ -49,6 +49,7 @@ def experiments() -> dict[str, ModuleType]:
         deep_slates,
         off_policy_accuracy,
         offline_ranking,
+        repeat_sessions,
         simulator_agreement,
         slate_exploration,
     )
@@ -58,6 +59,7 @@ def experiments() -> dict[str, ModuleType]:
         cascade_bandit,
         bandits,
         offline_ranking,
+        repeat_sessions,
         off_policy_accuracy,
         simulator_agreement,
         slate_exploration,

@@ -36,7 +36,7 @@ class Sessions:
 
     user: Ints  # (X,) 0 to U-1, increasing
     start: Floats  # (X,) increasing within a user, in the unit of the log's times
-    items: Ints  # (X, M) distinct within a row, in the order of their first event, -1 in empty cells on the right
+    items: Ints  # (X, M) distinct in a row, in order of first event, -1 in empty cells on the right
     user_ids: Ints  # (U,) ids in the log, increasing
     num_items: int  # N
 
@@ -165,8 +165,8 @@ def sessions_of(
     if not several.any():
         raise InputError(
             f"log must hold a user with {min_sessions} sessions of {least} items or more, but of "
-            f"{len(np.unique(user)):,} users the one with most has {np.bincount(number).max(initial=0)}: lower "
-            f"min_sessions or least, or see that gap ({gap:g}) is in the unit of its times"
+            f"{len(np.unique(user)):,} users the one with most has {np.bincount(number).max(initial=0)}: "
+            f"lower min_sessions or least, or see that gap ({gap:g}) is in the unit of its times"
         )
     return whole.of_users(several)
 

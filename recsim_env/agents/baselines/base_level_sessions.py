@@ -19,11 +19,11 @@ class BaseLevelSessions:
 
     With t_1, t_2, ... the starts of the earlier sessions that item i was in,
 
-        s_i = sum_j (t - t_j)^-d,     score(i) = s_i / sum_k s_k,     or popularity(i) / N_users - 1 if s_i = 0:
+        s_i = sum_j (t - t_j)^-d,     score(i) = s_i / sum_k s_k,     or popularity(i) / most - 1 if s_i = 0:
 
-    the softmax of ACT-R's base-level activation ln s_i over all items of the user's past, which PISA's paper
-    calls BLL (ACTR-Repeat without its other parts). Its unit of time does not matter. Items the user never had
-    follow by the share of users who had them.
+    the softmax of ACT-R's base-level activation ln s_i over all items of the user's past, BLL in the paper of
+    PISA. Its unit of time does not matter. Items the user never had follow by the number of users who had
+    them in training, of whom the most popular item has `most`.
 
     Args:
         decay: d, 0 or more; 0 counts sessions.

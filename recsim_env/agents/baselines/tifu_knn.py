@@ -35,7 +35,7 @@ class TIFUKNN:
         groups: m, 1 or more.
         alpha: 0 to 1; 1 leaves the neighbours out.
 
-    After `fit`: `num_items_`; `user_vectors_`, sparse (U, N) v of each user after training; `user_ids_`, (U,).
+    After `fit`: `num_items_`; `user_vectors_`, sparse (U, N) v after training; `user_ids_`, (U,).
 
     The defaults are those of its authors for TaFeng, a log of groceries.
     """
@@ -98,7 +98,9 @@ class TIFUKNN:
         b = np.repeat(np.arange(len(begin)), count)
         j = np.arange(len(b)) - (np.cumsum(count) - count)[b]  # 0 = the earliest
         m = np.minimum(count, self.groups)
-        short, rest = np.divmod(count, np.maximum(m, 1))  # m - rest groups of `short`, then `rest` of one more
+        short, rest = np.divmod(
+            count, np.maximum(m, 1)
+        )  # m - rest groups of `short`, then `rest` of one more
         of_short = (m - rest) * short  # sessions in short groups
         late = j >= of_short[b]
         x = short[b] + late

@@ -45,7 +45,7 @@ def shares(sessions: Sessions, rows: Array, decay: float) -> Floats:
 
 
 def memory_at(sessions: Sessions, rows: Array, *, decay: float = 0.5, favourites: int = 20) -> Memory:
-    """What is known at the start of sessions `rows` (B,); of F favourites, those of lower id first if equal."""
+    """What is known at the start of sessions `rows` (B,); of equal favourites the lower id comes first."""
     rows = np.asarray(rows)
     M, F = sessions.items.shape[1], min(favourites, sessions.num_items)
     own, previous = np.zeros((len(rows), M)), np.zeros((len(rows), M))

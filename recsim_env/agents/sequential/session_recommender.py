@@ -139,6 +139,6 @@ def check_sessions(recommender: object, sessions: Sessions) -> None:
         raise InputError(f"{type(recommender).__name__} has learned nothing yet: call fit(split) first")
     if sessions.num_items != num_items:
         raise InputError(
-            f"sessions must be of the {num_items} items that were learned from, got {sessions.num_items}: cut "
-            f"both logs with num_items={num_items}"
+            f"sessions must be of the {num_items} items that were learned from, got {sessions.num_items}: "
+            f"cut both logs with num_items={num_items}"
         )

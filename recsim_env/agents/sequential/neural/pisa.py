@@ -1,4 +1,4 @@
-"""PISA: an attention network over listening sessions whose memory is ACT-R's, trained to rank the next session.
+"""PISA: attention over listening sessions with the memory of ACT-R, trained to rank the next session.
 
 With u_t, l_t the states of `PISANetwork` before session x_{t+1}, and v the unit vector of x_{t+1} itself as
 `ACTRAttention` sees it, for the songs i of x_{t+1} and one drawn song n(i), not of x_{t+1}, for each,
@@ -6,9 +6,9 @@ With u_t, l_t the states of `PISANetwork` before session x_{t+1}, and v the unit
     BPR(q)  = mean of -log sigmoid(q . e_i - q . e_n(i))
     loss    = .9 (.9 BPR(v) + .1 BPR(u_t) + lambda BPR(l_t)) + .1 mean(1 - u_t . v)
 
-over all steps t of windows of L sessions. PISA-U draws n uniformly, PISA-P in proportion to the square root of
-the number of users who had the song. After each epoch the validation sessions are ranked; the epoch with the
-highest NDCG@10 counts, and training ends `patience` epochs after it.
+over all steps t of windows of L sessions. PISA-U draws n uniformly, PISA-P in proportion to the square root
+of the number of users who had the song. After each epoch the validation sessions are ranked; the epoch with
+the highest NDCG@10 counts, and training ends `patience` epochs after it.
 
 All chance depends on seed and epoch alone, so a training that is interrupted between epochs and goes on from
 `network_`, `optimiser_`, `best_` and `validation_` does what it would have done, on one machine and in one
@@ -83,8 +83,8 @@ class PISA:
     After `fit`: `num_items_`; `validation_`, (epochs,) NDCG@10 after each; `best_`, the network of the best.
 
     Raises:
-        InputError: `begin` and `fit`: a number out of range, a log with hardly more songs than a session has, a
-            loss that is no number (the best network so far stays).
+        InputError: `begin` and `fit`: a number out of range, a log with no more songs than a session has;
+            `fit` and `train_epoch`: a loss that is no number (the best network so far stays).
     """
 
     num_items_: int
@@ -138,8 +138,8 @@ class PISA:
         songs, M = int(np.count_nonzero(popularity)), sessions.items.shape[1]
         if songs <= M:
             raise InputError(
-                f"the training sessions must hold more than the {M} items of a session, got {songs}: there is "
-                "no negative"
+                f"the training sessions must hold more than the {M} items of a session, got {songs}: no "
+                "negative can be drawn"
             )
         drawn = popularity**POPULARITY_POWER if self.negatives == "popularity" else np.ones(len(popularity))
         self._drawn = torch.from_numpy(np.cumsum(drawn) / drawn.sum())

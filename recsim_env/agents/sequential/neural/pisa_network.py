@@ -31,9 +31,9 @@ from torch.nn.functional import normalize  # noqa: E402
 
 
 class Windows(NamedTuple):
-    """What the network reads of W windows of L sessions; N is an empty cell or favourite, an empty session all N.
+    """What the network reads of W windows of L sessions; N is an empty cell or favourite.
 
-    Empty sessions stand on the left.
+    Empty sessions, all N, stand on the left.
     """
 
     items: Tensor  # (W, L, M) int64
