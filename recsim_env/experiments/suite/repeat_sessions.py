@@ -54,6 +54,8 @@ TABLES = (
     ("recall", "recall_repeated", "recall_explored"),
     ("repeat_ratio", "popularity"),
 )
+ENDS = ("", "_std_error", "_deviation_of_trainings")  # of the names of a metric's curves
+KNOWN = {"before": "before the session", "train": "in the sessions for training"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
     positive(k=settings.k, plays=settings.plays, seeds=settings.seeds, epochs=settings.epochs)
     positive(patience=settings.patience, batch_size=settings.batch_size, stride=settings.stride)
     positive(length=settings.length, dimension=settings.dimension, learning_rate=settings.learning_rate)
-    if settings.known not in ("before", "train"):
+    if settings.known not in KNOWN:
         raise InputError(f"known must be before or train, got {settings.known!r}")
     if settings.seed < 0:
         raise InputError(f"seed must be 0 or more, got {settings.seed}")
@@ -107,7 +109,7 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
         sys.stdout.write(
             f"{source}: {len(sessions):,} sessions of {len(sessions.user_ids):,} users and "
             f"{sessions.num_items:,} items, {sessions.size.mean():.1f} items each; the last {settings.test} "
-            f"of every user are ranked, repeated is what they had {_KNOWN[settings.known]}\n"
+            f"of every user are ranked, repeated is what they had {KNOWN[settings.known]}\n"
         )
         if directory.finished:
             results = Results.read(directory.results)
@@ -142,9 +144,6 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
     print_tables(results, settings.k)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
     return results
-
-
-_KNOWN = {"before": "before the session", "train": "in the sessions for training"}
 
 
 def sessions_of_settings(settings: Settings) -> tuple[Sessions, str]:
@@ -205,16 +204,17 @@ def to_results(found: dict[str, list[dict[str, Floats]]], k: int) -> Results:
     for name, trainings in found.items():
         curves = results.curves.setdefault(name, {})
         for metric in SESSION_METRICS:
-            by_user = np.mean([one[metric] for one in trainings], axis=0)
-            estimate = mean_estimate(by_user[~np.isnan(by_user)])
-            means = [float(np.nanmean(one[metric])) for one in trainings]
+            by_user = np.mean([one[metric] for one in trainings], axis=0)  # (U,) whoever has a value
+            there = ~np.isnan(by_user)
+            if not there.any():  # such as explored items, where nobody explores
+                curves |= {f"{metric}@{k}{end}": Curve(at, np.array([[np.nan]])) for end in ENDS}
+                continue
+            estimate = mean_estimate(by_user[there])
+            means = [float(one[metric][there].mean()) for one in trainings]
             spread = float(np.std(means, ddof=1)) if len(means) > 1 else 0.0
-            for suffix, value in (
-                ("", float(estimate.value)),
-                ("_std_error", float(estimate.std_error)),
-                ("_deviation_of_trainings", spread),
-            ):
-                curves[f"{metric}@{k}{suffix}"] = Curve(at, np.array([[value]]))
+            values = (float(estimate.value), float(estimate.std_error), spread)
+            for end, value in zip(ENDS, values, strict=True):
+                curves[f"{metric}@{k}{end}"] = Curve(at, np.array([[value]]))
         epochs = np.mean([one["epochs"][0] for one in trainings])
         curves["epochs"] = Curve(at, np.array([[epochs]]))
     return results
