@@ -8,7 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from recsim_env.agents.sequential.neural.actr_attention import COMPONENTS, ACTRAttention  # noqa: E402
-from recsim_env.agents.sequential.neural.pisa import PISA, bpr  # noqa: E402
+from recsim_env.agents.sequential.neural.bpr import bpr, draw_negatives  # noqa: E402
+from recsim_env.agents.sequential.neural.pisa import PISA  # noqa: E402
 from recsim_env.agents.sequential.neural.pisa_network import PISANetwork, Windows  # noqa: E402
 from recsim_env.agents.sequential.neural.session_reader import SessionReader  # noqa: E402
 from recsim_env.agents.sequential.session_memory import association, shares  # noqa: E402
@@ -286,7 +287,7 @@ def test_the_loss_is_made_of_its_parts():
     net, read = agent.network_, agent._reader
     state, long = net(read.seen(rows))
     items, base, spread = read.next_sessions(rows)
-    drawn = agent._negatives(items, torch.Generator().manual_seed(4))
+    drawn = draw_negatives(items, agent._drawn, torch.Generator().manual_seed(4))
     vector = net.items.weight.detach().numpy().astype(np.float64)
     target = net.sessions(items, base, spread).detach().numpy()
     target /= np.linalg.norm(target, axis=2, keepdims=True)
@@ -312,7 +313,7 @@ def test_negatives_are_drawn_as_said_and_are_not_of_the_session(negatives):
     agent.begin(split)
     items = torch.full((400, 10, M), N)
     items[:, :, 0] = 3
-    drawn = agent._negatives(items, torch.Generator().manual_seed(0)).numpy().ravel()
+    drawn = draw_negatives(items, agent._drawn, torch.Generator().manual_seed(0)).numpy().ravel()
     assert not (drawn == 3).any()
     train = split.sessions.items[split.rows(TRAIN)].reshape(5, -1)
     users = np.array([(train == i).any(axis=1).sum() for i in range(N)], float)

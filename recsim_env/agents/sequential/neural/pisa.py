@@ -20,13 +20,13 @@ Theirs, and not here: vectors that begin from a factorisation of the log (random
 in validation, base levels that already hold the validation sessions. Ours: gradients longer than 5 are cut.
 """
 
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, Self
 
 import numpy as np
 
 from recsim_env.agents.sequential.neural.actr_attention import COMPONENTS
+from recsim_env.agents.sequential.neural.bpr import bpr, draw_negatives
 from recsim_env.agents.sequential.neural.pisa_network import PISANetwork
 from recsim_env.agents.sequential.neural.session_reader import SessionReader
 from recsim_env.agents.sequential.session_memory import association
@@ -49,7 +49,7 @@ from recsim_env.simulators.sessions_split import (
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
-from torch.nn.functional import normalize, softplus  # noqa: E402
+from torch.nn.functional import normalize  # noqa: E402
 
 NEGATIVES = ("uniform", "popularity")
 RANKING_SHARE = 0.9  # of the loss; the rest is the distance to the next session
@@ -143,6 +143,7 @@ class PISA:
             )
         drawn = popularity**POPULARITY_POWER if self.negatives == "popularity" else np.ones(len(popularity))
         self._drawn = torch.from_numpy(np.cumsum(drawn) / drawn.sum())
+        # tuples: arrays would be kept in every checkpoint
         self._windows = (training_windows(split, length=self.length, stride=self.stride),)
         train, rows = split.rows(TRAIN), split.rows(VALIDATION)
         self._validated = (windows(sessions, rows, self.length), sessions.items[rows], sessions.user[rows])
@@ -171,11 +172,8 @@ class PISA:
         done = len(self.validation_)
         return done >= self.epochs or (done > 0 and done > int(self.validation_.argmax()) + self.patience)
 
-    def train_epoch(self, progress: Callable[[int], Any] = lambda windows: None) -> float:
+    def train_epoch(self) -> float:
         """Learn from every window once, and validate; returns NDCG@10 of validation.
-
-        Args:
-            progress: told of every so many windows.
 
         Raises:
             InputError: a loss that is no number.
@@ -197,7 +195,6 @@ class PISA:
             value.backward()
             nn.utils.clip_grad_norm_(self.network_.parameters(), LONGEST_GRADIENT)
             self.optimiser_.step()
-            progress(len(batch))
         found = self._validate()
         if epoch == 0 or found > self.validation_.max():
             self.best_.load_state_dict(self.network_.state_dict())
@@ -211,7 +208,7 @@ class PISA:
         items, base_level, spreading = self._reader.next_sessions(rows)
         there = items < self.num_items_
         target = normalize(net.sessions(items, base_level, spreading), dim=2)
-        positive, negative = net.items(items), net.items(self._negatives(items, generator))
+        positive, negative = net.items(items), net.items(draw_negatives(items, self._drawn, generator))
         weight = (SESSION_SHARE, 1 - SESSION_SHARE, self.long_weight)
         ranking = bpr(torch.stack([target, state, long], dim=2), positive - negative, there)
         ranked = (torch.tensor(weight) * ranking).sum()
@@ -247,25 +244,3 @@ class PISA:
             state, long = network(reader.seen(rows))
             found = (state[:, -1] + self.long_weight * long[:, -1]) @ network.items.weight[:-1].T
         return np.asarray(found.numpy(), np.float64)
-
-    def _negatives(self, items: Tensor, generator: torch.Generator) -> Tensor:
-        """(W, L, M) an item for each cell that is not among the session's own, (W, L, M)."""
-        drawn = torch.full(items.shape, -1)
-        again = torch.ones(items.shape, dtype=torch.bool)
-        while again.any():
-            u = torch.rand(int(again.sum()), generator=generator, dtype=torch.float64)
-            drawn[again] = torch.searchsorted(self._drawn, u, right=True).clamp(max=self.num_items_ - 1)
-            again = (drawn[..., :, None] == items[..., None, :]).any(dim=-1)
-        return drawn
-
-
-def bpr(states: Tensor, apart: Tensor, there: Tensor) -> Tensor:
-    """(S,) mean of -log sigmoid(q . (e+ - e-)) over the cells that hold an item, for S kinds of states.
-
-    Args:
-        states: (W, L, S, D) q.
-        apart: (W, L, M, D) vectors of the items played, less those of the items drawn.
-        there: (W, L, M) bool.
-    """
-    cells = softplus(-(states @ apart.transpose(2, 3)))  # (W, L, S, M)
-    return (cells * there[:, :, None]).sum(dim=(0, 1, 3)) / there.sum()
