@@ -83,11 +83,11 @@ class Settings:
     length: int = option(20, "sessions that a network reads")
     stride: int = option(20, "sessions between the windows of a user (PISA: 5)")
     dimension: int = option(64, "of the networks' vectors (PISA: 128)")
-    long_weight: float = option(0.5, "lambda, of the long-term state in loss and score")
-    epochs: int = option(100, "of a training at most")
+    long_weight: float = option(2.0, "lambda, of the long-term state in loss and score (PISA: .5)")
+    epochs: int = option(24, "of a training at most (PISA: 100)")
     patience: int = option(5, "epochs without a better validation after which a training ends")
     batch_size: int = option(16, "windows of one gradient (PISA: 512)")
-    learning_rate: float = option(0.003, "of Adam (PISA: .001)")
+    learning_rate: float = option(0.01, "of Adam (PISA: .001)")
     seed: int = option(0, "of ties, listeners and the first training; training i has seed + i")
 
 
