@@ -19,6 +19,7 @@ from recsim_env.agents.sequential.session_recommender import (
 from recsim_env.errors import InputError
 from recsim_env.evaluation.ranking import top_k
 from recsim_env.evaluation.session_metrics import SESSION_METRICS, session_metrics
+from recsim_env.simulators.datasets import read_events
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.natural_listening import natural_listening
 from recsim_env.simulators.sessions_split import (
@@ -31,6 +32,7 @@ from recsim_env.simulators.sessions_split import (
     training_windows,
     windows,
 )
+from recsim_env.simulators.splits import shuffle_ties
 from recsim_env.simulators.worlds.repeat_listening import repeat_listening
 from recsim_env.user_models.memory import actr
 
@@ -472,3 +474,21 @@ def test_base_levels_beat_counts_and_counts_what_all_like():
 def training_popularity_of_plays(split):
     items = split.sessions.items[split.rows(TRAIN)]
     return np.bincount(items[items >= 0], minlength=5000).astype(float)
+
+
+@pytest.mark.slow
+def test_baselines_on_the_shipped_log_are_those_of_the_docs():
+    """NDCG@10 of 468 households, as docs/repeat_sessions has them."""
+    log = shuffle_ties(read_events("complete-journey", prefer="timestamp").log, 0)
+    split = split_sessions(sessions_of(log, least=5))
+    N = split.sessions.num_items
+    for one, ndcg in (
+        (OfHistories(PopularityRecommender(num_items=N)), 0.1431),
+        (OfHistories(OwnHistoryRecommender(decay=0.0, num_items=N)), 0.2221),
+        (OfHistories(OwnHistoryRecommender(num_items=N)), 0.2110),
+        (BaseLevelSessions(), 0.2199),
+        (TIFUKNN(), 0.2280),
+    ):
+        found = evaluate_sessions(one.fit(split), split, TEST, 10)["ndcg"]
+        assert len(found) == 468
+        assert found.mean() == pytest.approx(ndcg, abs=1e-4)
