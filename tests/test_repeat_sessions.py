@@ -1,5 +1,8 @@
 """The experiment that ranks sessions: its figures, going on after a stop, and what it refuses."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -138,3 +141,12 @@ def test_the_title_says_which_log():
     settings = repeat_sessions.Settings(data="RepeatListen-v0", world="num_items=100")
     assert repeat_sessions.title(settings) == "the next sessions of RepeatListen-v0 (num_items=100)"
     assert repeat_sessions.title(repeat_sessions.Settings()) == "the next sessions of complete-journey"
+
+
+def test_the_example_of_the_docs_runs(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "repeat_sessions" / "README.md").read_text()
+    (example,) = re.findall("```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(example, "docs/repeat_sessions", "exec"), {})
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in shown] == ["BaseLevelSessions", "TIFUKNN"]
+    assert all(0.1 < float(line[1]) < 0.3 < float(line[2]) for line in shown)
