@@ -11,6 +11,7 @@ from recsim_env.agents.bandits import exp4, lin_ucb
 from recsim_env.agents.bandits.binned_contexts import BinnedContexts, theory_bins, theory_width
 from recsim_env.agents.bandits.context_cells import ContextCells, decision_stumps
 from recsim_env.agents.bandits.exp4 import Exp4
+from recsim_env.agents.bandits.exponentials import exponentiate
 from recsim_env.agents.bandits.lin_ts import LinTS, best_of_draws, posterior_draws, theory_inflation
 from recsim_env.agents.bandits.lin_ucb import LinUCB
 from recsim_env.agents.bandits.policy_class_epsilon_greedy import PolicyClassEpsilonGreedy
@@ -401,6 +402,21 @@ def test_epsilon_greedy_explores_as_often_as_it_says():
     always = PolicyClassEpsilonGreedy(50, 5, epsilon=1.0, **CLASS)
     shown, _ = play_rounds(world, always, 50, rounds=200)
     np.testing.assert_allclose(np.bincount(shown.ravel()) / shown.size, 0.2, atol=0.02)
+
+
+def test_exponentials_are_numpys_wherever_they_stand():
+    x = -np.concatenate([np.linspace(0.0, 700.0, 100_001), 2.0 ** np.arange(-60, 10), [0.0, 5e-324]])
+    found = x.copy()
+    exponentiate(found)
+    np.testing.assert_allclose(found, np.exp(x), rtol=5e-16)
+    assert found[0] == 1.0
+    for first in range(1, 9):  # the processor takes several at a time, and the last few one by one
+        part = x[first : 50 - first].copy()
+        exponentiate(part)
+        assert np.array_equal(part, found[first : 50 - first])
+    beyond = np.array([-701.0, -1e9, -np.inf])
+    exponentiate(beyond)
+    np.testing.assert_allclose(beyond, math.exp(-700.0), rtol=5e-16)
 
 
 def test_exp4_probabilities_against_plain_python():

@@ -1,5 +1,6 @@
 """The streams are Philox's, to the bit, uniform, independent, and each user's own."""
 
+import math
 import re
 import zlib
 from pathlib import Path
@@ -8,11 +9,14 @@ import numpy as np
 import pytest
 from numba import njit
 from scipy import stats
+from scipy.special import ndtri
 
 import recsim_env
 from recsim_env.errors import InputError
 from recsim_env.simulators.beta_draws import DENSITY, EDGES, TAIL, _normal
 from recsim_env.simulators.luck import Luck, stream_number
+from recsim_env.simulators.normal_draws import TAIL as NORMAL_TAIL
+from recsim_env.simulators.normal_draws import inverse_normal
 from recsim_env.simulators.philox import philox
 
 # kat_vectors of Random123 (Salmon et al. 2011), philox4x32 with 10 rounds: counter, key, result
@@ -128,6 +132,31 @@ def test_normal():
     assert np.isfinite(z).all()
     assert stats.kstest(z.ravel(), "norm").pvalue > 1e-4
     assert abs(np.corrcoef(z.T)[0, 1]) < 5 / np.sqrt(100_000)
+
+
+def test_normals_are_the_inverse_distribution_function_of_uniforms():
+    """To the last digits of SciPy's: the middle, both tails, the far one, and where they meet."""
+    luck = Luck.from_seeds(np.arange(3000))
+    for shape in [(), (5,), (2, 3)]:
+        u = luck.uniform("z", shape)
+        np.testing.assert_allclose(luck.normal("z", shape), ndtri(u + 2.0**-54), rtol=2e-15, atol=1e-16)
+    small = np.concatenate([np.exp(-np.linspace(1e-3, 37.4, 200_001)), 2.0**-54 * np.arange(1, 100)])
+    near = (1.0 + 1e-16 * np.arange(-50, 51)) * np.array(
+        [[NORMAL_TAIL], [1.0 - NORMAL_TAIL], [math.exp(-32)]]
+    )
+    y = np.concatenate([small, 1.0 - small[small > 1e-15], near.ravel()])
+    z = many_inverses(y)
+    np.testing.assert_allclose(z, ndtri(y), rtol=2e-15)
+    assert (np.diff(many_inverses(np.sort(y))) >= -2e-15).all()  # rounding apart, monotone
+    assert z.min() < -8.2
+
+
+@njit
+def many_inverses(y):
+    z = np.empty(len(y))
+    for i in range(len(y)):
+        z[i] = inverse_normal(y[i])
+    return z
 
 
 @pytest.mark.parametrize(("a", "b"), [(1, 1), (1, 30), (2.5, 1), (40, 7), (5000, 20000)])

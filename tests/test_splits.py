@@ -35,6 +35,7 @@ def test_the_last_event_is_held_out() -> None:
     assert_array_equal(split.history, [[5, 6], [1, 2]])
     assert_array_equal(split.relevant, [[7], [1]])
     assert_array_equal(split.target, [7, 1])
+    assert_array_equal(split.gaps, [[1, 2], [8, 0]])
     assert split.tied_share == 0.5  # for user 9 the order of the rows decided
     assert_array_equal(split.train.user, [2, 2, 4, 9, 9])
     assert_array_equal(split.train.slate[:, 0], [5, 6, 3, 1, 2])
@@ -49,6 +50,7 @@ def test_the_last_basket_is_held_out_whole() -> None:
     split = leave_last_basket_out(_log(ROWS + ONE_BASKET))
     assert_array_equal(split.user, [2, 9])
     assert_array_equal(split.history, [[5, 6], [-1, 1]])
+    assert_array_equal(split.gaps, [[1, 2], [0, 8]])
     assert_array_equal(split.relevant, [[7, -1], [1, 2]])
     assert split.tied_share == 0.5
     assert_array_equal(split.train.user, [2, 2, 4, 9, 12, 12])
@@ -131,6 +133,7 @@ def test_a_date_splits_all_users_alike() -> None:
     assert_array_equal(held_out.user, [2, 9])
     assert_array_equal(held_out.history, [[5, 6], [-1, 1]])
     assert_array_equal(held_out.relevant, [[7, -1], [1, 2]])
+    assert_array_equal(held_out.gaps, [[1, 2], [0, 8]])
     assert held_out.tied_share == 0.0
     assert len(held_out.train) == 4
 

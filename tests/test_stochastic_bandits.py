@@ -28,6 +28,7 @@ from recsim_env.evaluation.regret_bounds import (
     lai_robbins_slope,
     minimax_lower_bound,
 )
+from recsim_env.experiments import checkpoint
 from recsim_env.experiments.bandit_agents import BANDITS, BanditTask
 from recsim_env.experiments.rounds import AGENT_LUCK, play_rounds
 from recsim_env.experiments.wrong_priors import prior_costs
@@ -58,6 +59,30 @@ def exact_kl_bound(mean, n, budget):
 
 def mean_and_error(x):
     return x.mean(), x.std(ddof=1) / np.sqrt(len(x))
+
+
+# ---- the worlds: a step in NumPy ----
+
+
+@pytest.mark.parametrize("deviation", [None, 0.7], ids=["coins", "normal"])
+def test_rewards_are_means_and_draws(deviation):
+    B = 500
+    world, luck = ArmsWorld(np.linspace(0.1, 0.9, 4), 10, deviation), Luck.from_seeds(range(B))
+    slates = (np.arange(B) % 4)[:, None]
+    mean, state = world.mean[slates[:, 0]], world.begin(luck)
+    for t in range(3):
+        now = luck.at(t)
+        state, outcome = world.respond(state, slates, now)
+        if deviation is None:
+            assert np.array_equal(outcome.reward, now.uniform("reward") < mean)
+            assert np.array_equal(outcome.response.clicked[:, 0], outcome.reward == 1.0)
+        else:
+            assert np.array_equal(outcome.reward, mean + deviation * now.normal("reward"))
+            assert outcome.response.clicked.all()
+        assert outcome.response.examined.all()
+        assert np.array_equal(outcome.slate_value, mean)
+        assert (outcome.best_value == 0.9).all()
+        assert (state.step == t + 1).all()
 
 
 # ---- every algorithm against a twin in plain Python ----
@@ -469,12 +494,47 @@ def test_everything_is_told_unchanged_and_in_time(batches, delay):
     due = [t for t in due if t < 13]
     assert [now for now, _ in late.told] == due
     for (_, mine), (_, theirs) in zip(late.told, direct.told, strict=False):
-        for name in Transition._fields:
-            a, b = getattr(mine, name), getattr(theirs, name)
-            pairs = [(a[k], b[k]) for k in b] if isinstance(b, dict) else [(a, b)]
-            for x, y in pairs:
-                assert x.dtype == y.dtype
-                assert np.array_equal(x, y)
+        are_the_same(mine, theirs)
+
+
+def are_the_same(mine, theirs):
+    for a, b in zip(mine, theirs, strict=True):
+        pairs = [(a[k], b[k]) for k in b] if isinstance(b, dict) else [(a, b)]
+        for x, y in pairs:
+            assert x.dtype == y.dtype
+            assert np.array_equal(x, y)
+        assert not isinstance(b, dict) or list(a) == list(b)
+
+
+@pytest.mark.parametrize("batches", [False, True], ids=["late", "batches"])
+def test_what_waits_is_told_after_a_checkpoint(batches, tmp_path):
+    """Whatever an agent sees: arrays of many types, an empty one, and one that is not in memory order."""
+    rng = np.random.default_rng(0)
+
+    def seen():
+        flags = rng.integers(0, 2, (3, 2), np.int8).T
+        return {"step": rng.integers(0, 9, 2), "none": np.zeros((2, 0, 3), np.float32), "flags": flags}
+
+    def happened():
+        slates, reward, left = rng.integers(0, 9, (2, 3)), rng.standard_normal(2), rng.random(2) < 0.5
+        return Transition(seen(), slates, slates > 3, slates > 1, reward, seen(), left, ~left)
+
+    whole, after = Recorder(), Recorder()
+    going, resumed = DelayedFeedback(whole, 4, batches), DelayedFeedback(after, 4, batches)
+    rounds = [happened() for _ in range(15)]
+    for t in rounds[:6]:
+        going.update(t)
+    heard = len(whole.told)
+    checkpoint.save(tmp_path / "a" / "agent.npz", going, {})
+    checkpoint.load(tmp_path / "a" / "agent.npz", resumed)
+    for t in rounds[6:]:
+        going.update(t)
+        resumed.update(t)
+    assert len(after.told) == len(whole.told) - heard == (8 if batches else 9)
+    for (_, mine), (_, theirs) in zip(after.told, whole.told[heard:], strict=True):
+        are_the_same(mine, theirs)
+    for (_, mine), theirs in zip(whole.told, rounds, strict=False):
+        are_the_same(mine, theirs)
 
 
 def test_no_delay_is_batches_of_one():

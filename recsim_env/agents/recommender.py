@@ -5,11 +5,11 @@ what it learned is held in attributes that end in an underscore.
 """
 
 from collections.abc import Iterator
-from typing import Protocol, Self
+from typing import Protocol, Self, cast
 
 import numpy as np
 
-from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError
 from recsim_env.evaluation.ranked_lists import BLOCK_CELLS
 from recsim_env.evaluation.ranking import TargetRank, rank_of, top_k
@@ -24,15 +24,31 @@ class Recommender(Protocol):
     def fit(self, log: Log) -> Self:
         """Learn from what was clicked in the log; forgets what an earlier call learned."""
 
-    def scores(self, history: Array) -> Floats:
-        """Finite scores of all items, higher is better, (B, N); row i depends on row i of the history alone.
+    def scores(self, history: Array) -> Array:
+        """Finite scores of all items, float64 or float32, higher is better, (B, N).
+
+        Row i depends on row i of the history alone.
 
         Args:
             history: (B, H) item ids, -1 = empty cell, padded on the left: the latest item stands last.
         """
 
 
-def recommend(recommender: Recommender, history: Array, k: int, *, mask_history: bool) -> Ints:
+class TimedRecommender(Recommender, Protocol):
+    """One that also reads how much time lay between the items."""
+
+    def scores(self, history: Array, gaps: Array | None = None) -> Array:
+        """See `Recommender.scores`.
+
+        Args:
+            history: (B, H).
+            gaps: (B, H) seconds from each item to the next, from the last to the moment that is scored.
+        """
+
+
+def recommend(
+    recommender: Recommender, history: Array, k: int, *, mask_history: bool, gaps: Array | None = None
+) -> Ints:
     """The k best items of the full catalogue for every user, best first, (U, k), -1 where fewer are left.
 
     Args:
@@ -40,15 +56,21 @@ def recommend(recommender: Recommender, history: Array, k: int, *, mask_history:
         history: (U, H), as `Recommender.scores` takes it.
         k: 1 or more.
         mask_history: whether items of the history are left out of the list.
+        gaps: (U, H) of a `TimedRecommender`; None for all others.
 
     Ties go to the lowest item id (see `top_k`). Users are scored in blocks, so memory is U k + a few MB.
     """
     history = np.asarray(history)
-    return top_k(_score_blocks(recommender, history), k, history if mask_history else None)
+    return top_k(score_blocks(recommender, history, gaps), k, history if mask_history else None)
 
 
 def target_ranks(
-    recommender: Recommender, history: Array, target: Array, *, mask_history: bool
+    recommender: Recommender,
+    history: Array,
+    target: Array,
+    *,
+    mask_history: bool,
+    gaps: Array | None = None,
 ) -> TargetRank:
     """Where the target of every user stands in the full catalogue, ties in expectation (see `rank_of`).
 
@@ -57,19 +79,32 @@ def target_ranks(
         history: (U, H), as `Recommender.scores` takes it.
         target: (U,) item ids.
         mask_history: whether items of the history are no candidates; a target among them is a miss.
+        gaps: (U, H) of a `TimedRecommender`; None for all others.
     """
     history, target = np.asarray(history), np.asarray(target)
     if target.shape != history.shape[:1]:
         raise InputError(f"target must have shape {history.shape[:1]}, got {target.shape}")
-    return rank_of(_score_blocks(recommender, history), target, history if mask_history else None)
+    return rank_of(score_blocks(recommender, history, gaps), target, history if mask_history else None)
 
 
-def _score_blocks(recommender: Recommender, history: Array) -> Iterator[Floats]:
-    """Scores of blocks of users that take about BLOCK_CELLS cells; at least one block."""
+def score_blocks(
+    recommender: Recommender | TimedRecommender, history: Array, gaps: Array | None
+) -> Iterator[Array]:
+    """Scores of blocks of users, in order, that take about BLOCK_CELLS cells; at least one block.
+
+    Args:
+        recommender: fitted.
+        history: (U, H).
+        gaps: (U, H) of a `TimedRecommender`; None for all others.
+    """
     history = check_history(recommender, history)  # of all users, so that an error names the right row
     step = max(1, BLOCK_CELLS // recommender.num_items_)
     for start in range(0, max(1, len(history)), step):
-        yield recommender.scores(history[start : start + step])
+        rows = slice(start, start + step)
+        if gaps is None:
+            yield recommender.scores(history[rows])
+        else:
+            yield cast(TimedRecommender, recommender).scores(history[rows], gaps[rows])
 
 
 def clicked_items(log: Log, num_items: int | None) -> tuple[Ints, Ints, int]:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.evaluation.rank_kernels import count_above
 from recsim_env.evaluation.ranked_lists import check_distinct, hits, item_ids, list_length, share, target_ids
 from recsim_env.evaluation.score_blocks import Scores, candidate_blocks, highest
 
@@ -157,10 +158,9 @@ def rank_of(scores: Scores, target: Array, exclude: Array | None = None) -> Targ
     better, tied = np.zeros(len(target), np.int64), np.zeros(len(target), np.int64)
     candidate = np.zeros(len(target), np.bool_)
     for rows, block in candidate_blocks(scores, masked, target=target):
-        of_target = block[np.arange(len(block)), target[rows]][:, None]
-        candidate[rows] = of_target[:, 0] > -np.inf
-        better[rows] = np.count_nonzero(block > of_target, axis=1)
-        tied[rows] = np.count_nonzero(block == of_target, axis=1)
+        of_target = block[np.arange(len(block)), target[rows]]
+        candidate[rows] = of_target > -np.inf
+        count_above(block, of_target, better[rows], tied[rows])
     return TargetRank(better, tied - candidate, candidate)
 
 

@@ -11,6 +11,7 @@ read without unpickling:
 """
 
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,12 @@ def _put_back(part: Any, arrays: dict[str, Array]) -> None:
 
 
 def _is_part(kind: type, agent: type) -> bool:
-    """Whether a class is of the agents here, or of the package that the agent itself comes from."""
+    """Whether a class is of the agents here, or of the package that the agent itself comes from.
+
+    What is frozen is not learned: data to learn from.
+    """
+    if is_dataclass(kind) and kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return False
     own = agent.__module__.partition(".")[0]
     return (
         kind.__module__.startswith("recsim_env.agents")

@@ -50,6 +50,8 @@ def experiments() -> dict[str, ModuleType]:
         off_policy_accuracy,
         offline_ranking,
         repeat_sessions,
+        sequential_benchmark,
+        sequential_search,
         simulator_agreement,
         slate_exploration,
     )
@@ -64,6 +66,8 @@ def experiments() -> dict[str, ModuleType]:
         simulator_agreement,
         slate_exploration,
         deep_slates,
+        sequential_benchmark,
+        sequential_search,
     )
     return {module.NAME: module for module in modules}
 

@@ -1,6 +1,7 @@
-"""Recommenders by name, for experiments on logs; each is made for a catalogue of N items."""
+"""Recommenders by name, for experiments on logs: those without a network, and sequence encoders."""
 
 from collections.abc import Callable
+from typing import Any
 
 from recsim_env.agents.baselines.item_knn import ItemKNNRecommender
 from recsim_env.agents.baselines.own_history import OwnHistoryRecommender
@@ -8,7 +9,8 @@ from recsim_env.agents.baselines.popularity_recommender import PopularityRecomme
 from recsim_env.agents.recommender import Recommender
 from recsim_env.agents.sequential.markov import MarkovRecommender
 from recsim_env.agents.sequential.transition_graph import TGH_1, TGH_2, TransitionGraphRecommender
-from recsim_env.errors import InputError, unknown_name
+from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.experiments.sequential_models import MODELS, recommender_of
 
 RECOMMENDERS: dict[str, Callable[[int], Recommender]] = {
     "popularity": lambda num_items: PopularityRecommender(num_items=num_items),
@@ -23,16 +25,39 @@ RECOMMENDERS: dict[str, Callable[[int], Recommender]] = {
 }
 
 
+NAMES = (*RECOMMENDERS, *MODELS)
+
+
+def make_recommender(name: str, num_items: int, *, mask_history: bool, seed: int = 0) -> Any:
+    """A recommender that has learned nothing yet, for a catalogue of N items.
+
+    Args:
+        name: one of `NAMES`.
+        num_items: N.
+        mask_history: whether items of the history will be left out, where that plays a part in learning.
+        seed: where chance plays one.
+
+    Raises:
+        InputError: of a sequence encoder without PyTorch.
+    """
+    if name in RECOMMENDERS:
+        return RECOMMENDERS[name](num_items)
+    training = MODELS[name].training
+    return recommender_of(name, training, num_items=num_items, seed=seed, mask_history=mask_history)
+
+
 def recommender_names(text: str) -> list[str]:
     """`popularity,markov1` -> the names.
 
     Raises:
-        InputError: an unknown name, a name twice, or none.
+        InputError: an unknown name, a name twice, or none; a sequence encoder without PyTorch.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
-        if name not in RECOMMENDERS:
-            raise unknown_name("recommender", name, RECOMMENDERS)
+        if name not in NAMES:
+            raise unknown_name("recommender", name, NAMES)
     if not names or len(set(names)) < len(names):
         raise InputError(f"recommenders must name each once, got {text!r}")
+    if not RECOMMENDERS.keys() >= set(names):
+        require("torch", "torch")
     return names

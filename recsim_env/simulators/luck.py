@@ -17,12 +17,12 @@ import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.special import ndtri
 
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.beta_draws import fill_beta
-from recsim_env.simulators.philox import fill_open_uniform, fill_uniform
+from recsim_env.simulators.normal_draws import fill_normal
+from recsim_env.simulators.philox import fill_uniform
 
 INT = np.dtype(np.int64)  # an object, not a type: a third off each allocation of a small array
 
@@ -96,29 +96,27 @@ class Luck:
             (B, *shape), a view whose memory runs along the users: draw i of all users is contiguous,
             which is twice as fast to fill as the other way round and suits loops over slots.
         """
-        return self._by_user(self._fill(fill_uniform, stream, shape), shape)
+        return self._filled(fill_uniform, stream, shape)
 
-    def _fill(self, fill: Callable[..., None], stream: str, shape: tuple[int, ...]) -> Floats:
+    def _filled(self, fill: Callable[..., None], stream: str, shape: tuple[int, ...]) -> Floats:
         n = math.prod(shape)  # 1 of no shape
         draws = np.empty((n + n % 2, len(self.seed)))
         fill(self.seed, self.episode, self.step, stream_number(stream), draws)
-        return draws[:n] if n % 2 else draws  # (n, B)
-
-    def _by_user(self, draws: Floats, shape: tuple[int, ...]) -> Floats:
         if not shape:
             return draws[0]
+        if n % 2:
+            draws = draws[:n]
         return draws.T if len(shape) == 1 else draws.T.reshape(len(self.seed), *shape)
 
     def normal(self, stream: str, shape: tuple[int, ...] = ()) -> Floats:
         """Standard normal draws, (B, *shape): the inverse distribution function of `uniform`.
 
-        One uniform makes one normal and the map is monotone, so common random numbers stay coupled.
+        One uniform makes one normal and the map is monotone, so common random numbers stay coupled
+        (`normal_draws.py`).
         Half a unit (2^-54) is added to the uniform, so that 0 does not become minus infinity; the largest
         one, which would round to 1, is kept below it.
         """
-        draws = self._fill(fill_open_uniform, stream, shape)
-        ndtri(draws, draws)  # while it is one stretch of memory: half the time of a batch of one
-        return self._by_user(draws, shape)
+        return self._filled(fill_normal, stream, shape)
 
     def beta(self, stream: str, a: Floats, b: Floats) -> Floats:
         """Beta(a, b) draws, one per entry.

@@ -50,13 +50,3 @@ def fill_uniform(seed: Array, episode: Ints, step: Ints, stream: int, draws: Flo
             w0, w1, w2, w3 = philox(block, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32))
             draws[2 * block, b] = to_uniform(w0, w1)
             draws[2 * block + 1, b] = to_uniform(w2, w3)
-
-
-@njit(cache=True)
-def fill_open_uniform(seed: Array, episode: Ints, step: Ints, stream: int, draws: Floats) -> None:
-    """The same, half a unit to the right and below 1, so that none is 0 or 1: see `Luck.normal`."""
-    fill_uniform(seed, episode, step, stream, draws)
-    n, B = draws.shape
-    for i in range(n):
-        for b in range(B):
-            draws[i, b] = min(draws[i, b] + 2.0**-54, 1.0 - 2.0**-53)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsim_env.arrays import Bools, Ints
+from recsim_env.arrays import Bools, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.simulators.log import Log
 
@@ -32,6 +32,7 @@ class HeldOut:
     user: Ints  # (U,) ids of the evaluated users, ascending
     history: Ints  # (U, H) items before what is held out, padded with -1 on the left: the latest stands last
     relevant: Ints  # (U, M) distinct held-out items, ascending, padded with -1 on the right
+    gaps: Floats  # (U, H) seconds from each item of it to the next, from the last to what is held out
     tied_share: float  # share of the U users whose last two events have the same time
 
     @property
@@ -112,7 +113,11 @@ class Parts:
         relevant = _padded(pairs[:, 0], pairs[:, 1], len(user), left=False)
         last = self.train.time[np.searchsorted(self.train.user, user, side="right") - 1]
         first = self.test.time[np.searchsorted(self.test.user, user)]
-        return HeldOut(self.train, user, history, relevant, float((last == first).mean()))
+        time, ends = self.train.time[before], np.cumsum((history >= 0).sum(axis=1)) - 1
+        gaps, between = np.zeros(history.shape), np.diff(time, append=0.0)
+        between[ends] = first - last
+        gaps[history >= 0] = between
+        return HeldOut(self.train, user, history, relevant, gaps, float((last == first).mean()))
 
 
 def split_by_time(log: Log, *, at: float | None = None, quantile: float | None = None) -> Parts:
@@ -204,7 +209,10 @@ def _hold_out(log: Log, held: Bools) -> HeldOut:
     relevant = _padded(pairs[:, 0], pairs[:, 1], len(user), left=False)
     end = np.searchsorted(log.user, user, side="right")  # every one of them has two rows or more
     tied = log.time[end - 1] == log.time[end - 2]
-    return HeldOut(log.rows(~held), user, history, relevant, float(tied.mean()))
+    gaps = np.zeros(history.shape)
+    following = np.flatnonzero(before) + 1  # of the same user: what is held out comes after the history
+    gaps[history >= 0] = log.time[following] - log.time[before]
+    return HeldOut(log.rows(~held), user, history, relevant, gaps, float(tied.mean()))
 
 
 def _padded(row: Ints, item: Ints, num_rows: int, *, left: bool) -> Ints:

@@ -62,9 +62,8 @@ class DelayedFeedback:
         batches: whether rounds are told d at a time instead of each d rounds late.
 
     Attributes:
-        waiting: (d, bytes of a transition) what was not yet told, a ring: plain bytes, so that whatever an
-            agent sees can be kept in one array; (d, 0) before the first round. Every array of a transition
-            begins at a multiple of 8 bytes in it.
+        waiting: (d,) what was not yet told, a ring: the bytes of a transition, so that whatever an agent sees
+            can be kept in one array; no bytes before the first round.
         rounds: (1,) that have been played.
 
     Raises:
@@ -80,59 +79,50 @@ class DelayedFeedback:
             )
         self.agent = agent
         self.batches = batches
-        self.waiting = np.zeros((delay, 0), np.uint8)
+        self.waiting = np.zeros(delay, "V0")
         self.rounds = np.zeros(1, np.int64)
-        self._places: list[list[Array]] = []  # d of the ring, each seen as the arrays of its transition
-        self._ring = self.waiting  # that they see
+        self._kept: list[Transition] = []  # d, the same: told without being put together again
+        self._kept_of = self.waiting
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """What the agent inside does, (B, K)."""
         return self.agent.act(observation, luck)
 
     def update(self, transition: Transition) -> None:
-        """Keep this round, and tell what is due."""
+        """Keep this round, and tell what is due.
+
+        A transition is kept as it is, not copied: no agent or world changes what it has handed over, which
+        `recsim_env.testing` checks of agents.
+        """
         now, delay = self.rounds.item(0), len(self.waiting)
-        arrays = _arrays(transition)
+        place, row = now % delay, b"".join([array.tobytes() for array in _arrays(transition)])
         if now == 0:
-            self.waiting = np.zeros((delay, sum(_room(array) for array in arrays)), np.uint8)
-        if self._ring is not self.waiting:  # it is new, or from a checkpoint
-            self._places, self._ring = _places(self.waiting, arrays), self.waiting
-        place = now % delay
+            self.waiting, self._kept = np.zeros(delay, f"V{len(row)}"), [transition] * delay
+        elif self._kept_of is not self.waiting:  # from a checkpoint
+            self._kept = [_restored(kept.tobytes(), transition) for kept in self.waiting]
+        self._kept_of = self.waiting
         if not self.batches and now >= delay:
-            self.agent.update(_transition(self._places[place], transition))
-        for kept, array in zip(self._places[place], arrays, strict=True):
-            kept[...] = array
+            self.agent.update(self._kept[place])
+        self.waiting[place], self._kept[place] = row, transition
         self.rounds[0] = now + 1
         if self.batches and place == delay - 1:
-            for told in self._places:
-                self.agent.update(_transition(told, transition))
+            for told in self._kept:
+                self.agent.update(told)
 
 
-def _arrays(t: Transition) -> list[Array]:
+def _arrays(transition: Transition) -> list[Array]:
     """All of a transition, in a fixed order."""
-    fields = [t.slates, t.clicked, t.examined, t.reward, t.terminated, t.truncated]
-    return [*fields, *t.observation.values(), *t.next_observation.values()]
+    before, slates, clicked, examined, reward, after, terminated, truncated = transition
+    return [slates, clicked, examined, reward, terminated, truncated, *before.values(), *after.values()]
 
 
-def _transition(kept: list[Array], like: Transition) -> Transition:
-    """Copies of what `_arrays` took apart, which the agent inside may keep, in a transition like another."""
-    slates, clicked, examined, reward, terminated, truncated, *rest = [array.copy() for array in kept]
-    seen = iter(rest)
-    before = {name: next(seen) for name in like.observation}
-    after = {name: next(seen) for name in like.next_observation}
+def _restored(row: bytes, like: Transition) -> Transition:
+    """The transition with these bytes, whose arrays have the shapes and dtypes of another's."""
+    start, arrays = 0, []
+    for array in _arrays(like):
+        arrays.append(np.ndarray(array.shape, array.dtype, row, start).copy())
+        start += array.nbytes
+    slates, clicked, examined, reward, terminated, truncated, *seen = arrays
+    before = dict(zip(like.observation, seen, strict=False))
+    after = dict(zip(like.next_observation, seen[len(before) :], strict=True))
     return Transition(before, slates, clicked, examined, reward, after, terminated, truncated)
-
-
-def _room(array: Array) -> int:
-    return -(-array.nbytes // 8) * 8  # so that what follows is aligned
-
-
-def _places(ring: Array, arrays: list[Array]) -> list[list[Array]]:
-    """The rows of the ring (d, bytes), each seen as arrays with the shapes and dtypes of these."""
-    fields, start = [], 0
-    for array in arrays:
-        part = ring[:, start : start + array.nbytes]
-        fields.append(part.view(array.dtype).reshape(len(ring), *array.shape))
-        start += _room(array)
-    # Made once: in a round of one learner, a view takes as long as what is copied through it.
-    return [list(place) for place in zip(*fields, strict=True)]

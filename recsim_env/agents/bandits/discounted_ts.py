@@ -15,15 +15,15 @@ Source: Raj, Kalyani, "Taming non-stationary bandits: a Bayesian approach", 2017
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.arm_counts import largest
-from recsim_env.agents.bandits.window_counts import DiscountedCounts
+from recsim_env.agents.bandits.window_counts import DiscountedCounts, largest_draw
 from recsim_env.arrays import Array, Ints
+from recsim_env.simulators.luck import stream_number
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
+
+STREAM = stream_number("discounted_ts")
 
 
 class DiscountedTS:
@@ -43,9 +43,8 @@ class DiscountedTS:
 
     def act(self, observation: dict[str, Array], luck: "Luck") -> Ints:
         """The arm of largest draw, (B, 1)."""
-        wins, pulls = self.counts.sums, self.counts.pulls
-        losses = np.maximum(pulls - wins, 0.0)  # below 0 by rounding alone
-        slates: Ints = largest(luck.beta("discounted_ts", 1.0 + wins, 1.0 + losses))
+        known = self.counts.pulls, self.counts.sums
+        slates: Ints = largest_draw(luck.seed, luck.episode, luck.step, STREAM, *known)
         return slates
 
     def update(self, transition: Transition) -> None:

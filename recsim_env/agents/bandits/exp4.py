@@ -26,10 +26,15 @@ from numba import njit
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.arm_counts import out_of_range
 from recsim_env.agents.bandits.context_cells import ContextCells, check_policies
+from recsim_env.agents.bandits.exponentials import exponentiate
 from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.simulators.luck import stream_number
+from recsim_env.simulators.philox import fill_uniform
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
+
+STREAM = stream_number("exp4")
 
 
 class Exp4:
@@ -43,8 +48,10 @@ class Exp4:
         bins: of the cells along each coordinate.
 
     Attributes:
+        advice: (cells, P) the policies, seen from a cell.
         costs: (B, P), C(pi).
-        probabilities: (B, N), p of the last `act`.
+        cell: (B,) of the contexts, and
+        probabilities: (B, N), p, of the last `act`.
         rounds: (B,).
 
     Raises:
@@ -55,8 +62,9 @@ class Exp4:
         self, num_replicates: int, num_items: int, policies: Ints, *, dimension: int, bins: int
     ) -> None:
         self.cells = ContextCells(num_replicates, dimension, bins)
-        self.policies = check_policies(policies, num_items, self.cells.number)
-        self.costs = np.zeros((num_replicates, len(self.policies)))
+        self.advice = np.ascontiguousarray(check_policies(policies, num_items, self.cells.number).T)
+        self.costs = np.zeros((num_replicates, len(policies)))
+        self.cell = np.zeros(num_replicates, np.int64)
         self.probabilities = np.zeros((num_replicates, num_items))
         self.rounds = np.zeros(num_replicates)
 
@@ -66,10 +74,9 @@ class Exp4:
         Raises:
             InputError: no contexts, of another shape, or outside [0, 1].
         """
-        cells = self.cells.of(observation)
-        slates: Ints = draw_advice(
-            cells, self.policies, self.costs, self.rounds, luck.uniform("exp4"), self.probabilities
-        )
+        self.cell = self.cells.of(observation)
+        known = self.cell, self.advice, self.costs, self.rounds
+        slates: Ints = draw_advice(luck.seed, luck.episode, luck.step, STREAM, *known, self.probabilities)
         return slates
 
     def update(self, transition: Transition) -> None:
@@ -79,10 +86,10 @@ class Exp4:
             InputError: a reward outside 0 to 1.
         """
         row = charge(
-            self.cells.of(transition.observation),
+            self.cell,
             transition.slates,
             transition.reward,
-            self.policies,
+            self.advice,
             self.probabilities,
             self.costs,
             self.rounds,
@@ -93,27 +100,37 @@ class Exp4:
 
 @njit(cache=True)
 def draw_advice(
-    cells: Ints, policies: Ints, costs: Floats, rounds: Floats, u: Floats, probabilities: Floats
+    seed: Array,
+    episode: Ints,
+    step: Ints,
+    stream: int,
+    cell: Ints,
+    advice: Ints,
+    costs: Floats,
+    rounds: Floats,
+    probabilities: Floats,
 ) -> Ints:
     """Write p (B, N), and draw items (B, 1) from it."""
     B, N = probabilities.shape
-    P = len(policies)
-    slates = np.empty((B, 1), np.int64)
+    P = advice.shape[1]
+    slates, weight, u = np.empty((B, 1), np.int64), np.empty(P), np.empty((2, B))
+    fill_uniform(seed, episode, step, stream, u)
     for b in range(B):
         rate = np.sqrt(np.log(P) / ((rounds[b] + 1.0) * N))
         least = costs[b].min()  # subtracted, so that the largest weight is 1
-        p = probabilities[b]
-        p[:] = 0.0
-        total = 0.0
         for i in range(P):
-            weight = np.exp(-rate * (costs[b, i] - least))
-            p[policies[i, cells[b]]] += weight
-            total += weight
+            weight[i] = rate * (least - costs[b, i])
+        exponentiate(weight)
+        p, items = probabilities[b], advice[cell[b]]
+        p[:] = 0.0
+        for i in range(P):
+            p[items[i]] += weight[i]
+        total = p.sum()
         below, item = 0.0, -1
         for a in range(N):
             p[a] /= total
             below += p[a]
-            if item < 0 and u[b] < below:
+            if item < 0 and u[0, b] < below:
                 item = a
         if item < 0:  # the sum of p was rounded down below u
             item = int(np.argmax(p))
@@ -123,10 +140,10 @@ def draw_advice(
 
 @njit(cache=True)
 def charge(
-    cells: Ints,
+    cell: Ints,
     slates: Ints,
     reward: Floats,
-    policies: Ints,
+    advice: Ints,
     probabilities: Floats,
     costs: Floats,
     rounds: Floats,
@@ -137,11 +154,10 @@ def charge(
             return b
     for b in range(len(slates)):
         rounds[b] += 1.0
-        item = slates[b, 0]
+        item, items = slates[b, 0], advice[cell[b]]
         cost = (1.0 - reward[b]) / probabilities[b, item]
-        for i in range(len(policies)):
-            if policies[i, cells[b]] == item:
-                costs[b, i] += cost
+        for i in range(len(items)):
+            costs[b, i] += cost if items[i] == item else 0.0
     return -1
 
 

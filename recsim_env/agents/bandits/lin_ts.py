@@ -30,9 +30,13 @@ from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.ridge_regressions import RidgeRegressions, check_ridge, seen_features
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
+from recsim_env.simulators.luck import stream_number
+from recsim_env.simulators.normal_draws import fill_normal
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
+
+STREAM = stream_number("lin_ts")
 
 
 class LinTS:
@@ -76,9 +80,8 @@ class LinTS:
             InputError: the observation has no features, or of another shape.
         """
         features = seen_features(observation, self.shape, self.shared)
-        z = luck.normal("lin_ts", self.regressions.estimate.shape[1:])
-        known = self.regressions.estimate, self.regressions.inverse
-        slates: Ints = draw_best(features, *known, self.inflation, z)
+        known = self.regressions.estimate, self.regressions.inverse, self.inflation
+        slates: Ints = draw_best_of(luck.seed, luck.episode, luck.step, STREAM, features, *known)
         return slates
 
     def update(self, transition: Transition) -> None:
@@ -106,6 +109,25 @@ def theory_inflation(rounds: int, num_features: int, deviation: float, delta: fl
     if not 0.0 < delta < 1.0:
         raise InputError(f"delta must be in (0, 1), got {delta}")
     return float(deviation * np.sqrt(9.0 * num_features * np.log(rounds / delta)))
+
+
+@njit(cache=True)
+def draw_best_of(
+    seed: Array,
+    episode: Ints,
+    step: Ints,
+    stream: int,
+    features: Array,
+    estimate: Floats,
+    inverse: Floats,
+    inflation: float,
+) -> Ints:
+    """`draw_best` of the normals of a stream, in one call."""
+    B, M, D = estimate.shape
+    z = np.empty((M * D + M * D % 2, B))
+    fill_normal(seed, episode, step, stream, z)
+    by_user = np.ascontiguousarray(z[: M * D].T).reshape(B, M, D)
+    return draw_best(features, estimate, inverse, inflation, by_user)
 
 
 @njit(cache=True)

@@ -86,34 +86,33 @@ def seen_features(observation: dict[str, Array], shape: tuple[int, int, int], sh
     Raises:
         InputError: the world shows none, or others than the learner was made for.
     """
-    B, N, D = shape
-    if shared:
-        return _entry(observation, "features", (B, N, D))
-    extended: Array = with_one(_entry(observation, "context", (B, D)))
-    return extended
-
-
-def _entry(observation: dict[str, Array], name: str, shape: tuple[int, ...]) -> Array:
+    B, _, D = shape
+    name, expected = ("features", shape) if shared else ("context", (B, D))
     value = observation.get(name)
     if value is None:
         raise InputError(
             f"the observation has no {name!r}, only {', '.join(sorted(observation))}: this learner needs a "
             "world that shows features of items (shared=True) or a context of users (shared=False)"
         )
-    if value.shape != shape:
+    if value.shape != expected:
         raise InputError(
-            f"{name} must have shape {shape}, got {value.shape}: make the learner for the world's sizes"
+            f"{name} must have shape {expected}, got {value.shape}: make the learner for the world's sizes"
         )
-    return value
+    if shared:
+        return value
+    extended = np.empty((B, 1, D + 1), value.dtype)
+    put_with_one(value, extended)
+    return extended
 
 
 @njit(cache=True)
-def with_one(context: Array) -> Array:
-    """(B, 1, D + 1) contexts (B, D) and a 1."""
+def put_with_one(context: Array, extended: Array) -> None:
+    """Write contexts (B, D) and a 1 into extended (B, 1, D + 1)."""
     B, D = context.shape
-    extended = np.ones((B, 1, D + 1), context.dtype)
-    extended[:, 0, :D] = context
-    return extended
+    for b in range(B):
+        for d in range(D):
+            extended[b, 0, d] = context[b, d]
+        extended[b, 0, D] = 1.0
 
 
 @njit(cache=True)

@@ -9,9 +9,10 @@ import numpy as np
 from numba import njit
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.arm_counts import check_sizes, out_of_range
-from recsim_env.arrays import Floats, Ints
+from recsim_env.agents.bandits.arm_counts import check_sizes, largest, out_of_range
+from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
+from recsim_env.simulators.beta_draws import fill_beta
 
 
 class WindowCounts:
@@ -120,6 +121,19 @@ def _check_tuning(horizon: int, num_switches: int) -> None:
         raise InputError(f"horizon must be at least 1, got {horizon}")
     if not 0 <= num_switches <= horizon:
         raise InputError(f"num_switches must be from 0 to horizon, {horizon}, got {num_switches}")
+
+
+@njit(cache=True)
+def largest_draw(seed: Array, episode: Ints, step: Ints, stream: int, pulls: Floats, sums: Floats) -> Ints:
+    """The arm of largest draw from Beta(1 + wins, 1 + losses) of every row, (B, 1)."""
+    B, N = pulls.shape
+    alpha, beta, theta = np.empty((B, N)), np.empty((B, N)), np.empty((B, N))
+    for b in range(B):
+        for a in range(N):
+            alpha[b, a] = 1.0 + sums[b, a]
+            beta[b, a] = 1.0 + max(pulls[b, a] - sums[b, a], 0.0)  # below 0 by rounding alone
+    fill_beta(seed, episode, step, stream, alpha, beta, theta)
+    return largest(theta)
 
 
 @njit(cache=True)

@@ -41,9 +41,10 @@ from recsim_env.evaluation.paired import against_baseline
 from recsim_env.evaluation.ranking import average_precision, hit_rate, mrr, ndcg, precision, recall
 from recsim_env.evaluation.repeat_explore import repeat_explore
 from recsim_env.experiments import figure
-from recsim_env.experiments.recommenders import RECOMMENDERS, recommender_names
+from recsim_env.experiments.recommenders import NAMES, make_recommender, recommender_names
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
+from recsim_env.experiments.sequential_models import MODELS
 from recsim_env.experiments.settings import as_json, option, positive
 from recsim_env.experiments.tensorboard import write_events
 from recsim_env.simulators.datasets import read_events
@@ -73,7 +74,7 @@ class Settings:
     )
     recommenders: str = option(
         "popularity,markov1,markov2",
-        f"of {', '.join(RECOMMENDERS)}; the first is the baseline of the differences",
+        f"of {', '.join(NAMES)}; the first is the baseline of the differences",
     )
     k: int = option(10, "length of the list that is scored")
     hold_out: str = option("auto", "last_item, last_basket, or auto: by whether users repeat themselves")
@@ -112,8 +113,9 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
     popularity = np.bincount(held_out.train.slate[:, 0], minlength=data.num_items)
     length = np.count_nonzero(held_out.history >= 0, axis=1)
     for name in tqdm(names, unit="recommender"):
-        recommender = RECOMMENDERS[name](data.num_items).fit(held_out.train)
-        ranked = recommend(recommender, held_out.history, settings.k, mask_history=mask)
+        recommender = make_recommender(name, data.num_items, mask_history=mask).fit(held_out.train)
+        gaps = held_out.gaps if name in MODELS else None
+        ranked = recommend(recommender, held_out.history, settings.k, mask_history=mask, gaps=gaps)
         lists[name], ndcg_of_users[name] = ranked, ndcg(ranked, held_out.relevant, settings.k)
         results.curves[name] = {
             **scores(ranked, held_out.relevant, settings.k),

@@ -28,9 +28,10 @@ from recsim_env.evaluation.agreement import TREC_2023, Agreement, agreement
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.ranking import ndcg
 from recsim_env.experiments import figure
-from recsim_env.experiments.recommenders import RECOMMENDERS, recommender_names
+from recsim_env.experiments.recommenders import RECOMMENDERS, make_recommender, recommender_names
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
+from recsim_env.experiments.sequential_models import MODELS
 from recsim_env.experiments.settings import as_json, option, positive
 from recsim_env.experiments.tensorboard import write_events
 from recsim_env.simulators.calibration.listening import ListeningCalibration, fit_listening, simulate_like
@@ -56,7 +57,10 @@ class Settings:
     data: str = option(
         "complete-journey", "complete-journey, or a directory or file; recsim-env data list names formats"
     )
-    recommenders: str = option(",".join(RECOMMENDERS), "eight or more say something about an order")
+    recommenders: str = option(
+        ",".join(RECOMMENDERS),
+        f"eight or more say something about an order; sequence encoders too: {', '.join(MODELS)}",
+    )
     k: int = option(10, "length of the lists")
     live_users: int = option(300, "simulated users who are recommended to live")
     live_steps: int = option(20, "recommendations to each of them; 1 = only at the start of a visit")
@@ -143,7 +147,7 @@ def offline(
 ) -> tuple[Floats, list[Recommender]]:
     """(U, M) NDCG of every recommender for every user, and the fitted recommenders."""
     held_out = leave_last_basket_out(shuffle_ties(log, settings.seed))
-    fitted = [RECOMMENDERS[name](num_items).fit(held_out.train) for name in names]
+    fitted = [make_recommender(name, num_items, mask_history=False).fit(held_out.train) for name in names]
     columns = []
     for one in fitted:
         ranked = recommend(one, held_out.history, settings.k, mask_history=False)

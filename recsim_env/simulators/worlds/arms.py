@@ -20,6 +20,7 @@ from numba import njit
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError, as_numbers, refuse
 from recsim_env.simulators.luck import Luck, stream_number
+from recsim_env.simulators.normal_draws import fill_normal
 from recsim_env.simulators.philox import fill_uniform
 from recsim_env.simulators.worlds.world import Entry, Outcome
 from recsim_env.user_models.clicks import Response
@@ -109,24 +110,13 @@ class ArmsWorld:
         """Pull the arms of slates (B, 1)."""
         B = len(slates)
         reward, best, value, after = np.empty(B), np.empty(B), np.empty(B), np.empty(B, INT)
-        clicked, examined = np.empty((B, 1), BOOL), np.ones((B, 1), BOOL)
+        clicked, examined = np.empty((B, 1), BOOL), np.empty((B, 1), BOOL)
+        given = *state, slates, luck.seed, luck.episode, luck.step, STREAM
+        written = after, reward, clicked, examined, best, value
         if self.deviation is None:
-            pull_coins(
-                *state,
-                slates,
-                luck.seed,
-                luck.episode,
-                luck.step,
-                STREAM,
-                after,
-                reward,
-                clicked,
-                best,
-                value,
-            )
+            pull_coins(*given, *written)
         else:
-            noise = self.deviation * luck.normal("reward")
-            pull_normals(*state, slates, noise, after, reward, clicked, best, value)
+            pull_normals(*given, self.deviation, *written)
         left = np.zeros(B, BOOL)  # nobody leaves
         after_state = ArmState(state.mean, state.best, after)
         return after_state, Outcome(reward, left, Response(clicked, examined), best, value)
@@ -172,6 +162,7 @@ def pull_coins(
     after: Ints,
     reward: Floats,
     clicked: Bools,
+    examined: Bools,
     top: Floats,
     value: Floats,
 ) -> None:
@@ -183,7 +174,7 @@ def pull_coins(
         mu = mean[b, slates[b, 0]]
         won = u[0, b] < mu
         reward[b] = 1.0 if won else 0.0
-        clicked[b, 0] = won
+        clicked[b, 0], examined[b, 0] = won, True
         value[b] = mu
         top[b] = mean[b, best[b]]
         after[b] = step[b] + 1
@@ -195,18 +186,26 @@ def pull_normals(
     best: Ints,
     step: Ints,
     slates: Ints,
-    noise: Floats,
+    seed: Array,
+    episode: Ints,
+    luck_step: Ints,
+    stream: int,
+    deviation: float,
     after: Ints,
     reward: Floats,
     clicked: Bools,
+    examined: Bools,
     top: Floats,
     value: Floats,
 ) -> None:
     """The same of normal rewards: the user opens every arm, and the reward says how much they got."""
-    for b in range(len(slates)):
+    B = len(slates)
+    z = np.empty((2, B))
+    fill_normal(seed, episode, luck_step, stream, z)
+    for b in range(B):
         mu = mean[b, slates[b, 0]]
-        reward[b] = mu + noise[b]
-        clicked[b, 0] = True
+        reward[b] = mu + deviation * z[0, b]
+        clicked[b, 0], examined[b, 0] = True, True
         value[b] = mu
         top[b] = mean[b, best[b]]
         after[b] = step[b] + 1

@@ -96,8 +96,9 @@ class ContextualWorld:
 
     def begin(self, luck: Luck) -> ContextState:
         """The first users."""
-        state = self._new_state(len(luck))
-        step = np.full(len(luck), -1, INT)  # of the round before the first
+        B, (N, D) = len(luck), self.phase.shape
+        state = ContextState(np.empty(B, INT), np.empty((B, D), FLOAT32), np.empty((B, N)))
+        step = np.full(B, -1, INT)  # of the round before the first
         come(luck.seed, luck.episode, luck.step, FIRST, *self._waves, step, *state)
         return state
 
@@ -111,13 +112,12 @@ class ContextualWorld:
 
     def respond(self, state: ContextState, slates: Ints, luck: Luck) -> tuple[ContextState, Outcome]:
         """Show the items of slates (B, 1) to these users; the next ones come."""
-        B = len(slates)
-        after = self._new_state(B)
+        B, (N, D) = len(slates), self.phase.shape
+        after = ContextState(np.empty(B, INT), np.empty((B, D), FLOAT32), np.empty((B, N)))
         reward, best, value = np.empty(B), np.empty(B), np.empty(B)
         response = Response(np.empty((B, 1), BOOL), np.empty((B, 1), BOOL))
         draw = luck.seed, luck.episode, luck.step
-        click(*draw, CLICK, state.mean, slates, reward, *response, best, value)
-        come(*draw, NEXT, *self._waves, state.step, *after)
+        show(*draw, *self._waves, state.step, state.mean, slates, *after, reward, *response, best, value)
         return after, Outcome(reward, np.zeros(B, BOOL), response, best, value)
 
     def expected_reward(self, state: ContextState, slates: Ints) -> Floats:
@@ -135,10 +135,6 @@ class ContextualWorld:
     def arm_means(self, state: ContextState) -> Floats:
         """(B, N) mu_a(x) of every item."""
         return state.mean.copy()
-
-    def _new_state(self, B: int) -> ContextState:
-        N, D = self.phase.shape
-        return ContextState(np.empty(B, INT), np.empty((B, D), FLOAT32), np.empty((B, N)))
 
     @cached_property
     def _waves(self) -> tuple[Floats, float, float]:
@@ -189,6 +185,32 @@ def come(
         after[b] = before[b] + 1
     fill_contexts(seed, episode, step, stream, context)
     fill_waves(context, phase, waves, height, mean)
+
+
+@njit(cache=True)
+def show(
+    seed: Array,
+    episode: Ints,
+    luck_step: Ints,
+    phase: Floats,
+    waves: float,
+    height: float,
+    step: Ints,
+    mean: Floats,
+    slates: Ints,
+    next_step: Ints,
+    next_context: Array,
+    next_mean: Floats,
+    reward: Floats,
+    clicked: Bools,
+    examined: Bools,
+    best: Floats,
+    value: Floats,
+) -> None:
+    """A whole round in one call: what comes of these slates, and the users of the next round."""
+    draw = seed, episode, luck_step
+    click(*draw, CLICK, mean, slates, reward, clicked, examined, best, value)
+    come(*draw, NEXT, phase, waves, height, step, next_step, next_context, next_mean)
 
 
 @njit(cache=True)

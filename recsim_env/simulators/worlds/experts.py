@@ -104,11 +104,10 @@ class ExpertWorld:
         B = len(slates)
         reward, best, value = np.empty(B), np.empty(B), np.empty(B)
         outcome, after = np.empty(B, FLAG), np.empty(B, INT)
-        clicked, examined = np.empty((B, 1), BOOL), np.ones((B, 1), BOOL)
+        clicked, examined = np.empty((B, 1), BOOL), np.empty((B, 1), BOOL)
         draw = luck.seed, luck.episode, luck.step, NEXT
-        follow(
-            *draw, self.costs, self._least, state.step, slates, outcome, after, reward, clicked, best, value
-        )
+        given = self.costs, self._least, state.step, slates
+        follow(*draw, *given, outcome, after, reward, clicked, examined, best, value)
         left = np.zeros(B, BOOL)  # nobody leaves
         return ExpertState(outcome, after), Outcome(reward, left, Response(clicked, examined), best, value)
 
@@ -179,6 +178,7 @@ def follow(
     after: Ints,
     reward: Floats,
     clicked: Bools,
+    examined: Bools,
     best: Floats,
     value: Floats,
 ) -> None:
@@ -188,6 +188,6 @@ def follow(
         t = min(step[b], len(least) - 1)
         right = costs[t, slates[b, 0]] == 0.0
         reward[b] = value[b] = 1.0 if right else 0.0
-        clicked[b, 0] = right
+        clicked[b, 0], examined[b, 0] = right, True
         best[b] = 1.0 - least[t]
         after[b] = step[b] + 1

@@ -114,7 +114,7 @@ class IncentivisedWorld:
         after = IncentivisedState(
             state.theta, np.empty((B, N), INT), np.empty((B, N), INT), np.empty(B, INT), np.empty(B, INT)
         )
-        response = Response(np.empty((B, 1), BOOL), np.ones((B, 1), BOOL))
+        response = Response(np.empty((B, 1), BOOL), np.empty((B, 1), BOOL))
         reward, best, value = np.empty(B), np.empty(B), np.empty(B)
         recommend_rows(
             *self._rules,
@@ -129,7 +129,7 @@ class IncentivisedWorld:
             STREAM,
             *after[1:],
             reward,
-            response.clicked,
+            *response,
             best,
             value,
         )
@@ -220,6 +220,7 @@ def recommend_rows(
     next_step: Ints,
     reward: Floats,
     clicked: Bools,
+    examined: Bools,
     best: Floats,
     value: Floats,
 ) -> None:
@@ -242,5 +243,5 @@ def recommend_rows(
         next_wins[b, taken] += won
         next_step[b] = step[b] + 1
         reward[b] = 1.0 if won else 0.0
-        clicked[b, 0] = won and taken == slates[b, 0]
+        clicked[b, 0], examined[b, 0] = won and taken == slates[b, 0], True
         value[b] = theta[b, taken]

@@ -136,7 +136,7 @@ class KnapsackWorld:
         B = len(slates)
         after = KnapsackState(np.empty(B, INT), np.empty(B, INT), np.empty(B, INT))
         reward, best, value = np.empty(B), np.empty(B), np.empty(B)
-        response = Response(np.empty((B, 1), BOOL), np.ones((B, 1), BOOL))
+        response = Response(np.empty((B, 1), BOOL), np.empty((B, 1), BOOL))
         pull_rows(
             self._table,
             self._plan,
@@ -150,7 +150,7 @@ class KnapsackWorld:
             STREAM,
             *after,
             reward,
-            response.clicked,
+            *response,
             best,
             value,
         )
@@ -265,6 +265,7 @@ def pull_rows(
     next_step: Ints,
     reward: Floats,
     clicked: Bools,
+    examined: Bools,
     best_value: Floats,
     slate_value: Floats,
 ) -> None:
@@ -276,7 +277,7 @@ def pull_rows(
         earns = open_ and u[0, i] < table[0, a]
         costs = open_ and (u[0, i] if coupled else u[1, i]) < table[3, a]
         reward[i] = table[1, a] if earns else 0.0
-        clicked[i, 0] = earns
+        clicked[i, 0], examined[i, 0] = earns, True
         next_cost[i] = 1 if costs else 0
         next_budget[i] = budget[i] - next_cost[i]
         next_step[i] = step[i] + 1

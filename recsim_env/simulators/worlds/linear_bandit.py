@@ -30,7 +30,8 @@ from recsim_env.simulators.worlds.world import Entry, Outcome
 from recsim_env.user_models.clicks import Response
 
 FIRST, NEXT, REWARD = map(stream_number, ("linear/first features", "linear/next features", "reward"))
-BOOL, INT = np.dtype(np.bool_), np.dtype(np.int64)  # dtypes, not types: a third off each small allocation
+# dtypes, not types: a third off each small allocation
+BOOL, INT, FLOAT32 = np.dtype(np.bool_), np.dtype(np.int64), np.dtype(np.float32)
 BELOW_ONE = 1.0 - 2.0**-20  # so that rounding to float32 makes no vector longer than 1
 
 
@@ -102,7 +103,11 @@ class LinearWorld:
 
     def begin(self, luck: Luck) -> LinearState:
         """Users at the first round."""
-        return LinearState(np.zeros(len(luck), np.int64), *self._draw(luck, FIRST))
+        features, mean = self._room(len(luck))
+        if self.features is None:
+            draw = luck.seed, luck.episode, luck.step, FIRST
+            fill_features(*draw, self._low, self.theta, features, mean)
+        return LinearState(np.zeros(len(luck), np.int64), features, mean)
 
     def observe(self, state: LinearState) -> dict[str, Array]:
         """The round, and the features of every item in it."""
@@ -115,21 +120,23 @@ class LinearWorld:
 
     def observation_entries(self) -> dict[str, Entry]:
         """Rounds 0 to the horizon; features."""
-        low = 0.0 if self.deviation is None else -1.0
         shape = self.num_items, self.dimension
-        return {"step": Entry(0, self.horizon), "features": Entry(low, 1.0, shape, np.float32)}
+        return {"step": Entry(0, self.horizon), "features": Entry(self._low, 1.0, shape, np.float32)}
 
     def respond(self, state: LinearState, slates: Ints, luck: Luck) -> tuple[LinearState, Outcome]:
         """Pull the arms of slates (B, 1)."""
         B = len(slates)
-        coins, deviation = self.deviation is None, self.deviation or 0.0
-        drawn = (state.features, state.mean) if self.features is not None else self._draw(luck, NEXT)
-        after = LinearState(np.empty(B, INT), *drawn)
+        after = LinearState(np.empty(B, INT), *self._room(B))
         reward, best, value = np.empty(B), np.empty(B), np.empty(B)
         response = Response(np.empty((B, 1), BOOL), np.empty((B, 1), BOOL))
+        coins, deviation = self.deviation is None, self.deviation or 0.0
         mean = state.mean if self.features is None else self._mean
-        draw = luck.seed, luck.episode, luck.step, REWARD
-        pull(*draw, mean, state.step, slates, deviation, coins, after.step, reward, *response, best, value)
+        given = luck.seed, luck.episode, luck.step, state.step, slates, deviation, coins, mean
+        if self.features is None:
+            next_round = self._low, self.theta, after.features, after.mean
+            pull_and_draw(*given, *next_round, after.step, reward, *response, best, value)
+        else:
+            pull(*given, after.step, reward, *response, best, value)
         return after, Outcome(reward, np.zeros(B, BOOL), response, best, value)
 
     def expected_reward(self, state: LinearState, slates: Ints) -> Floats:
@@ -148,14 +155,14 @@ class LinearWorld:
         """(B, N) theta . x of every arm."""
         return state.mean.copy() if self.features is None else np.repeat(self._mean, len(state.step), axis=0)
 
-    def _draw(self, luck: Luck, stream: int) -> tuple[Array, Floats]:
-        B, N, D = len(luck), self.num_items, self.dimension
-        if self.features is not None:
-            return np.empty((B, 0, D), np.float32), np.empty((B, 0))
-        features, mean = np.empty((B, N, D), np.float32), np.empty((B, N))
-        low = 0.0 if self.deviation is None else -1.0
-        fill_features(luck.seed, luck.episode, luck.step, stream, low, self.theta, features, mean)
-        return features, mean
+    def _room(self, B: int) -> tuple[Array, Floats]:
+        """For features and means of a round, if they are drawn."""
+        N = self.num_items if self.features is None else 0
+        return np.empty((B, N, self.dimension), FLOAT32), np.empty((B, N))
+
+    @cached_property
+    def _low(self) -> float:  # sqrt(D) times the least feature
+        return 0.0 if self.deviation is None else -1.0
 
     @cached_property
     def _mean(self) -> Floats:  # (1, N)
@@ -216,16 +223,42 @@ def fill_means(theta: Floats, features: Array, mean: Floats) -> None:
 
 
 @njit(cache=True)
-def pull(
+def pull_and_draw(
     seed: Array,
     episode: Ints,
     step: Ints,
-    stream: int,
-    mean: Floats,
     rounds: Ints,
     slates: Ints,
     deviation: float,
     coins: bool,
+    mean: Floats,
+    low: float,
+    theta: Floats,
+    next_features: Array,
+    next_mean: Floats,
+    rounds_after: Ints,
+    reward: Floats,
+    clicked: Bools,
+    examined: Bools,
+    best: Floats,
+    value: Floats,
+) -> None:
+    """A whole round in one call: what comes of these slates, and the features of the next round."""
+    given = seed, episode, step, rounds, slates, deviation, coins, mean
+    pull(*given, rounds_after, reward, clicked, examined, best, value)
+    fill_features(seed, episode, step, NEXT, low, theta, next_features, next_mean)
+
+
+@njit(cache=True)
+def pull(
+    seed: Array,
+    episode: Ints,
+    step: Ints,
+    rounds: Ints,
+    slates: Ints,
+    deviation: float,
+    coins: bool,
+    mean: Floats,
     rounds_after: Ints,
     reward: Floats,
     clicked: Bools,
@@ -244,7 +277,7 @@ def pull(
         mu, top = row[slates[b, 0]], row[0]
         for a in range(1, len(row)):
             top = max(top, row[a])
-        w0, w1, w2, w3 = philox(0, step[b], stream, episode[b], seed[b], seed[b] >> uint64(32))
+        w0, w1, w2, w3 = philox(0, step[b], REWARD, episode[b], seed[b], seed[b] >> uint64(32))
         u, angle = to_uniform(w0, w1), 2.0 * math.pi * to_uniform(w2, w3)
         won = u < mu
         if coins:

@@ -88,10 +88,10 @@ class SwitchingWorld:
         """Pull the arms of slates (B, 1)."""
         B = len(slates)
         reward, best, value, after = np.empty(B), np.empty(B), np.empty(B), np.empty(B, INT)
-        clicked, examined = np.empty((B, 1), BOOL), np.ones((B, 1), BOOL)
+        clicked, examined = np.empty((B, 1), BOOL), np.empty((B, 1), BOOL)
         pull(
             self.means, self._best, state.step, slates, luck.seed, luck.episode, luck.step, STREAM,
-            after, reward, clicked, best, value,
+            after, reward, clicked, examined, best, value,
         )  # fmt: skip
         left = np.zeros(B, BOOL)  # nobody leaves
         return SwitchingState(after), Outcome(reward, left, Response(clicked, examined), best, value)
@@ -139,6 +139,7 @@ def pull(
     after: Ints,
     reward: Floats,
     clicked: Bools,
+    examined: Bools,
     best: Floats,
     value: Floats,
 ) -> None:
@@ -151,7 +152,7 @@ def pull(
         mu = means[t, slates[b, 0]]
         won = u[0, b] < mu
         reward[b] = 1.0 if won else 0.0
-        clicked[b, 0] = won
+        clicked[b, 0], examined[b, 0] = won, True
         value[b] = mu
         best[b] = top[t]
         after[b] = step[b] + 1

@@ -1,7 +1,8 @@
 """A sequence encoder trained on a log to name the next item: one training loop for every encoder.
 
-    fit:     minimise the mean over all steps t < n of all users of objective(s_t, i_{t+1})
-    scores:  f(i) = s_n . e(i) for all items
+    fit:     minimise the mean over all steps t < n of all users of objective(s_t, i_{t+1}), summed over the
+             widths of an encoder that has some, and what the auxiliaries add
+    scores:  f(i) = s_n . c(i) for all items
 
 The last item of every user of the log is not learned from: after each epoch all items but the user's history
 are ranked for it, and the epoch with the highest NDCG@10 counts. Training ends `patience` epochs after it,
@@ -9,57 +10,63 @@ or after `epochs`. So a test item must not be in the log that `fit` is given; at
 all of that log, the validation item included.
 
 All chance depends on seed and epoch alone, so a training that is interrupted between epochs and goes on from
-`network_`, `optimiser_`, `best_` and `validation_` does what it would have done, on one machine and in one
-version of PyTorch.
+`network_`, `auxiliaries_`, `optimiser_`, `best_` and `validation_` does what it would have done, on one
+machine and in one version of PyTorch.
 """
 
-from collections.abc import Callable
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, Protocol, Self
+from functools import partial
+from typing import Self
 
 import numpy as np
 
 from recsim_env.agents.recommender import check_history, clicked_items
+from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
+from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.full_ranking import ranks, score_blocks
 from recsim_env.agents.sequential.neural.objectives import check_objective, loss
-from recsim_env.agents.sequential.neural.sequences import Sequences
+from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError, check_ranges, require
-from recsim_env.evaluation.ranked_lists import BLOCK_CELLS
-from recsim_env.evaluation.ranking import rank_of
+from recsim_env.evaluation.ranking import TargetRank
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.splits import leave_one_out
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
+from torch.utils import deterministic  # noqa: E402
 
 LONGEST_GRADIENT = 5.0
 RANKED = 10  # places of the list that validation counts
-
-
-class Encoder(Protocol):
-    """A network that reads items and says where a user is after each; see `SASRec`."""
-
-    items: nn.Embedding  # (N + 1, D), the last row is that of an empty cell
-    max_length: int
-
-    def __call__(self, items: Tensor) -> Tensor:
-        """States (U, L, D) of items (U, L), N = an empty cell on the left."""
+PRECISIONS, SCHEDULES = ("float32", "bfloat16"), ("constant", "cosine")
 
 
 class NeuralRecommender:
     """A recommender by an encoder.
 
     Args:
-        encoder: (N, generator of the first weights) -> a network as `Encoder` describes it.
-        objective: one of `objectives.OBJECTIVES`.
+        encoder: (N, generator of the first weights) -> a network, see `SequenceEncoder`.
+        objective: one of `objectives.OBJECTIVES`; cloze is for encoders that read `around`, and only it.
         negatives: of the objectives that sample.
         calibration: of gbce.
+        hidden_share: of cloze: items that are hidden.
+        last_share: of cloze: users of whom the last item alone is hidden.
+        auxiliaries: () -> further losses.
         epochs: at most.
         patience: epochs without a better validation after which training ends.
         batch_size: users of one gradient.
         learning_rate: of Adam.
+        warm_up: gradients over which the learning rate rises to its value from 0.
+        schedule: constant, or cosine: the learning rate falls to 0 over all `epochs`.
         weight_decay: of Adam, 0 or more.
+        mask_history: whether validation leaves out what a user had; no for people who come back to items.
+        precision: of passes through the network: float32, or bfloat16 (on a graphics card that has it).
+        compiled: whether `torch.compile` makes the network faster; its start takes a minute.
         seed: of first weights, batches, negatives and dropout.
         device: cpu, cuda, or auto: cuda where there is one.
         num_items: N; None = 1 + the largest id in the log.
@@ -73,27 +80,40 @@ class NeuralRecommender:
 
     num_items_: int
     validation_: Floats
+    network_: SequenceEncoder
+    best_: SequenceEncoder
 
     def __init__(
         self,
-        encoder: Callable[[int, torch.Generator], nn.Module],
+        encoder: Callable[[int, torch.Generator], SequenceEncoder],
         *,
         objective: str = "sampled_softmax",
         negatives: int = 256,
         calibration: float = 0.75,
+        hidden_share: float = 0.2,
+        last_share: float = 0.1,
+        auxiliaries: Callable[[], Sequence[Auxiliary]] = tuple,
         epochs: int = 200,
         patience: int = 20,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
+        warm_up: int = 0,
+        schedule: str = "constant",
         weight_decay: float = 0.0,
+        mask_history: bool = True,
+        precision: str = "float32",
+        compiled: bool = False,
         seed: int = 0,
         device: str = "auto",
         num_items: int | None = None,
     ) -> None:
-        self.encoder = encoder
+        self.encoder, self.auxiliaries = encoder, auxiliaries
         self.objective, self.negatives, self.calibration = objective, negatives, calibration
+        self.hidden_share, self.last_share = hidden_share, last_share
         self.epochs, self.patience, self.batch_size = epochs, patience, batch_size
-        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.learning_rate, self.warm_up, self.schedule = learning_rate, warm_up, schedule
+        self.weight_decay, self.mask_history = weight_decay, mask_history
+        self.precision, self.compiled = precision, compiled
         self.seed, self.device, self.num_items = seed, device, num_items
 
     def fit(self, log: Log) -> Self:
@@ -105,23 +125,34 @@ class NeuralRecommender:
 
     def begin(self, log: Log) -> None:
         """Take the log apart and make an untrained network; what an earlier `fit` learned is forgotten."""
-        whole = {"epochs": self.epochs, "patience": self.patience, "batch_size": self.batch_size}
-        check_ranges(whole, {}, {"learning_rate": self.learning_rate})
-        if not 0 <= self.weight_decay < np.inf:
-            raise InputError(f"weight_decay must be 0 or more, got {self.weight_decay}")
-        if self.seed < 0:
-            raise InputError(f"seed must be 0 or more, got {self.seed}")
-        check_objective(self.objective, self.negatives, self.calibration)
+        self.check()
         _, _, self.num_items_ = clicked_items(log, self.num_items)
         self._device = _device(self.device)
         generator = torch.Generator().manual_seed(self.seed)
-        self.network_: Any = self.encoder(self.num_items_, generator).to(self._device)
-        self.best_: Any = deepcopy(self.network_)
-        held_out = leave_one_out(log)
-        self._sequences = Sequences.of_log(held_out.train, self.num_items_, self.network_.max_length + 1)
-        self._history, self._target = held_out.history, held_out.target
+        self.network_ = self.encoder(self.num_items_, generator)
+        if (self.objective == "cloze") != (self.network_.reads == "around"):
+            raise InputError(
+                f"objective = {self.objective!r}, but {type(self.network_).__name__} reads "
+                f"{self.network_.reads}: cloze is for encoders that read around, and no other is"
+            )
+        self._held_out = leave_one_out(log)
+        more = 0 if self.network_.reads == "around" else 1  # the last target is not read
+        self._sequences = Sequences.of_log(
+            self._held_out.train, self.num_items_, self.network_.max_length + more
+        )
+        self.auxiliaries_ = nn.ModuleList(self.auxiliaries())
+        for auxiliary in self._added:
+            auxiliary.begin(self.network_, self._sequences, generator)
+        self.network_.to(self._device)
+        self.auxiliaries_.to(self._device)
+        self._forward = torch.compile(self.network_, dynamic=True) if self.compiled else self.network_
+        self.best_ = deepcopy(self.network_)
+        trained = [*self.network_.parameters(), *self.auxiliaries_.parameters()]
         self.optimiser_ = torch.optim.Adam(
-            self.network_.parameters(), self.learning_rate, weight_decay=self.weight_decay
+            [one for one in trained if one.requires_grad],
+            self.learning_rate,
+            weight_decay=self.weight_decay,
+            fused=True,
         )
         self.validation_ = np.zeros(0)
 
@@ -140,12 +171,16 @@ class NeuralRecommender:
         epoch = len(self.validation_)
         drawn = np.random.SeedSequence([self.seed, epoch]).generate_state(2)
         rng, generator = np.random.default_rng(drawn[0]), torch.Generator().manual_seed(int(drawn[1]))
-        self.network_.train()
-        cuda = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices=cuda):  # dropout draws from the global generator
-            torch.manual_seed(int(drawn[1]))
-            for step, users in enumerate(self._sequences.batches(self.batch_size, rng)):
-                value = self._loss(users, generator)
+        with _repeatable(self._device, int(drawn[1])):
+            for auxiliary in self._added:
+                auxiliary.begin_epoch(self.network_, self._sequences, generator)
+            self.network_.train()
+            self.auxiliaries_.train()
+            batches = list(self._sequences.batches(self.batch_size, rng))
+            for step, users in enumerate(batches):
+                self._set_rate(epoch * len(batches) + step, self.epochs * len(batches))
+                with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                    value = self._loss(users, rng, generator)
                 if not torch.isfinite(value):
                     raise InputError(
                         f"the loss is {value.item()} at step {step} of epoch {epoch}: lower learning_rate "
@@ -155,49 +190,121 @@ class NeuralRecommender:
                 value.backward()
                 nn.utils.clip_grad_norm_(self.network_.parameters(), LONGEST_GRADIENT)
                 self.optimiser_.step()
-        rows = max(1, BLOCK_CELLS // self.num_items_)
-        blocks = (self._history[start : start + rows] for start in range(0, len(self._history), rows))
-        scores = (self._scores(self.network_, block) for block in blocks)
-        found = float(rank_of(scores, self._target, self._history).ndcg(RANKED).mean())
+        found = float(self._validation_ranks().ndcg(RANKED).mean())
         if epoch == 0 or found > self.validation_.max():
             self.best_.load_state_dict(self.network_.state_dict())
         self.validation_ = np.append(self.validation_, found)
         return found
 
-    def scores(self, history: Array) -> Floats:
-        """See `Recommender`; only the last `max_length` items are read.
+    def scores(self, history: Array, gaps: Array | None = None) -> Array:
+        """See `Recommender`; float32. Only the last `max_length` items are read.
+
+        Args:
+            history: (B, H).
+            gaps: (B, H) seconds from each item to the next, from the last to the moment that is scored;
+                encoders that read time need them, the others do not look at them.
 
         Raises:
-            InputError: not fitted, or a history that `check_history` refuses.
+            InputError: not fitted, a history that `check_history` refuses, gaps missing or of another shape.
         """
         history = check_history(self, history)
-        return self._scores(self.best_, history)
+        if gaps is not None and np.shape(gaps) != history.shape:
+            raise InputError(f"gaps must have the shape of history {history.shape}, got {np.shape(gaps)}")
+        time = None if gaps is None else np.asarray(gaps, np.float64)
+        found = np.empty((len(history), self.num_items_), np.float32)
+        for rows, block in score_blocks(self.best_, history, time, self._device):
+            found[rows] = block.float().cpu().numpy()
+        return found
 
-    def _loss(self, users: Ints, generator: torch.Generator) -> Tensor:
-        """The mean of the objective over all steps of these users."""
-        inputs, targets = (torch.from_numpy(part).to(self._device) for part in self._sequences.rows(users))
-        known = targets >= 0
-        return loss(
-            self.objective,
-            self.network_(inputs)[known],
-            targets[known],
-            self.network_.items.weight[:-1],
-            generator,
-            negatives=self.negatives,
-            calibration=self.calibration,
+    @property
+    def _added(self) -> Iterator[Auxiliary]:
+        """The auxiliaries, as what they are."""
+        return (one for one in self.auxiliaries_ if isinstance(one, Auxiliary))
+
+    def _validation_ranks(self) -> TargetRank:
+        """Where the item that every user had last stands."""
+        held = self._held_out
+        return ranks(
+            self.network_, held.history, held.target, held.gaps, self._device, mask_history=self.mask_history
         )
 
-    def _scores(self, network: Any, history: Ints) -> Floats:
-        """(B, N) of a network, for histories (B, H) that were checked."""
-        if history.shape[1] == 0:
-            history = np.full((len(history), 1), -1)
-        longest = int((history >= 0).sum(axis=1).max(initial=1))
-        recent = history[:, -min(longest, network.max_length) :]
-        items = torch.from_numpy(np.where(recent < 0, self.num_items_, recent)).to(self._device)
-        network.eval()
-        with torch.no_grad():
-            found = network(items)[:, -1] @ network.items.weight[:-1].T
-        return np.asarray(found.cpu().numpy(), np.float64)
+    def _rows(self, users: Ints, rng: np.random.Generator) -> Rows:
+        """What the encoder reads of these users, and should say."""
+        if self.network_.reads == "around":
+            return self._sequences.hidden_items(users, self.hidden_share, self.last_share, rng)
+        if self.network_.reads == "whole":
+            return self._sequences.beginnings(users, rng)
+        return self._sequences.next_items(users)
+
+    def _loss(self, users: Ints, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        """The mean of the objective over all steps of these users, of every width, and the auxiliaries."""
+        rows = self._rows(users, rng)
+        items, targets = (torch.from_numpy(part).to(self._device) for part in (rows.items, rows.targets))
+        states = self._forward(items, torch.from_numpy(rows.gaps).float().to(self._device))
+        known = targets >= 0
+        value = torch.zeros((), device=self._device)
+        for width in self.network_.widths or (None,):
+            value = value + loss(
+                self.objective,
+                states[known][:, :width],
+                targets[known],
+                partial(_candidates, self.network_, width),
+                self.num_items_,
+                generator,
+                negatives=self.negatives,
+                calibration=self.calibration,
+            )
+        for auxiliary in self._added:
+            added = auxiliary.loss(self.network_, self._sequences, rows, states, generator)
+            value = value + auxiliary.weight * added
+        return value
+
+    def _set_rate(self, step: int, steps: int) -> None:
+        """The learning rate of this gradient."""
+        rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warm_up))
+        if self.schedule == "cosine":
+            rate *= 0.5 * (1.0 + math.cos(math.pi * step / steps))
+        for group in self.optimiser_.param_groups:
+            group["lr"] = rate
+
+    def check(self) -> None:
+        """Refuse settings that cannot be.
+
+        Raises:
+            InputError: the first of them.
+        """
+        whole = {"epochs": self.epochs, "patience": self.patience, "batch_size": self.batch_size}
+        check_ranges(whole, {}, {"learning_rate": self.learning_rate})
+        for name in ("weight_decay", "seed", "warm_up"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        for name in ("hidden_share", "last_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        for name, choices in (("precision", PRECISIONS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
+        check_objective(self.objective, self.negatives, self.calibration)
+
+
+def _candidates(network: SequenceEncoder, width: int | None, items: Tensor | None) -> Tensor:
+    """The first numbers of the candidate vectors, or all."""
+    return network.candidates(items)[..., :width]
+
+
+@contextmanager
+def _repeatable(device: torch.device, seed: int) -> Iterator[None]:
+    """Draws and sums that are the same every time; what others draw meanwhile is left alone."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)  # dropout draws from the global generator
+        before = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+        torch.use_deterministic_algorithms(True)
+        deterministic.fill_uninitialized_memory = False  # nothing here reads what nobody wrote
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before[0])
+            deterministic.fill_uninitialized_memory = before[1]
 
 
 def _device(name: str) -> torch.device:
@@ -205,4 +312,7 @@ def _device(name: str) -> torch.device:
         raise InputError(f"device must be auto, cpu or cuda, got {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device = cuda, but PyTorch finds none here: take auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may not repeat its sums
+    return torch.device("cuda")

@@ -1,6 +1,6 @@
 """What a sequence encoder is trained for: losses of states s (M, D) whose next items t (M,) are known.
 
-With the score of item i after state s, f(i) = s . e(i), N items, n negatives drawn uniformly:
+With the score of item i after state s, f(i) = s . c(i), N items, n negatives drawn uniformly:
 
     full_softmax     log sum_i exp f(i) - f(t)
     sampled_softmax  log(exp f(t) + (N - 1) / n' sum_j exp f(j)) - f(t), over the n' negatives j != t, which
@@ -10,11 +10,15 @@ With the score of item i after state s, f(i) = s . e(i), N items, n negatives dr
     gbce             -beta log sigma(f(t)) - sum_j log sigma(-f(j)), where beta = a (c (1 - 1/a) + 1/a), with
                      a = n / (N - 1) and calibration c: for c = 1 the sigmoids are probabilities, in spite of
                      the sampling; for c = 0 it is bce with the sum in place of the mean
+    cloze            full_softmax at items that are hidden, whatever comes after them (see `Sequences`)
 
 Sources: Kang, McAuley 2018 (bce); Petrov, Macdonald, "gSASRec: reducing overconfidence in sequential
 recommendation trained with negative sampling", RecSys 2023 (gbce); Bengio, Senecal, "Adaptive importance
-sampling to accelerate training of a neural probabilistic language model", 2008 (sampled_softmax).
+sampling to accelerate training of a neural probabilistic language model", 2008 (sampled_softmax); Sun and
+others, "BERT4Rec", CIKM 2019 (cloze).
 """
+
+from collections.abc import Callable
 
 from recsim_env.errors import InputError, require, unknown_name
 
@@ -23,14 +27,15 @@ import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor  # noqa: E402
 from torch.nn.functional import cross_entropy, logsigmoid  # noqa: E402
 
-OBJECTIVES = ("full_softmax", "sampled_softmax", "bce", "gbce")
+OBJECTIVES = ("full_softmax", "sampled_softmax", "bce", "gbce", "cloze")
 
 
 def loss(
     objective: str,
     states: Tensor,
     targets: Tensor,
-    table: Tensor,
+    candidates: Callable[[Tensor | None], Tensor],
+    num_items: int,
     generator: torch.Generator,
     *,
     negatives: int = 256,
@@ -42,32 +47,33 @@ def loss(
         objective: one of `OBJECTIVES`.
         states: (M, D).
         targets: (M,) the items that came next.
-        table: (N, D) vectors e of all items.
+        candidates: items (...) -> their vectors c (..., D); None -> those of all items, (N, D).
+        num_items: N.
         generator: of the negatives; on the processor, wherever the states are.
-        negatives: n, 1 or more; not used by full_softmax.
+        negatives: n, 1 or more; of those that sample.
         calibration: c of gbce, from 0 to 1.
 
     Raises:
         InputError: an unknown objective, or a number out of range.
     """
     check_objective(objective, negatives, calibration)
-    if objective == "full_softmax":
-        return cross_entropy(states @ table.T, targets)
-    f_target = (states * table[targets]).sum(dim=1)
+    if objective in ("full_softmax", "cloze"):
+        return cross_entropy(states @ candidates(None).T, targets)
+    f_target = (states * candidates(targets)).sum(dim=1)
     if objective == "sampled_softmax":
-        drawn = torch.randint(len(table), (negatives,), generator=generator).to(targets.device)
+        drawn = torch.randint(num_items, (negatives,), generator=generator).to(targets.device)
         hit = drawn[None, :] == targets[:, None]
         left = negatives - hit.sum(dim=1, keepdim=True)
-        factor = torch.log((len(table) - 1) / left.clamp(min=1))
-        f_drawn = (states @ table[drawn].T + factor).masked_fill(hit, -torch.inf)
+        factor = torch.log((num_items - 1) / left.clamp(min=1))
+        f_drawn = (states @ candidates(drawn).T + factor).masked_fill(hit, -torch.inf)
         whole = torch.logsumexp(torch.cat([f_target[:, None], f_drawn], dim=1), dim=1)
         return (whole - f_target).mean()
-    drawn = torch.randint(len(table) - 1, (len(targets), negatives), generator=generator).to(targets.device)
+    drawn = torch.randint(num_items - 1, (len(targets), negatives), generator=generator).to(targets.device)
     drawn += drawn >= targets[:, None]  # so that none is the target
-    f_drawn = torch.einsum("md,mnd->mn", states, table[drawn])
+    f_drawn = torch.einsum("md,mnd->mn", states, candidates(drawn))
     if objective == "bce":
         return -(logsigmoid(f_target) + logsigmoid(-f_drawn).mean(dim=1)).mean()
-    share = negatives / (len(table) - 1)
+    share = negatives / (num_items - 1)
     beta = share * (calibration * (1.0 - 1.0 / share) + 1.0 / share)
     return -(beta * logsigmoid(f_target) + logsigmoid(-f_drawn).sum(dim=1)).mean()
 

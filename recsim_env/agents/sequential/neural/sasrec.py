@@ -14,6 +14,8 @@ Source: Kang, McAuley, "Self-attentive sequential recommendation", ICDM 2018. Ou
 that count from the end, as they do there once a history is padded to a fixed length.
 """
 
+from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, check_dropout, seen_keys
+from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")
@@ -21,23 +23,17 @@ import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import scaled_dot_product_attention  # noqa: E402
 
-SPREAD = 0.02  # standard deviation of the first weights
 
-
-class SASRec(nn.Module):
+class SASRec(SequenceEncoder):
     """Items (U, L) -> states (U, L, D).
 
     Args:
-        num_items: N.
+        items: the vectors e; D is a multiple of `heads`.
         max_length: L, the longest history that is read, 1 or more.
-        dimension: D, a multiple of `heads`.
         blocks: 1 or more.
         heads: 1 or more.
         dropout: share of numbers set to 0 while training, from 0 to below 1.
         generator: of the first weights.
-
-    Attributes:
-        items: (N + 1, D) vectors e; the last row is that of an empty cell, and 0.
 
     Raises:
         InputError: a number out of range.
@@ -45,50 +41,42 @@ class SASRec(nn.Module):
 
     def __init__(
         self,
-        num_items: int,
+        items: ItemVectors,
         *,
         max_length: int = 50,
-        dimension: int = 64,
         blocks: int = 2,
         heads: int = 2,
         dropout: float = 0.2,
         generator: torch.Generator,
     ) -> None:
-        super().__init__()
-        whole = {"num_items": num_items, "max_length": max_length, "dimension": dimension}
-        check_ranges({**whole, "blocks": blocks, "heads": heads}, {}, {})
-        if dimension % heads:
-            raise InputError(f"dimension must be a multiple of heads ({heads}), got {dimension}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be from 0 to below 1, got {dropout}")
-        self.num_items, self.max_length = num_items, max_length
-        self.items = nn.Embedding(num_items + 1, dimension, padding_idx=num_items)
-        self.positions = nn.Embedding(max_length, dimension)
-        self.blocks = nn.ModuleList(Block(dimension, heads, dropout) for _ in range(blocks))
-        self.norm = nn.LayerNorm(dimension)
+        super().__init__(items, max_length)
+        check_ranges({"blocks": blocks, "heads": heads}, {}, {})
+        check_dropout(dropout)
+        D = items.dimension
+        if D % heads:
+            raise InputError(f"dimension must be a multiple of heads ({heads}), got {D}")
+        self.positions = nn.Embedding(max_length, D)
+        self.blocks = nn.ModuleList(Block(D, heads, dropout) for _ in range(blocks))
+        self.norm = nn.LayerNorm(D)
         self.dropout = nn.Dropout(dropout)
-        with torch.no_grad():
-            for name, parameter in self.named_parameters():
-                if parameter.ndim > 1:
-                    parameter.normal_(0.0, SPREAD, generator=generator)
-                elif name.endswith("bias"):
-                    parameter.zero_()
-            self.items.weight[num_items] = 0.0
+        self.draw_first_weights(generator)
 
-    def forward(self, items: Tensor) -> Tensor:
-        """States (U, L, D) of items (U, L), N = an empty cell, on the left of all items of its row."""
+    def forward(self, items: Tensor, gaps: Tensor | None = None) -> Tensor:
+        """See `SequenceEncoder`; time is not looked at."""
+        states: Tensor = self.norm(self.hidden(items)[-1])
+        return states
+
+    def hidden(self, items: Tensor) -> list[Tensor]:
+        """What enters the first block, and what leaves each, (U, L, D)."""
         L = items.shape[1]
         empty = items == self.num_items
         back = torch.arange(L - 1, -1, -1, device=items.device)
-        x = self.items(items) * self.items.embedding_dim**0.5 + self.positions(back)
-        x = self.dropout(x * ~empty[:, :, None])
-        past = torch.ones(L, L, dtype=torch.bool, device=items.device).tril()
-        # an empty cell sees itself, as a softmax over nothing is no number; nobody else sees it
-        seen = past & (~empty[:, None, :] | torch.eye(L, dtype=torch.bool, device=items.device))
+        x = self.items(items) * self.items.dimension**0.5 + self.positions(back)
+        found = [self.dropout(x * ~empty[:, :, None])]
+        seen = seen_keys(empty)
         for block in self.blocks:
-            x = block(x, seen[:, None])
-        states: Tensor = self.norm(x)
-        return states
+            found.append(block(found[-1], seen))
+        return found
 
 
 class Block(nn.Module):
@@ -106,7 +94,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        """X (U, L, D) after this block; seen (U, 1, L, L) says which query sees which key."""
+        """X (U, L, D) after this block; seen, broadcast to (U, h, L, L), says which query sees which key."""
         U, L, D = x.shape
         parts = self.queries_keys_values(self.before_attention(x)).view(U, L, 3, self.heads, D // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (U, h, L, D / h) each

@@ -1,0 +1,100 @@
+"""Scores of all items by a sequence encoder, and where each user's next item stands among them.
+
+Users are read sorted by the length of their history, so that short ones are not padded to the longest, in
+blocks of a bounded number of scores.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
+from recsim_env.arrays import Floats, Ints
+from recsim_env.errors import InputError, require
+from recsim_env.evaluation.rank_kernels import count_above
+from recsim_env.evaluation.ranked_lists import BLOCK_CELLS
+from recsim_env.evaluation.ranking import TargetRank
+
+require("torch", "torch")
+import torch  # noqa: E402 - after the check that says which extra has it
+from torch import Tensor  # noqa: E402
+
+
+def score_blocks(
+    network: SequenceEncoder, history: Ints, gaps: Floats | None, device: torch.device
+) -> Iterator[tuple[Ints, Tensor]]:
+    """Rows of the history and their scores, (b,) and (b, N), until all rows had their turn.
+
+    Args:
+        network: on `device`.
+        history: (B, H) ids, -1 = an empty cell, all on the left; only the last items are read.
+        gaps: (B, H), see `SequenceEncoder.forward`; None where time is not known.
+        device: of the scores.
+
+    Raises:
+        InputError: no gaps, and an encoder that needs them.
+    """
+    if network.reads_gaps and gaps is None:
+        raise InputError(f"{type(network).__name__} reads the time between items: give gaps (B, H) too")
+    length = np.minimum((history >= 0).sum(axis=1), network.max_length - (network.reads == "around"))
+    order = np.argsort(length, kind="stable")
+    step = max(1, BLOCK_CELLS // network.num_items)
+    network.eval()
+    with torch.inference_mode():
+        table = network.candidates().T
+        for start in range(0, len(order), step):
+            rows = order[start : start + step]
+            longest = max(1, int(length[rows[-1]]))
+            items = _last(np.where(history[rows] < 0, network.num_items, history[rows]), longest, network)
+            columns = np.arange(items.shape[1]) >= items.shape[1] - length[rows, None]
+            items = np.where(columns, items, network.num_items)
+            time = None if gaps is None else np.where(columns, _last(gaps[rows], longest, network), 0.0)
+            if network.reads == "around":  # the item to come is hidden behind the last
+                items = np.append(items, np.full((len(rows), 1), network.num_items + 1), axis=1)
+                time = None if time is None else np.append(time, np.zeros((len(rows), 1)), axis=1)
+            between = None if time is None else torch.from_numpy(time).float().to(device)
+            yield rows, network(torch.from_numpy(items).to(device), between)[:, -1] @ table
+
+
+def ranks(
+    network: SequenceEncoder,
+    history: Ints,
+    target: Ints,
+    gaps: Floats | None,
+    device: torch.device,
+    *,
+    mask_history: bool,
+) -> TargetRank:
+    """Where the target of every user stands in the full catalogue; as `recommender.target_ranks`, in float32.
+
+    Args:
+        network: on `device`.
+        history: (U, H), as in `score_blocks`.
+        target: (U,) ids.
+        gaps: (U, H) or None.
+        device: of the work.
+        mask_history: whether items of the history are no candidates.
+    """
+    better, tied = np.zeros(len(target), np.int64), np.zeros(len(target), np.int64)
+    candidate = np.ones(len(target), np.bool_)
+    for rows, block in score_blocks(network, history, gaps, device):
+        scores, goal = block.float().cpu().numpy(), target[rows]
+        of_target = scores[np.arange(len(rows)), goal]
+        above, level = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+        count_above(scores, of_target, above, level)
+        if mask_history:
+            had = np.sort(history[rows], axis=1)
+            once = (had >= 0) & (np.diff(had, axis=1, prepend=-1) > 0)  # an item twice in it counts once
+            theirs = np.take_along_axis(scores, np.maximum(had, 0), axis=1)
+            above -= (once & (theirs > of_target[:, None])).sum(axis=1)
+            level -= (once & (theirs == of_target[:, None]) & (had != goal[:, None])).sum(axis=1)
+            candidate[rows] = ~(had == goal[:, None]).any(axis=1)
+        better[rows], tied[rows] = above, level - 1
+    return TargetRank(better, tied, candidate)
+
+
+def _last(table: Ints | Floats, longest: int, network: SequenceEncoder) -> Ints | Floats:
+    """The last columns of a table, at least one."""
+    if table.shape[1] == 0:
+        return np.full((len(table), 1), network.num_items)
+    return table[:, -longest:]
