@@ -280,7 +280,8 @@ def test_pages_and_films_are_those_that_the_readme_promises():
 
 
 @pytest.mark.parametrize(
-    "experiment", ["cascade_mdp", "cascade_bandit", "bandits", "offline_ranking", "deep_slates"]
+    "experiment",
+    ["cascade_mdp", "cascade_bandit", "bandits", "offline_ranking", "repeat_sessions", "deep_slates"],
 )
 def test_help_explains_every_option(capsys, experiment):
     with pytest.raises(SystemExit) as stop:
