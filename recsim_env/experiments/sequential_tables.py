@@ -43,7 +43,8 @@ def _print_diagnostics(curves: dict[str, dict[str, Curve]], width: int) -> None:
     heads = "".join(f"{f'last {n}':>9}" for n in LENGTHS) + f"{'noise':>9}"
     heads += "   " + "".join(f"{f'{n}+':>8}" for n in COUNTS) + "   " + f"{'head':>8}{'tail':>8}"
     groups = ["by_target", "head_tail"]
-    if not np.isnan(_means(next(iter(curves.values())), "by_gap")).any():  # else the log has no clock
+    quartiles = _means(next(iter(curves.values())), "by_gap")
+    if np.isfinite(quartiles).sum() > 1:  # else all gaps are alike: the log has no clock
         heads += "   " + "".join(f"{f'gap {n}':>8}" for n in (1, 2, 3, 4))
         groups.append("by_gap")
     sys.stdout.write(f"\n{'':{width}}{heads}\n")
