@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from recsim_env.agents.recommender import target_ranks  # noqa: E402
-from recsim_env.agents.sequential.neural.contrast import info_nce  # noqa: E402
+from recsim_env.agents.sequential.neural.contrast import info_nce, states_after  # noqa: E402
 from recsim_env.agents.sequential.neural.intent_contrast import IntentContrast  # noqa: E402
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
 from recsim_env.agents.sequential.neural.k_means import k_means  # noqa: E402
@@ -99,6 +99,19 @@ def test_k_means_finds_directions():
     # a centre that nobody is nearest to stays: two equal points, two centres
     twice = torch.from_numpy(np.repeat(middle[:1], 2, axis=0))
     np.testing.assert_allclose(k_means(twice, 2, torch.Generator()).numpy(), middle[[0, 0]])
+
+
+def test_states_come_in_the_order_they_were_asked_for():
+    """200 prefixes are read in blocks of like length; one by one they are the same."""
+    sequences, net = Sequences.of_log(some_log(), N, 6), network()
+    rng = np.random.default_rng(2)
+    users = rng.integers(0, len(sequences.length), 200)
+    lengths = rng.integers(2, sequences.length[users], endpoint=True)
+    found = states_after(net, sequences, users, lengths, torch.device("cpu"))
+    for row in range(200):
+        first = sequences.start[users[row]]
+        items = torch.from_numpy(sequences.items[first : first + lengths[row] - 1])[None]
+        torch.testing.assert_close(found[row], net(items)[0, -1], atol=1e-5, rtol=1e-5)
 
 
 # --- the loss

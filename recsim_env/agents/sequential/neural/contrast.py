@@ -12,14 +12,19 @@ Sources: van den Oord and others, "Representation learning with contrastive pred
 others, "A simple framework for contrastive learning of visual representations", ICML 2020 (2 B views).
 """
 
+import numpy as np
+
 from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
-from recsim_env.agents.sequential.neural.sequences import Rows
+from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
+from recsim_env.arrays import Ints
 from recsim_env.errors import InputError, require
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor  # noqa: E402
 from torch.nn.functional import cross_entropy, normalize  # noqa: E402
+
+BLOCK = 64  # users that are read at a time, where their histories have any length
 
 
 def info_nce(first: Tensor, second: Tensor, temperature: float, labels: Tensor | None = None) -> Tensor:
@@ -47,6 +52,28 @@ def last_states(network: SequenceEncoder, rows: Rows, device: torch.device) -> T
     items = torch.from_numpy(rows.items).to(device)
     states: Tensor = network(items, torch.from_numpy(rows.gaps).float().to(device))
     return states[:, -1]
+
+
+def states_after(
+    network: SequenceEncoder, sequences: Sequences, users: Ints, lengths: Ints, device: torch.device
+) -> Tensor:
+    """States (M, D) after all but the last of the first items of users.
+
+    Args:
+        network: the encoder.
+        sequences: whose items.
+        users: (M,).
+        lengths: (M,) how many items, 2 or more, as in `Sequences.next_items`.
+        device: of the network.
+    """
+    if len(users) <= BLOCK:
+        return last_states(network, sequences.next_items(users, lengths), device)
+    order = np.argsort(lengths, kind="stable")  # so that short ones are not padded to the longest of all
+    blocks = [
+        last_states(network, sequences.next_items(users[some], lengths[some]), device)
+        for some in np.array_split(order, -(-len(order) // BLOCK))
+    ]
+    return torch.cat(blocks)[torch.from_numpy(np.argsort(order)).to(device)]
 
 
 def check_contrasted(network: SequenceEncoder, name: str) -> None:

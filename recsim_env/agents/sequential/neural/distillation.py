@@ -7,7 +7,9 @@ last block of group k, for every step of every user in the batch:
     supervision = sum_{k < G}  full softmax of the next item by the state W_k h_k^S
     loss        = align + nu supervision
 
-The teacher is trained before and learns no more; lines W_k (D, D) are learned and begin as the identity.
+The teacher is trained before and learns no more; lines W_k (D, D) are learned and begin as the identity. A
+student is held to its teacher for good: it learns sooner, and no better than it would alone for long enough
+if its teacher is worse than that.
 
 Source: Xu and others, "SLMRec: distilling large language models into small for sequential recommendation",
 ICLR 2025; mu = 0.1 and the distance, not its square, as in its published code. Ours: all steps are aligned,

@@ -19,7 +19,7 @@ and a temperature where it takes dot products; k-means by cosine, over at most 6
 import numpy as np
 
 from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
-from recsim_env.agents.sequential.neural.contrast import check_contrasted, info_nce, last_states
+from recsim_env.agents.sequential.neural.contrast import check_contrasted, info_nce, states_after
 from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.k_means import k_means
 from recsim_env.agents.sequential.neural.prefixes import Prefixes
@@ -33,7 +33,6 @@ from torch import Tensor  # noqa: E402
 from torch.nn.functional import normalize  # noqa: E402
 
 POINTS = 64  # prefixes for each prototype, at most
-BLOCK = 512  # prefixes that are read at a time
 
 
 class IntentContrast(Auxiliary):
@@ -78,14 +77,9 @@ class IntentContrast(Auxiliary):
         if not self.fine:
             return
         drawn = torch.randperm(len(self.prefixes), generator=generator)[: POINTS * self.prototypes].numpy()
-        drawn = drawn[np.argsort(self.prefixes.lengths[drawn], kind="stable")]  # short ones are padded little
         network.eval()
         with torch.no_grad():
-            blocks = [
-                self._read(network, sequences, some)
-                for some in np.array_split(drawn, -(-len(drawn) // BLOCK))
-            ]
-            points = normalize(torch.cat(blocks).float(), dim=1)
+            points = normalize(self._read(network, sequences, drawn).float(), dim=1)
             self.centres.copy_(k_means(points, self.prototypes, generator))
 
     def loss(
@@ -113,8 +107,8 @@ class IntentContrast(Auxiliary):
 
     def _read(self, network: SequenceEncoder, sequences: Sequences, prefixes: Ints) -> Tensor:
         """The states after prefixes."""
-        chosen = sequences.next_items(self.prefixes.users[prefixes], self.prefixes.lengths[prefixes])
-        return last_states(network, chosen, self.centres.device)
+        users, lengths = self.prefixes.users[prefixes], self.prefixes.lengths[prefixes]
+        return states_after(network, sequences, users, lengths, self.centres.device)
 
     def _to_prototypes(self, states: Tensor) -> Tensor:
         with torch.no_grad():

@@ -1,15 +1,15 @@
 """IGR-SR: a few intents are read out of a history first, and the state is decided on in view of them.
 
-An encoder is wrapped. With its states h_1 .. h_n, K learned queries q_k, and all of one user, for every t:
+An encoder is wrapped. With its states h_1 .. h_n of a user, K learned queries q_k, and for every t:
 
-    m_tk = sum_{s <= t} softmax_s(q_k . K h_s / sqrt(D)) V h_s            what intent k finds in the history
-    p_tk = softmax_k(Q h_t . m_tk / sqrt(D))                              how much of intent k there is
-    g_t  = h_t + P sum_k p_tk m_tk                                        deliberation: attention to intents
-    r_t  = g_t + R sum_{s <= t} softmax_s(Q' g_t . K' h_s / sqrt(D)) V' h_s       decision: to the sequence
+    m_tk = sum_{s <= t} softmax_s(q_k . W_1 h_s / sqrt(D)) W_2 h_s          what intent k finds in the history
+    p_tk = softmax_k(W_3 h_t . m_tk / sqrt(D))                              how much of intent k there is
+    g_t  = h_t + W_4 sum_k p_tk m_tk                                        deliberation: attention to intents
+    r_t  = g_t + W_8 sum_{s <= t} softmax_s(W_5 g_t . W_6 h_s / sqrt(D)) W_7 h_s  decision: to the sequence
     s_t  = norm(r_t)
 
-All capital letters but K = the number of intents are D x D matrices that are learned. The encoder learns too,
-or comes trained and is frozen, its item vectors with it.
+Each W is a D x D matrix that is learned. The encoder learns too, or comes trained and is frozen, its item
+vectors with it.
 
 Source: Shao, Zhou and others, "Intent-guided reasoning for sequential recommendation", 2025, arXiv
 2512.14034: learned intent tokens over a frozen encoder, and two attentions, one to intents, one to the

@@ -21,7 +21,12 @@ from typing import Any
 import numpy as np
 
 from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
-from recsim_env.agents.sequential.neural.contrast import check_contrasted, info_nce, last_states
+from recsim_env.agents.sequential.neural.contrast import (
+    check_contrasted,
+    info_nce,
+    last_states,
+    states_after,
+)
 from recsim_env.agents.sequential.neural.encoder import SPREAD, SequenceEncoder
 from recsim_env.agents.sequential.neural.nearest_rows import nearest_rows
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
@@ -114,7 +119,8 @@ class NeighbourContrast(Auxiliary):
         if self.users:
             order = torch.rand(len(rows.users), self.neighbours, generator=generator).argsort(dim=1)
             near = np.take_along_axis(self.near_users[rows.users], order[:, : self.read].numpy(), axis=1)
-            theirs = last_states(network, sequences.next_items(near.ravel()), states.device)
+            every = near.ravel()
+            theirs = states_after(network, sequences, every, sequences.length[every], states.device)
             share = self.attention(rows.users, near)
             positive = (share[:, :, None] * theirs.view(*near.shape, -1)).sum(dim=1)
             found = found + self.users * info_nce(states[:, -1], positive, self.temperature)
