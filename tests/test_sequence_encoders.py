@@ -330,14 +330,6 @@ def test_settings_out_of_range_are_refused(name, more, message):
         network(name, **more)
 
 
-def test_what_cannot_be_nested_or_cut_is_refused():
-    gated = ItemVectors(N, D, features=np.eye(N), kind="gated")
-    with pytest.raises(InputError, match="nested widths need item vectors of kind id or features, got gated"):
-        LRU(gated, widths=(4, 8), generator=torch.Generator())
-    with pytest.raises(InputError, match=r"width must be one of widths \(4, 8\), got 5"):
-        network("nested LRU").at_width(5)
-
-
 def test_times_that_are_missing_are_refused():
     net = network("HSTU with times")
     with pytest.raises(InputError, match=r"HSTU with times reads the time between items: give gaps \(U, L\)"):

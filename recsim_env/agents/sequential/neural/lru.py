@@ -91,7 +91,11 @@ class LRU(SequenceEncoder):
         return states
 
     def at_width(self, width: int) -> "LRU":
-        """The network of the first `width` numbers, on its own: its scores are those of the slice."""
+        """The network of the first `width` numbers, on its own: its scores are those of the slice.
+
+        Narrow ones learn longest. `best_` is from the epoch that was best for the whole, which can be too
+        early for them: cut them out of `network_`, trained to the end with a falling learning rate.
+        """
         if width not in self.widths:
             raise InputError(f"width must be one of widths {self.widths}, got {width}")
         whole = self.items
