@@ -79,6 +79,16 @@ def check_empty_rows(net):
     net.zero_grad()
 
 
+def check_half_precision(net):
+    """In bfloat16 states are about the same, as far as eight bits go."""
+    items, gaps = some_histories()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        rounded = net(items, gaps)
+    difference = (rounded.float() - net(items, gaps))[items < N].abs()
+    assert 0 < difference.max() < 0.5
+    assert difference.mean() < 0.05
+
+
 def check_gradients(net):
     """Every parameter changes the objective."""
     items, gaps = some_histories()

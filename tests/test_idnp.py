@@ -13,6 +13,7 @@ from encoder_checks import (  # noqa: E402
     check_company_and_padding,
     check_empty_rows,
     check_gradients,
+    check_half_precision,
     check_learns_circle,
     made,
     some_histories,
@@ -65,6 +66,7 @@ def test_what_it_may_see():
     check_company_and_padding(net)
     check_empty_rows(net)
     check_gradients(net)
+    check_half_precision(net)
 
 
 def test_pairs_have_no_order_but_their_time():
@@ -179,7 +181,11 @@ def test_a_process_in_time_knows_more_than_a_last_state():
 
 @pytest.mark.slow
 def test_the_gain_over_a_last_state():
+<<<<<<< HEAD
     """Three seeds, trained for longer: most at gaps so short that the last item is all, and beyond 12 h."""
+=======
+    """Three seeds, trained for longer: most at short gaps, then beyond 12 hours, least in between."""
+>>>>>>> ssd
     found = np.array(
         [[errors_by_gap(make, seed, 600) for make in (neural_process, gru)] for seed in range(3)]
     )
@@ -192,4 +198,4 @@ def test_the_gain_over_a_last_state():
         )
     gain = found[:, 1] - found[:, 0]
     assert (gain > 0).all()
-    assert (gain[:, 2] > gain[:, 1]).all()
+    assert (gain[:, [0, 2]] > gain[:, [1]]).all()

@@ -14,6 +14,7 @@ from encoder_checks import (  # noqa: E402
     check_company_and_padding,
     check_empty_rows,
     check_gradients,
+    check_half_precision,
     check_learns_circle,
     made,
     some_histories,
@@ -101,6 +102,7 @@ def test_what_it_may_see(blocks):
     check_company_and_padding(net)
     check_empty_rows(net)
     check_gradients(net)
+    check_half_precision(net)
 
 
 def test_what_comes_after_the_target_changes_nothing():

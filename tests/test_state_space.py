@@ -14,6 +14,7 @@ from encoder_checks import (  # noqa: E402
     check_company_and_padding,
     check_empty_rows,
     check_gradients,
+    check_half_precision,
     check_learns_circle,
     made,
     weights_of,
@@ -126,6 +127,7 @@ def test_what_it_may_see(blocks):
     check_company_and_padding(net)
     check_empty_rows(net)
     check_gradients(net)
+    check_half_precision(net)
 
 
 def test_the_first_weights_have_the_decays_and_steps_of_mamba():

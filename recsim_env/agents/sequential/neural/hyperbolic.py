@@ -11,7 +11,12 @@ origin (sqrt K, 0, .., 0) along it:
 d is the Lorentzian distance: the geodesic one, sqrt K arccosh(-<x, y> / K), ranks items in the same way. As
 -d^2 is a line in the Lorentz product, a score stays the product of a state and a candidate vector, of D + 2
 numbers: (-2 x_0, 2 x_1, .., 2 x_D, c + 2 K) . (y_0, y_1, .., y_D, 1). Balls of this space hold exponentially
-more at a greater radius, as trees do at a greater depth.
+more at a greater radius, as trees do at a greater depth. Products of near points nearly cancel: train in
+float32, not in bfloat16.
+
+Users who walk on a tree of 364 nodes, NDCG@10 of SASRec, mean of three seeds: in 8 dimensions .743 by
+products, .810 by straight distances, .818 by these; in 64 dimensions .820, .818 and .821
+(`pytest tests/test_hyperbolic.py -m slow -s`).
 
 Sources: Nickel, Kiela, "Learning continuous hierarchies in the Lorentz model of hyperbolic geometry", ICML
 2018; Law and others, "Lorentzian distance learning for hyperbolic representations", ICML 2019; Zhang and

@@ -10,6 +10,10 @@ seconds), k = 0 .. F - 1:
 r is the same in whatever order the pairs are: a conditional neural process. The mean is taken before W_2,
 which says the same as after it and costs less. x_t, of the last item, is the short-term path.
 
+Where interest drifts back to a mean in 6 hours, -log P(next item) is 1.69, 2.43 and 2.71 after gaps below one
+hour, up to 12 and beyond; of a GRU that sees no time 1.96, 2.51 and 2.89
+(`pytest tests/test_idnp.py -m slow -s`).
+
 Source: Du and others, "IDNP: interest dynamics modeling using generative neural processes for sequential
 recommendation", WSDM 2023. Ours: one network each for pairs and for answers, trained on the next item alone;
 no latent that is drawn, and no attention over the pairs.

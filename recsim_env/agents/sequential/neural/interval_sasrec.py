@@ -10,6 +10,9 @@ sorted into buckets that double, bucket(g) = floor(log2 g) cut to 0 .. M - 1 (0:
 and all else as in SASRec. That the gap after item t is known at t is what the question is: what comes after
 so much time? A bucket that training does not show keeps its first weights, which are close to 0.
 
+Where the gap says which of three items comes next, 1.00 of new users are told right, by SASRec .33; with gaps
+of buckets that training had not, .34 and .33 (`pytest tests/test_interval_sasrec.py -s`).
+
 Sources: Kang, McAuley, "Self-attentive sequential recommendation", ICDM 2018; "Not just what, but when:
 integrating irregular intervals to LLM for sequential recommendation" (IntervalLLM), RecSys 2025, where
 embeddings of intervals are the queries of an attention over items. Ours: no language model; the interval of
