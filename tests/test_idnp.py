@@ -181,11 +181,7 @@ def test_a_process_in_time_knows_more_than_a_last_state():
 
 @pytest.mark.slow
 def test_the_gain_over_a_last_state():
-<<<<<<< HEAD
-    """Three seeds, trained for longer: most at gaps so short that the last item is all, and beyond 12 h."""
-=======
     """Three seeds, trained for longer: most at short gaps, then beyond 12 hours, least in between."""
->>>>>>> ssd
     found = np.array(
         [[errors_by_gap(make, seed, 600) for make in (neural_process, gru)] for seed in range(3)]
     )
