@@ -134,9 +134,10 @@ def test_slices_are_as_good_as_networks_of_their_own():
     """The first w numbers of a nested network beside a network of w numbers trained alone; 3 seeds.
 
     Both after their last epoch: the narrowest slice learns longest, long after the whole is at its best.
+    There are so many users that no width learns them by heart.
     """
-    items, epochs, widths = 40, 100, (8, 16, 32, 64)
-    learned_from, asked = law_log(items, 1000, 1), leave_one_out(law_log(items, 10_000, 2))
+    items, epochs, widths = 40, 25, (8, 16, 32, 64)
+    learned_from, asked = law_log(items, 4000, 1), leave_one_out(law_log(items, 10_000, 2))
 
     def ndcg(network):
         place = ranks(
@@ -152,6 +153,7 @@ def test_slices_are_as_good_as_networks_of_their_own():
             own = recommender(items, width, None, seed, epochs).fit(learned_from).network_
             alone[seed, column] = ndcg(own)
     print(f"NDCG@10 at widths {widths[:3]}, 3 seeds: slices {slices.round(4)}, alone {alone.round(4)}")
-    print(f"ratio of the means: {(slices.mean(axis=0) / alone.mean(axis=0)).round(4)}")
-    assert (slices.mean(axis=0) > 0.97 * alone.mean(axis=0)).all()
-    assert (alone > 0.5).all()  # of .621, which knowing the law gives
+    ratio = slices.mean(axis=0) / alone.mean(axis=0)
+    print(f"ratio of the means: {ratio.round(4)}")
+    np.testing.assert_allclose(ratio, 1.0, atol=0.03)
+    assert (alone > 0.6).all()  # of .621, which knowing the law gives
