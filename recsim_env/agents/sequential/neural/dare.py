@@ -19,7 +19,7 @@ negatives evenly from all items. Scores take one pass for every pair of a user a
 500 users of 30 categories, 100 items each, 25 epochs, mean of three seeds: AUC .756 with two tables, .673
 with one, .680 with projections; the rank correlation of attention with the true mutual information of
 categories, of .52 at most, is .36, .31 and .24 (`pytest tests/test_dare.py -m slow -s`). Trained three times
-as long, one seed: AUC .824, .784 and .815, correlation .39, .50 and .31: two tables stay best, but not because
+as long, one seed: AUC .824, .784 and .815, correlation .39, .50 and .31: two tables stay best, not because
 their attention is, and projections are not worse than one table, as the source found.
 
 Source: Feng and others, "Long-sequence recommendation models need decoupled embeddings", ICLR 2025, and its
