@@ -13,6 +13,15 @@ A history i_1 .. i_n of a user; its flip reverses all but the last r items and k
 The state is that of the last cell alone: in all others, items show that came after them (`reads` = whole).
 A GRU without bias does not leave 0 before the first item, so empty cells on the left change nothing.
 
+Share told right after 300 gradients, mean of two seeds (`pytest tests/test_sigma.py -m slow -s`):
+
+    asked for is                                  all    no flip   no gate   no GRU
+    the first of twelve items                     .99    .09       .83       .97
+    the first or second last, as the last says    .93    .51       1.00      1.00
+    the sum of the last two                       1.00   .60       .59       .60
+
+In the last row one seed of two is slow to begin in all three ablations, so only the flip is shown to matter.
+
 Source: Liu and others, "SIGMA: selective gated Mamba for sequential recommendation", AAAI 2025, and its code
 (ziwliu-cityu/SIMGA), of which are the gate, the mix and the last five items kept. Ours: Mamba-2 in the place
 of Mamba, flipping by the items of each user instead of by cells, empty ones included; outputs put back; every
