@@ -15,9 +15,7 @@ machine and in one version of PyTorch.
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from typing import Self
@@ -26,6 +24,7 @@ import numpy as np
 
 from recsim_env.agents.recommender import check_history, clicked_items
 from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
+from recsim_env.agents.sequential.neural.device import find_device, repeatable
 from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.full_ranking import ranks, score_blocks
 from recsim_env.agents.sequential.neural.objectives import check_objective, loss
@@ -39,7 +38,6 @@ from recsim_env.simulators.splits import leave_one_out
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
-from torch.utils import deterministic  # noqa: E402
 
 LONGEST_GRADIENT = 5.0
 RANKED = 10  # places of the list that validation counts
@@ -127,7 +125,7 @@ class NeuralRecommender:
         """Take the log apart and make an untrained network; what an earlier `fit` learned is forgotten."""
         self.check()
         _, _, self.num_items_ = clicked_items(log, self.num_items)
-        self._device = _device(self.device)
+        self._device = find_device(self.device)
         generator = torch.Generator().manual_seed(self.seed)
         self.network_ = self.encoder(self.num_items_, generator)
         if (self.objective == "cloze") != (self.network_.reads == "around"):
@@ -171,7 +169,7 @@ class NeuralRecommender:
         epoch = len(self.validation_)
         drawn = np.random.SeedSequence([self.seed, epoch]).generate_state(2)
         rng, generator = np.random.default_rng(drawn[0]), torch.Generator().manual_seed(int(drawn[1]))
-        with _repeatable(self._device, int(drawn[1])):
+        with repeatable(self._device, int(drawn[1])):
             for auxiliary in self._added:
                 auxiliary.begin_epoch(self.network_, self._sequences, generator)
             self.network_.train()
@@ -290,29 +288,3 @@ class NeuralRecommender:
 def _candidates(network: SequenceEncoder, width: int | None, items: Tensor | None) -> Tensor:
     """The first numbers of the candidate vectors, or all."""
     return network.candidates(items)[..., :width]
-
-
-@contextmanager
-def _repeatable(device: torch.device, seed: int) -> Iterator[None]:
-    """Draws and sums that are the same every time; what others draw meanwhile is left alone."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)  # dropout draws from the global generator
-        before = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
-        torch.use_deterministic_algorithms(True)
-        deterministic.fill_uninitialized_memory = False  # nothing here reads what nobody wrote
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(before[0])
-            deterministic.fill_uninitialized_memory = before[1]
-
-
-def _device(name: str) -> torch.device:
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device must be auto, cpu or cuda, got {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device = cuda, but PyTorch finds none here: take auto or cpu")
-    if name == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may not repeat its sums
-    return torch.device("cuda")
