@@ -63,13 +63,12 @@ def _encoder(module: str, name: str, blocks: str = "blocks", **more: Any) -> Mak
     return make
 
 
-def _hyperbolic(make: Make) -> Make:
-    """The same encoder, scored by hyperbolic distance."""
+def _scored(module: str, name: str, make: Make) -> Make:
+    """The same encoder in a class that scores otherwise."""
 
     def wrapped(items: Any, training: Training, generator: Any) -> Any:
-        from recsim_env.agents.sequential.neural.hyperbolic import Hyperbolic
-
-        return Hyperbolic(make(items, training, generator))
+        around = getattr(import_module(f"recsim_env.agents.sequential.neural.{module}"), name)
+        return around(make(items, training, generator))
 
     return wrapped
 
@@ -85,13 +84,18 @@ MODELS: dict[str, Model] = {
     "sigma": Model(_encoder("sigma", "SIGMA"), Training(blocks=1, epochs=1000, patience=60)),
     "interval_sasrec": Model(_encoder("interval_sasrec", "IntervalSASRec")),
     "idnp": Model(_encoder("idnp", "IDNP", blocks="")),
-    "hyperbolic_sasrec": Model(_hyperbolic(_encoder("sasrec", "SASRec"))),
-    "hyperbolic_state_space": Model(_hyperbolic(_encoder("state_space", "StateSpace")), Training(blocks=1)),
+    "cosine_sasrec": Model(_scored("cosine", "Cosine", _encoder("sasrec", "SASRec"))),
+    "hyperbolic_sasrec": Model(_scored("hyperbolic", "Hyperbolic", _encoder("sasrec", "SASRec"))),
+    "hyperbolic_state_space": Model(
+        _scored("hyperbolic", "Hyperbolic", _encoder("state_space", "StateSpace")), Training(blocks=1)
+    ),
 }
 
 SETTINGS: dict[tuple[str, str], Training] = {
     ("sasrec", "amazon-beauty-2014"): Training(blocks=1),
     ("sasrec", "amazon-toys-2014"): Training(blocks=1),
+    ("cosine_sasrec", "amazon-beauty-2014"): Training(blocks=1),
+    ("cosine_sasrec", "amazon-toys-2014"): Training(blocks=1),
     ("sasrec", "ml-1m-seq"): Training(dropout=0.2, max_length=200),
 }
 
