@@ -1,8 +1,9 @@
-"""Sequence encoders: an epoch of training, and lists for 1,000 users. 2 min: python benchmarks/sequential.py
+"""SASRec: an epoch of training, and lists for 1,000 users. 1 min: python benchmarks/sequential.py
 
 On users and items as many as Beauty's (22,363 and 12,101, nine events each, made by ShortcutBench), or on a
-log: python benchmarks/sequential.py DIRECTORY. One thread. Beside an epoch stands what the largest product
-of its validation alone takes, beside the lists that of states and items: what is no arithmetic is overhead.
+log: python benchmarks/sequential.py DIRECTORY; further names after it are of other encoders. One thread. Beside
+an epoch stands what the largest product of its validation alone takes, beside the lists that of states and
+items: what is no arithmetic is overhead.
 """
 
 import sys
@@ -13,7 +14,7 @@ import torch
 from timing import header, row, seconds
 
 from recsim_env.agents.recommender import recommend
-from recsim_env.experiments.sequential_models import MODELS, recommender_of, training_of
+from recsim_env.experiments.sequential_models import recommender_of, training_of
 from recsim_env.simulators.datasets import read_events
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.shortcut_bench import succession_law, succession_log
@@ -42,7 +43,7 @@ def main() -> None:
     held = leave_one_out(log)
     table, users = torch.randn(64, num_items), torch.randn(len(held.user), 64)
     header()
-    for name in MODELS:
+    for name in sys.argv[2:] or ["sasrec"]:
         training = training_of(name, "amazon-beauty-2014", {})
         recommender = recommender_of(name, training, num_items=num_items, seed=0, mask_history=True)
         recommender.begin(held.train)

@@ -244,6 +244,7 @@ def test_a_search_sees_validation_alone(data, tmp_path, capsys):
         ({"trials": 0}, "trials must be 1 or more and seed 0 or more, got 0 and 0"),
         ({"space": "dropout=much"}, "--set dropout takes a number, got 'much'"),
         ({"space": "dropout=0.1,1.5"}, "dropout must be from 0 to below 1, got 1.5"),
+        ({"changes": "dropout=0.2"}, "dropout is set for all trials and stands in the space: give it once"),
         ({"space": ""}, "space must name settings, each once, got ''"),
     ],
 )

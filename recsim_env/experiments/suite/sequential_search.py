@@ -119,6 +119,9 @@ def draw_trials(settings: Settings) -> list[dict[str, Any]]:
         choices.append([changes_of([f"{name}={value}"])[name] for value in values.split(",")])
     if not names or len(set(names)) < len(names):
         raise InputError(f"space must name settings, each once, got {settings.space!r}")
+    fixed = sorted(set(names) & changes_of(parts(settings.changes)).keys())
+    if fixed:
+        raise InputError(f"{fixed[0]} is set for all trials and stands in the space: give it once")
     every = list(itertools.product(*choices))
     chosen = np.random.default_rng(settings.seed).permutation(len(every))[: settings.trials]
     return [dict(zip(names, every[i], strict=True)) for i in chosen]
