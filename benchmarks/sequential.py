@@ -1,8 +1,8 @@
 """SASRec: an epoch of training, and lists for 1,000 users. 1 min: python benchmarks/sequential.py
 
 On users and items as many as Beauty's (22,363 and 12,101, nine events each, made by ShortcutBench), or on a
-log: python benchmarks/sequential.py DIRECTORY; further names after it are of other encoders. One thread. Beside
-an epoch stands what the largest product of its validation alone takes, beside the lists that of states and
+log: python benchmarks/sequential.py DIRECTORY; further names after it are of other encoders. One thread.
+Beside an epoch stands what the largest product of its validation alone takes, beside the lists that of states and
 items: what is no arithmetic is overhead.
 """
 

@@ -110,6 +110,8 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
     trained = [task for task in tasks if task.objective]
     for task in trained:
         check_training(task.model, _training(task, settings))
+    for source in reversed(dict.fromkeys(task.source for task in tasks)):  # a broken file is refused, too
+        asked(source, settings.split, settings.quantile)
     with open_run(out, NAME, as_json(settings), resume) as directory:
         if directory.finished:
             results = Results.read(directory.results)

@@ -57,6 +57,7 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
     trials = draw_trials(settings)
     for trial in trials:
         check_training(settings.model, _training(settings, trial))
+    asked(settings.data, "leave_one_out", 0.0)  # a broken file is refused, too
     with open_run(out, NAME, as_json(settings), resume) as directory:
         if directory.finished:
             results = Results.read(directory.results)
