@@ -2,8 +2,8 @@
 
 On users and items as many as Beauty's (22,363 and 12,101, nine events each, made by ShortcutBench), or on a
 log: python benchmarks/sequential.py DIRECTORY; further names after it are of other encoders. One thread.
-Beside an epoch stands what the largest product of its validation alone takes, beside the lists that of states and
-items: what is no arithmetic is overhead.
+Beside an epoch stands what the largest product of its validation alone takes, beside the lists that of states
+and items: what is no arithmetic is overhead.
 """
 
 import sys
