@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from recsim_env.agents.recommender import recommend, target_ranks  # noqa: E402
+from recsim_env.agents.sequential.neural.dropout import Dropout  # noqa: E402
 from recsim_env.agents.sequential.neural.full_ranking import ranks  # noqa: E402
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
@@ -84,9 +85,29 @@ def test_sampled_softmax_of_one_negative_is_unbiased():
 
 
 def test_sampled_softmax_without_a_negative_that_is_not_the_target():
-    only = looked_up(TABLE[:1])
-    one = loss("sampled_softmax", STATES[:1], torch.tensor([0]), only, 1, torch.Generator(), negatives=4)
+    only, states = looked_up(TABLE[:1]), STATES[:1].clone().requires_grad_()
+    one = loss("sampled_softmax", states, torch.tensor([0]), only, 1, torch.Generator(), negatives=4)
     assert one.item() == 0
+    one.backward()
+    assert torch.equal(states.grad, torch.zeros_like(states))
+
+
+def test_dropout():
+    """The share and the rest by the law of large numbers; nothing while scoring; the same with one seed."""
+    dropout, x = Dropout(0.3), torch.ones(1001, 1003)
+    torch.manual_seed(0)
+    y = dropout(x)
+    kept = y != 0
+    assert torch.allclose(y[kept], torch.tensor(1 / 0.7))
+    assert kept.float().mean().item() == pytest.approx(0.7, abs=4 * (0.21 / x.numel()) ** 0.5)
+    both = (kept[:, 1:] & kept[:, :-1]).float().mean().item()  # neighbours share a number of 64 bits
+    assert both == pytest.approx(0.49, abs=4 * (0.5 / x.numel()) ** 0.5)
+    torch.manual_seed(0)
+    assert torch.equal(dropout(x), y)
+    assert torch.equal(dropout.eval()(x), x)
+    assert torch.equal(Dropout(0.0)(x), x)
+    with pytest.raises(InputError, match=r"dropout must be from 0 to below 1, got 1"):
+        Dropout(1)
 
 
 def test_bce_and_gbce_by_hand():

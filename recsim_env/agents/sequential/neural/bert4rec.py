@@ -18,10 +18,10 @@ warming up; positions that count from the end; no bias for each item in the scor
 authors' code, not in their equations: without it the positions, small at first, go unheard.
 """
 
+from recsim_env.agents.sequential.neural.dropout import Dropout
 from recsim_env.agents.sequential.neural.encoder import (
     SPREAD,
     SequenceEncoder,
-    check_dropout,
     seen_keys,
 )
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
@@ -62,7 +62,6 @@ class BERT4Rec(SequenceEncoder):
     ) -> None:
         super().__init__(items, max_length)
         check_ranges({"blocks": blocks, "heads": heads}, {}, {})
-        check_dropout(dropout)
         D = items.dimension
         if max_length < 2:
             raise InputError(f"max_length must be at least 2, one cell being hidden, got {max_length}")
@@ -75,7 +74,7 @@ class BERT4Rec(SequenceEncoder):
         self.norm = nn.LayerNorm(D)
         self.line = nn.Linear(D, D)
         self.norm_of_line = nn.LayerNorm(D)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.draw_first_weights(generator)
 
     def forward(self, items: Tensor, gaps: Tensor | None = None) -> Tensor:
@@ -104,14 +103,14 @@ class Block(nn.Module):
         self.before_units = nn.LayerNorm(dimension)
         self.units = nn.Linear(dimension, 4 * dimension)
         self.out = nn.Linear(4 * dimension, dimension)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
         """X (U, L, D) after this block; seen, broadcast to (U, h, L, L), says which query sees which key."""
         U, L, D = x.shape
         parts = self.queries_keys_values(self.before_attention(x)).view(U, L, 3, self.heads, D // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (U, h, L, D / h) each
-        share = self.dropout.p if self.training else 0.0
+        share = self.dropout.share if self.training else 0.0
         mixed = scaled_dot_product_attention(query, key, value, seen, dropout_p=share)
         y = x + self.dropout(self.mixed(mixed.transpose(1, 2).reshape(U, L, D)))
         after: Tensor = y + self.dropout(self.out(gelu(self.units(self.before_units(y)))))

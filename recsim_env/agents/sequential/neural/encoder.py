@@ -14,7 +14,7 @@ Letters: U users, L cells of a history, D numbers a state, N items.
 """
 
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
-from recsim_env.errors import InputError, check_ranges, require
+from recsim_env.errors import check_ranges, require
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
@@ -87,13 +87,3 @@ def seen_keys(empty: Tensor, *, past: bool = True) -> Tensor:
     if past:
         allowed = allowed & torch.ones(L, L, dtype=torch.bool, device=empty.device).tril()
     return allowed[:, None]
-
-
-def check_dropout(dropout: float) -> None:
-    """Refuse a share that is none.
-
-    Raises:
-        InputError: below 0, or 1 and more.
-    """
-    if not 0 <= dropout < 1:
-        raise InputError(f"dropout must be from 0 to below 1, got {dropout}")

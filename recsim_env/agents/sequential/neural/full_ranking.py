@@ -44,16 +44,32 @@ def score_blocks(
         table = network.candidates().T
         for start in range(0, len(order), step):
             rows = order[start : start + step]
-            longest = max(1, int(length[rows[-1]]))
-            items = _last(np.where(history[rows] < 0, network.num_items, history[rows]), longest, network)
-            columns = np.arange(items.shape[1]) >= items.shape[1] - length[rows, None]
-            items = np.where(columns, items, network.num_items)
-            time = None if gaps is None else np.where(columns, _last(gaps[rows], longest, network), 0.0)
-            if network.reads == "around":  # the item to come is hidden behind the last
-                items = np.append(items, np.full((len(rows), 1), network.num_items + 1), axis=1)
-                time = None if time is None else np.append(time, np.zeros((len(rows), 1)), axis=1)
-            between = None if time is None else torch.from_numpy(time).float().to(device)
-            yield rows, network(torch.from_numpy(items).to(device), between)[:, -1] @ table
+            doublings = np.log2(np.maximum(1, length[rows])).astype(np.int64)
+            alike = np.split(rows, np.flatnonzero(np.diff(doublings)) + 1)  # nobody is padded to over double
+            states = [_last_state(network, history, gaps, some, length[some], device) for some in alike]
+            yield rows, torch.cat(states) @ table
+
+
+def _last_state(
+    network: SequenceEncoder,
+    history: Ints,
+    gaps: Floats | None,
+    rows: Ints,
+    length: Ints,
+    device: torch.device,
+) -> Tensor:
+    """The state after the last `length` (b,) items of these rows, (b, D)."""
+    longest = max(1, int(length.max()))
+    items = _last(np.where(history[rows] < 0, network.num_items, history[rows]), longest, network)
+    columns = np.arange(items.shape[1]) >= items.shape[1] - length[:, None]
+    items = np.where(columns, items, network.num_items)
+    time = None if gaps is None else np.where(columns, _last(gaps[rows], longest, network), 0.0)
+    if network.reads == "around":  # the item to come is hidden behind the last
+        items = np.append(items, np.full((len(rows), 1), network.num_items + 1), axis=1)
+        time = None if time is None else np.append(time, np.zeros((len(rows), 1)), axis=1)
+    between = None if time is None else torch.from_numpy(time).float().to(device)
+    state: Tensor = network(torch.from_numpy(items).to(device), between)[:, -1]
+    return state
 
 
 def ranks(

@@ -18,7 +18,8 @@ session-based recommendations", CIKM 2018. Ours: the norm behind the last layer,
 first and between -1 and 1 at last, gives scores that are nearly level for many epochs.
 """
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, check_dropout
+from recsim_env.agents.sequential.neural.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
 from recsim_env.errors import check_ranges, require
 
@@ -52,12 +53,11 @@ class GRU4Rec(SequenceEncoder):
     ) -> None:
         super().__init__(items, max_length)
         check_ranges({"layers": layers}, {}, {})
-        check_dropout(dropout)
         D = items.dimension
         # One by one, with our own dropout between: cuDNN's keeps a random state that no seed reaches.
         self.layers = nn.ModuleList(nn.GRU(D, D, batch_first=True) for _ in range(layers))
         self.norm = nn.LayerNorm(D)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.draw_first_weights(generator)
         with torch.no_grad():  # a recurrence of weights as small as the other first ones forgets at once
             for parameter in self.layers.parameters():

@@ -22,7 +22,8 @@ padding changes nothing (the norm behind the sum makes the two equal but for its
 in place of vectors cut to length 1; no positions beside b.
 """
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, check_dropout, seen_keys
+from recsim_env.agents.sequential.neural.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, seen_keys
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
 from recsim_env.errors import InputError, check_ranges, require
 
@@ -64,14 +65,13 @@ class HSTU(SequenceEncoder):
     ) -> None:
         super().__init__(items, max_length)
         check_ranges({"blocks": blocks, "heads": heads}, {}, {})
-        check_dropout(dropout)
         D = items.dimension
         if D % heads:
             raise InputError(f"dimension must be a multiple of heads ({heads}), got {D}")
         self.reads_gaps = times
         self.blocks = nn.ModuleList(Block(D, heads, dropout, max_length, times) for _ in range(blocks))
         self.norm = nn.LayerNorm(D)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.draw_first_weights(generator)
 
     def forward(self, items: Tensor, gaps: Tensor | None = None) -> Tensor:
@@ -110,7 +110,7 @@ class Block(nn.Module):
         self.of_time = nn.Embedding(LAST_BUCKET + 1, 1) if times else None
         self.norm = nn.LayerNorm(dimension, EPSILON, elementwise_affine=False)
         self.out = nn.Linear(dimension, dimension)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, share: Tensor, distance: Tensor, bucket: Tensor | None) -> Tensor:
         """X (U, L, D) after this block.

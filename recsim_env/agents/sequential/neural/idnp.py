@@ -19,7 +19,8 @@ recommendation", WSDM 2023. Ours: one network each for pairs and for answers, tr
 no latent that is drawn, and no attention over the pairs.
 """
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, check_dropout
+from recsim_env.agents.sequential.neural.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
 from recsim_env.agents.sequential.neural.state_space import running_sum
 from recsim_env.errors import InputError, check_ranges, require
@@ -58,14 +59,13 @@ class IDNP(SequenceEncoder):
     ) -> None:
         super().__init__(items, max_length)
         check_ranges({"width": width}, {}, {})
-        check_dropout(dropout)
         D = items.dimension
         self.before = nn.LayerNorm(D)
         self.pair_item = nn.Linear(D, width)  # W_1 and b_1, cut in two: each item is multiplied once
         self.pair_time = nn.Linear(RATES, width, bias=False)
         self.known = nn.Linear(width, D)
         self.question, self.answer = nn.Linear(2 * D + RATES, width), nn.Linear(width, D)
-        self.norm, self.dropout = nn.LayerNorm(D), nn.Dropout(dropout)
+        self.norm, self.dropout = nn.LayerNorm(D), Dropout(dropout)
         self.draw_first_weights(generator)
 
     def forward(self, items: Tensor, gaps: Tensor | None = None) -> Tensor:

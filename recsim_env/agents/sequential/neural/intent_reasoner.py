@@ -17,10 +17,10 @@ sequence. Ours: queries that attend to the states, where it puts tokens into the
 reasoning. We found no published code; details that its abstract does not give are ours.
 """
 
+from recsim_env.agents.sequential.neural.dropout import Dropout
 from recsim_env.agents.sequential.neural.encoder import (
     SPREAD,
     SequenceEncoder,
-    check_dropout,
     seen_keys,
 )
 from recsim_env.errors import InputError, check_ranges, require
@@ -56,7 +56,6 @@ class IntentReasoner(SequenceEncoder):
     ) -> None:
         super().__init__(encoder.items, encoder.max_length)
         check_ranges({"intents": intents}, {}, {})
-        check_dropout(dropout)
         if encoder.reads != "past":
             raise InputError(f"encoder must read past, {type(encoder).__name__} reads {encoder.reads}")
         self.encoder, self.frozen = encoder, frozen
@@ -108,7 +107,7 @@ class Attention(nn.Module):
         self.query, self.key, self.value, self.mixed = (
             nn.Linear(dimension, dimension, bias=False) for _ in range(4)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, query: Tensor, h: Tensor, seen: Tensor) -> Tensor:
         """What queries (..., L, D) find in h, (..., L, D), where they see it (..., L, L)."""

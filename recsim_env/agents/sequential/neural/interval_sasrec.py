@@ -19,7 +19,8 @@ embeddings of intervals are the queries of an attention over items. Ours: no lan
 the question joins the query's item, and those between items are a bias.
 """
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, check_dropout, seen_keys
+from recsim_env.agents.sequential.neural.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, seen_keys
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
 from recsim_env.agents.sequential.neural.sasrec import Block
 from recsim_env.agents.sequential.neural.state_space import running_sum
@@ -61,7 +62,6 @@ class IntervalSASRec(SequenceEncoder):
     ) -> None:
         super().__init__(items, max_length)
         check_ranges({"blocks": blocks, "heads": heads, "buckets": buckets}, {}, {})
-        check_dropout(dropout)
         D = items.dimension
         if D % heads:
             raise InputError(f"dimension must be a multiple of heads ({heads}), got {D}")
@@ -71,7 +71,7 @@ class IntervalSASRec(SequenceEncoder):
         self.between = nn.Embedding(buckets, blocks * heads)
         self.blocks = nn.ModuleList(Block(D, heads, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(D)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.draw_first_weights(generator)
 
     def forward(self, items: Tensor, gaps: Tensor | None = None) -> Tensor:

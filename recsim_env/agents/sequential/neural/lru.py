@@ -28,7 +28,8 @@ deploy anywhere: Matryoshka representation learning for multimodal recommendatio
 import math
 from collections.abc import Sequence
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, check_dropout
+from recsim_env.agents.sequential.neural.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
 from recsim_env.agents.sequential.neural.nested import GroupNorm, NestedLinear, check_widths
 from recsim_env.errors import InputError, check_ranges, require
@@ -68,7 +69,6 @@ class LRU(SequenceEncoder):
     ) -> None:
         super().__init__(items, max_length)
         check_ranges({"blocks": blocks}, {}, {})
-        check_dropout(dropout)
         if not 0 <= radius[0] < radius[1] < 1:
             raise InputError(f"radius must be two rising numbers from 0 to below 1, got {radius}")
         if widths is not None:
@@ -78,7 +78,7 @@ class LRU(SequenceEncoder):
         self.norm_of_items = GroupNorm(groups)
         self.blocks = nn.ModuleList(Block(groups, dropout, radius, generator) for _ in range(blocks))
         self.norm = GroupNorm(groups)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.draw_first_weights(generator)
 
     def forward(self, items: Tensor, gaps: Tensor | None = None) -> Tensor:
@@ -104,7 +104,7 @@ class LRU(SequenceEncoder):
             ItemVectors(whole.num_items, width, features=given, kind=whole.kind),
             max_length=self.max_length,
             blocks=len(self.blocks),
-            dropout=self.dropout.p,
+            dropout=self.dropout.share,
             widths=[w for w in self.widths if w <= width],
             generator=torch.Generator(),
         )
@@ -146,7 +146,7 @@ class Block(nn.Module):
         self.in_real, self.in_imaginary = NestedLinear(widths), NestedLinear(widths)
         self.out_real, self.out_imaginary = NestedLinear(widths), NestedLinear(widths, bias=False)
         self.gate, self.units, self.out = NestedLinear(widths), NestedLinear(widths), NestedLinear(widths)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         """X (U, L, D) after this block; nothing comes in at cells that are not there, (U, L, 1)."""

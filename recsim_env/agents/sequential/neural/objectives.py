@@ -59,15 +59,9 @@ def loss(
     check_objective(objective, negatives, calibration)
     if objective in ("full_softmax", "cloze"):
         return cross_entropy(states @ candidates(None).T, targets)
-    f_target = (states * candidates(targets)).sum(dim=1)
     if objective == "sampled_softmax":
-        drawn = torch.randint(num_items, (negatives,), generator=generator).to(targets.device)
-        hit = drawn[None, :] == targets[:, None]
-        left = negatives - hit.sum(dim=1, keepdim=True)
-        factor = torch.log((num_items - 1) / left.clamp(min=1))
-        f_drawn = (states @ candidates(drawn).T + factor).masked_fill(hit, -torch.inf)
-        whole = torch.logsumexp(torch.cat([f_target[:, None], f_drawn], dim=1), dim=1)
-        return (whole - f_target).mean()
+        return _sampled_softmax(states, targets, candidates, num_items, generator, negatives)
+    f_target = (states * candidates(targets)).sum(dim=1)
     drawn = torch.randint(num_items - 1, (len(targets), negatives), generator=generator).to(targets.device)
     drawn += drawn >= targets[:, None]  # so that none is the target
     f_drawn = torch.einsum("md,mnd->mn", states, candidates(drawn))
@@ -76,6 +70,30 @@ def loss(
     share = negatives / (num_items - 1)
     beta = share * (calibration * (1.0 - 1.0 / share) + 1.0 / share)
     return -(beta * logsigmoid(f_target) + logsigmoid(-f_drawn).sum(dim=1)).mean()
+
+
+def _sampled_softmax(
+    states: Tensor,
+    targets: Tensor,
+    candidates: Callable[[Tensor | None], Tensor],
+    num_items: int,
+    generator: torch.Generator,
+    negatives: int,
+) -> Tensor:
+    """See `loss`; the (M, n) scores are walked over as few times as can be, and vectors looked up once."""
+    drawn = torch.randint(num_items, (negatives,), generator=generator).to(targets.device)
+    of_targets, of_drawn = candidates(torch.cat([targets, drawn])).split([len(targets), negatives])
+    f_target = (states * of_targets).sum(dim=1)
+    f_drawn = states @ of_drawn.T
+    left = torch.full_like(f_target, negatives)
+    met = torch.isin(targets, drawn).nonzero()[:, 0]  # few: rows whose target was drawn
+    row, place = (drawn == targets[met, None]).nonzero(as_tuple=True)
+    with torch.no_grad():  # so small that their share is 0; -inf would spoil the gradient of a row of them
+        f_drawn[met[row], place] = torch.finfo(f_drawn.dtype).min
+        left[met] -= torch.bincount(row, minlength=len(met)).to(left.dtype)
+    factor = torch.log((num_items - 1) / left.clamp(min=1))
+    whole = torch.logaddexp(f_target, torch.logsumexp(f_drawn, dim=1) + factor)
+    return (whole - f_target).mean()
 
 
 def check_objective(objective: str, negatives: int, calibration: float) -> None:

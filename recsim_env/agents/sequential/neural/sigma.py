@@ -30,7 +30,8 @@ direction has its own gate, which reads x in its own order, without dropout; res
 
 import math
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, check_dropout
+from recsim_env.agents.sequential.neural.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
 from recsim_env.agents.sequential.neural.state_space import FeedForward, StateSpaceMixer
 from recsim_env.errors import InputError, check_ranges, require
@@ -79,13 +80,12 @@ class SIGMA(SequenceEncoder):
     ) -> None:
         super().__init__(items, max_length)
         check_ranges({"blocks": blocks}, {}, {})
-        check_dropout(dropout)
         if kept < 0:
             raise InputError(f"kept must be 0 or more, got {kept}")
         self.kept, D = kept, items.dimension
         self.before = nn.LayerNorm(D)
         self.blocks = nn.ModuleList(Block(D, flip, gate, gru, dropout) for _ in range(blocks))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.draw_first_weights(generator)
         for block in self.blocks:
             block.draw_first_weights(generator)
@@ -124,7 +124,7 @@ class Block(nn.Module):
         if gru:
             self.near, self.recurrent = nn.Linear(3 * D, D), nn.GRU(D, D, bias=False, batch_first=True)
         self.out, self.norm, self.units = nn.Linear(D, D), nn.LayerNorm(D), FeedForward(D, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def draw_first_weights(self, generator: torch.Generator) -> None:
         """Those of the mixer, the convolution and the GRU as PyTorch has them; the rest stays as it is."""

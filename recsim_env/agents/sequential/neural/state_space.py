@@ -27,7 +27,8 @@ the size. Ours: residuals with one block too.
 
 import math
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, check_dropout
+from recsim_env.agents.sequential.neural.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
 from recsim_env.errors import InputError, check_ranges, require
 
@@ -73,13 +74,12 @@ class StateSpace(SequenceEncoder):
     ) -> None:
         super().__init__(items, max_length)
         check_ranges({"blocks": blocks}, {}, {})
-        check_dropout(dropout)
         D = items.dimension
         self.before = nn.LayerNorm(D)
         self.mixers = nn.ModuleList(StateSpaceMixer(D, heads, state, width, expand) for _ in range(blocks))
         self.units = nn.ModuleList(FeedForward(D, dropout) for _ in range(blocks))
         self.norms = nn.ModuleList(nn.LayerNorm(D) for _ in range(blocks))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.draw_first_weights(generator)
         for mixer in self.mixers:
             mixer.draw_first_weights(generator)
@@ -166,7 +166,7 @@ class FeedForward(nn.Module):
     def __init__(self, dimension: int, dropout: float) -> None:
         super().__init__()
         self.units, self.out = nn.Linear(dimension, 4 * dimension), nn.Linear(4 * dimension, dimension)
-        self.norm, self.dropout = nn.LayerNorm(dimension), nn.Dropout(dropout)
+        self.norm, self.dropout = nn.LayerNorm(dimension), Dropout(dropout)
 
     def forward(self, v: Tensor) -> Tensor:
         """See the class."""
