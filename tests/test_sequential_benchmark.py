@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from recsim_env.agents.sequential.markov import MarkovRecommender
 from recsim_env.errors import InputError
@@ -19,6 +21,7 @@ from recsim_env.experiments.sequential_models import (
     Model,
     Training,
     changes_of,
+    item_features,
     recommender_of,
     training_of,
 )
@@ -26,6 +29,7 @@ from recsim_env.experiments.sequential_training import next_after
 from recsim_env.experiments.suite import offline_ranking, sequential_search
 from recsim_env.experiments.suite.sequential_benchmark import Settings, run
 from recsim_env.simulators.datasets import read_events
+from recsim_env.simulators.item_terms import read_item_features
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.shortcut_bench import succession_law, succession_log
 from recsim_env.simulators.splits import leave_one_out
@@ -202,6 +206,43 @@ def test_settings_of_a_training():
         "objective": "bce",
         "epochs": 3,
     }
+
+
+@pytest.fixture
+def titled(data, tmp_path):
+    """The same in a directory, with a title of three words for every item."""
+    out = tmp_path / "titled"
+    out.mkdir()
+    columns = np.loadtxt(data, delimiter=",", skiprows=1).astype(np.int64).T
+    names = ("user_id", "item_id", "timestamp")
+    parquet.write_table(pa.table(dict(zip(names, columns, strict=True))), out / "interactions.parquet")
+    titles = [f"kind{i % 4} size{i % 3} tone{i % 5}" for i in range(40)]
+    parquet.write_table(pa.table({"item_id": np.arange(40), "title": titles}), out / "items.parquet")
+    return str(out)
+
+
+def test_what_is_told_of_items_is_cut_to_the_best_of_that_many_numbers(titled):
+    """The products of all rows are those of the nearest table of that rank, by a full decomposition."""
+    item_ids = read_events(titled).item_ids
+    table = read_item_features(titled, item_ids)["titles"].toarray()
+    found = item_features(Training(item_vectors="gated", features=5), titled, item_ids)
+    u, s, _ = np.linalg.svd(table, full_matrices=False)
+    nearest = u[:, :5] * s[:5]
+    np.testing.assert_allclose(found @ found.T, nearest @ nearest.T, atol=1e-8)
+    assert item_features(Training(), titled, item_ids) is None
+    with pytest.raises(InputError, match=r"features must be at most \d+ for titled, got 1000000"):
+        item_features(Training(item_vectors="gated", features=10**6), titled, item_ids)
+
+
+@pytest.mark.extra
+def test_a_network_of_what_is_told_of_items(data, titled, tmp_path):
+    pytest.importorskip("torch")
+    with pytest.raises(InputError, match=r"item_vectors = gated needs attributes or titles .* walks.csv has"):
+        run(settings(data, models="sasrec", changes="item_vectors=gated"), tmp_path / "run", resume=False)
+    assert not (tmp_path / "run").exists()
+    changes = "item_vectors=gated features=5 dimension=16 epochs=20 learning_rate=0.01"
+    out = run(settings(titled, models="cosine_lru", changes=changes), tmp_path / "run", resume=False)
+    assert (out.curves["titled: cosine_lru sampled_softmax"]["ndcg@10"].values > 0.15).all()  # by chance .12
 
 
 @pytest.mark.extra

@@ -6,9 +6,16 @@ One entry of `SETTINGS` = one encoder on one data set; elsewhere the encoder's f
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from recsim_env.errors import InputError, unknown_name
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import svds
+
+from recsim_env.arrays import Array, Floats
+from recsim_env.errors import InputError, check_ranges, unknown_name
+from recsim_env.simulators.item_terms import read_item_features
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,9 @@ class Training:
     max_length: int = 50
     blocks: int = 2
     dropout: float = 0.4
+    temperature: float = 0.07  # of cosines
+    item_vectors: str = "id"  # or features, or gated
+    features: int = 128  # numbers an item that its attributes and titles are cut to
     learning_rate: float = 1e-3
     batch_size: int = 128
     weight_decay: float = 0.0
@@ -63,32 +73,49 @@ def _encoder(module: str, name: str, blocks: str = "blocks", **more: Any) -> Mak
     return make
 
 
-def _scored(module: str, name: str, make: Make) -> Make:
-    """The same encoder in a class that scores otherwise."""
+def _cosine(make: Make) -> Make:
+    """The same encoder, scored by cosines."""
 
     def wrapped(items: Any, training: Training, generator: Any) -> Any:
-        around = getattr(import_module(f"recsim_env.agents.sequential.neural.{module}"), name)
-        return around(make(items, training, generator))
+        from recsim_env.agents.sequential.neural.cosine import Cosine
+
+        return Cosine(make(items, training, generator), temperature=training.temperature)
 
     return wrapped
 
 
+def _hyperbolic(make: Make) -> Make:
+    """The same encoder, scored by hyperbolic distances."""
+
+    def wrapped(items: Any, training: Training, generator: Any) -> Any:
+        from recsim_env.agents.sequential.neural.hyperbolic import Hyperbolic
+
+        return Hyperbolic(make(items, training, generator))
+
+    return wrapped
+
+
+_sasrec = _encoder("sasrec", "SASRec")
+_lru = _encoder("lru", "LRU")
+_state_space = _encoder("state_space", "StateSpace")
+
+
 MODELS: dict[str, Model] = {
-    "sasrec": Model(_encoder("sasrec", "SASRec")),
+    "sasrec": Model(_sasrec),
     "gru4rec": Model(_encoder("gru4rec", "GRU4Rec", "layers"), Training(blocks=1)),
     "bert4rec": Model(_encoder("bert4rec", "BERT4Rec"), Training(objective="cloze", patience=60)),
     "hstu": Model(_encoder("hstu", "HSTU")),
-    "lru": Model(_encoder("lru", "LRU")),
+    "lru": Model(_lru),
     "lru_nested": Model(_encoder("lru", "LRU", widths=(8, 16, 32, 64))),
-    "state_space": Model(_encoder("state_space", "StateSpace"), Training(blocks=1)),
+    "state_space": Model(_state_space, Training(blocks=1)),
     "sigma": Model(_encoder("sigma", "SIGMA"), Training(blocks=1, epochs=1000, patience=60)),
     "interval_sasrec": Model(_encoder("interval_sasrec", "IntervalSASRec")),
     "idnp": Model(_encoder("idnp", "IDNP", blocks="")),
-    "cosine_sasrec": Model(_scored("cosine", "Cosine", _encoder("sasrec", "SASRec"))),
-    "hyperbolic_sasrec": Model(_scored("hyperbolic", "Hyperbolic", _encoder("sasrec", "SASRec"))),
-    "hyperbolic_state_space": Model(
-        _scored("hyperbolic", "Hyperbolic", _encoder("state_space", "StateSpace")), Training(blocks=1)
-    ),
+    "cosine_sasrec": Model(_cosine(_sasrec)),
+    "cosine_lru": Model(_cosine(_lru)),
+    "cosine_state_space": Model(_cosine(_state_space), Training(blocks=1)),
+    "hyperbolic_sasrec": Model(_hyperbolic(_sasrec)),
+    "hyperbolic_state_space": Model(_hyperbolic(_state_space), Training(blocks=1)),
 }
 
 SETTINGS: dict[tuple[str, str], Training] = {
@@ -134,8 +161,24 @@ def changes_of(parts: list[str]) -> dict[str, Any]:
     return found
 
 
-def recommender_of(model: str, training: Training, *, num_items: int, seed: int, mask_history: bool) -> Any:
+def recommender_of(
+    model: str,
+    training: Training,
+    *,
+    num_items: int,
+    seed: int,
+    mask_history: bool,
+    features: Floats | None = None,
+) -> Any:
     """A `NeuralRecommender` that has learned nothing yet.
+
+    Args:
+        model: a key of `MODELS`.
+        training: its settings.
+        num_items: N.
+        seed: of the training.
+        mask_history: see `NeuralRecommender`.
+        features: (N, F) of the items, see `item_features`; None where `training.item_vectors` is id.
 
     Raises:
         InputError: PyTorch is missing.
@@ -143,9 +186,13 @@ def recommender_of(model: str, training: Training, *, num_items: int, seed: int,
     from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
     from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
 
-    make = MODELS[model].encoder
+    def encoder(num_items: int, generator: Any) -> Any:
+        kind = training.item_vectors
+        items = ItemVectors(num_items, training.dimension, features=features, kind=kind)
+        return MODELS[model].encoder(items, training, generator)
+
     return NeuralRecommender(
-        lambda num_items, generator: make(ItemVectors(num_items, training.dimension), training, generator),
+        encoder,
         objective=training.objective,
         negatives=training.negatives,
         learning_rate=training.learning_rate,
@@ -165,8 +212,40 @@ def check_training(model: str, training: Training) -> None:
     Raises:
         InputError: PyTorch is missing, or a setting is out of range.
     """
-    recommender = recommender_of(model, training, num_items=2, seed=0, mask_history=True)
+    check_ranges({"features": training.features}, {}, {})
+    given = None if training.item_vectors == "id" else np.zeros((2, training.features))
+    recommender = recommender_of(model, training, num_items=2, seed=0, mask_history=True, features=given)
     recommender.check()
     import torch
 
     recommender.encoder(2, torch.Generator())
+
+
+def item_features(training: Training, source: str, item_ids: Array) -> Floats | None:
+    """(N, F) what is told of the items, cut to F = `training.features` numbers; None where none are wanted.
+
+    They are U S of the singular values of the weighted attributes and words of titles side by side.
+
+    Args:
+        training: of the model that is to read them.
+        source: the data set, as in `read_item_features`.
+        item_ids: (N,) its items.
+
+    Raises:
+        InputError: the data set tells nothing of its items, or a file that is not Parquet.
+    """
+    if training.item_vectors == "id":
+        return None
+    told = read_item_features(source, item_ids)
+    if not told:
+        raise InputError(
+            f"item_vectors = {training.item_vectors} needs attributes or titles of the items, and "
+            f"{Path(source).name} has none: take item_vectors = id"
+        )
+    table = sparse.hstack(list(told.values()), format="csr").astype(np.float64)
+    most = min(table.shape) - 1
+    if training.features > most:
+        raise InputError(f"features must be at most {most} for {Path(source).name}, got {training.features}")
+    start = np.ones(min(table.shape))  # of the iteration, so that it goes the same way every time
+    vectors, sizes, _ = svds(table, k=training.features, v0=start)
+    return np.asarray(vectors * sizes)

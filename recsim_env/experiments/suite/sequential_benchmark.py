@@ -48,6 +48,7 @@ from recsim_env.experiments.sequential_models import (
     MODELS,
     changes_of,
     check_training,
+    item_features,
     recommender_of,
     training_of,
 )
@@ -57,6 +58,7 @@ from recsim_env.experiments.settings import as_json, option, parts
 from recsim_env.experiments.tensorboard import write_events
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
+from recsim_env.simulators.datasets.interactions import Interactions
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.splits import HeldOut
 
@@ -111,7 +113,10 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
     for task in trained:
         check_training(task.model, _training(task, settings))
     for source in reversed(dict.fromkeys(task.source for task in tasks)):  # a broken file is refused, too
-        asked(source, settings.split, settings.quantile)
+        data, _, _, _ = asked(source, settings.split, settings.quantile)
+        for task in trained:
+            if task.source == source:
+                item_features(_training(task, settings), source, data.item_ids)
     with open_run(out, NAME, as_json(settings), resume) as directory:
         if directory.finished:
             results = Results.read(directory.results)
@@ -193,11 +198,18 @@ def _training(task: Task, settings: Settings) -> Any:
     return training_of(task.model, task.data, {**changes, "objective": task.objective})
 
 
-def _recommender(task: Task, settings: Settings, *, seed: int, num_items: int, mask_history: bool) -> Any:
+def _recommender(task: Task, settings: Settings, *, seed: int, data: Interactions, mask_history: bool) -> Any:
     if not task.objective:
-        return RECOMMENDERS[task.model](num_items)
+        return RECOMMENDERS[task.model](data.num_items)
     training = _training(task, settings)
-    return recommender_of(task.model, training, num_items=num_items, seed=seed, mask_history=mask_history)
+    return recommender_of(
+        task.model,
+        training,
+        num_items=data.num_items,
+        seed=seed,
+        mask_history=mask_history,
+        features=item_features(training, task.source, data.item_ids),
+    )
 
 
 def _cell(directory: Any, task: Task, seed: int, settings: Settings) -> Cell:
@@ -226,7 +238,7 @@ def _work(
     """
     with one_thread():
         data, held, train, mask = asked(task.source, settings.split, settings.quantile)
-        recommender = _recommender(task, settings, seed=seed, num_items=data.num_items, mask_history=mask)
+        recommender = _recommender(task, settings, seed=seed, data=data, mask_history=mask)
         found: dict[str, Array] = {}
         if task.objective:
             found["training"] = np.array([train_to_the_end(recommender, held.train, saved_at, progress)])

@@ -26,6 +26,7 @@ from recsim_env.experiments.sequential_models import (
     MODELS,
     changes_of,
     check_training,
+    item_features,
     recommender_of,
     training_of,
 )
@@ -55,9 +56,12 @@ class Settings:
 def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the search, or what is left of it, in the directory `out`."""
     trials = draw_trials(settings)
-    for trial in trials:
-        check_training(settings.model, _training(settings, trial))
-    asked(settings.data, "leave_one_out", 0.0)  # a broken file is refused, too
+    trainings = [_training(settings, trial) for trial in trials]
+    for training in trainings:
+        check_training(settings.model, training)
+    data, _, _, _ = asked(settings.data, "leave_one_out", 0.0)  # a broken file is refused, too
+    for training in {(one.item_vectors, one.features): one for one in trainings}.values():
+        item_features(training, settings.data, data.item_ids)
     with open_run(out, NAME, as_json(settings), resume) as directory:
         if directory.finished:
             results = Results.read(directory.results)
@@ -133,22 +137,20 @@ def _training(settings: Settings, trial: dict[str, Any]) -> Any:
     return training_of(settings.model, Path(settings.data).name, {**changes, **trial})
 
 
-def _recommender(settings: Settings, trial: dict[str, Any], *, num_items: int, mask_history: bool) -> Any:
-    return recommender_of(
-        settings.model,
-        _training(settings, trial),
-        num_items=num_items,
-        seed=settings.seed,
-        mask_history=mask_history,
-    )
-
-
 def _work(
     settings: Settings, trial: dict[str, Any], file: Path, saved_at: Path, progress: Callable[[int], Any]
 ) -> None:
     with one_thread():
         data, held, _, mask = asked(settings.data, "leave_one_out", 0.0)
-        recommender = _recommender(settings, trial, num_items=data.num_items, mask_history=mask)
+        training = _training(settings, trial)
+        recommender = recommender_of(
+            settings.model,
+            training,
+            num_items=data.num_items,
+            seed=settings.seed,
+            mask_history=mask,
+            features=item_features(training, settings.data, data.item_ids),
+        )
         spent = train_to_the_end(recommender, held.train, saved_at, progress)
     save_arrays(file, {"validation": recommender.validation_, "training": np.array([spent])})
 
