@@ -18,6 +18,7 @@ warming up; positions that count from the end; no bias for each item in the scor
 authors' code, not in their equations: without it the positions, small at first, go unheard.
 """
 
+from recsim_env.agents.sequential.neural.attention_block import AttentionBlock
 from recsim_env.agents.sequential.neural.dropout import Dropout
 from recsim_env.agents.sequential.neural.encoder import (
     SPREAD,
@@ -30,7 +31,7 @@ from recsim_env.errors import InputError, check_ranges, require
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
-from torch.nn.functional import gelu, scaled_dot_product_attention  # noqa: E402
+from torch.nn.functional import gelu  # noqa: E402
 
 
 class BERT4Rec(SequenceEncoder):
@@ -61,16 +62,16 @@ class BERT4Rec(SequenceEncoder):
         generator: torch.Generator,
     ) -> None:
         super().__init__(items, max_length)
-        check_ranges({"blocks": blocks, "heads": heads}, {}, {})
+        check_ranges({"blocks": blocks}, {}, {})
         D = items.dimension
         if max_length < 2:
             raise InputError(f"max_length must be at least 2, one cell being hidden, got {max_length}")
-        if D % heads:
-            raise InputError(f"dimension must be a multiple of heads ({heads}), got {D}")
         self.hidden_item = nn.Parameter(torch.empty(D).normal_(0.0, SPREAD, generator=generator))
         self.positions = nn.Embedding(max_length, D)
         self.norm_of_items = nn.LayerNorm(D)
-        self.blocks = nn.ModuleList(Block(D, heads, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            AttentionBlock(D, heads, dropout, widening=4, activation=gelu) for _ in range(blocks)
+        )
         self.norm = nn.LayerNorm(D)
         self.line = nn.Linear(D, D)
         self.norm_of_line = nn.LayerNorm(D)
@@ -89,29 +90,3 @@ class BERT4Rec(SequenceEncoder):
             x = block(x, seen)
         states: Tensor = self.norm_of_line(gelu(self.line(self.norm(x))))
         return states
-
-
-class Block(nn.Module):
-    """One layer of attention and one of feed-forward units."""
-
-    def __init__(self, dimension: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.before_attention = nn.LayerNorm(dimension)
-        self.queries_keys_values = nn.Linear(dimension, 3 * dimension)
-        self.mixed = nn.Linear(dimension, dimension)
-        self.before_units = nn.LayerNorm(dimension)
-        self.units = nn.Linear(dimension, 4 * dimension)
-        self.out = nn.Linear(4 * dimension, dimension)
-        self.dropout = Dropout(dropout)
-
-    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        """X (U, L, D) after this block; seen, broadcast to (U, h, L, L), says which query sees which key."""
-        U, L, D = x.shape
-        parts = self.queries_keys_values(self.before_attention(x)).view(U, L, 3, self.heads, D // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (U, h, L, D / h) each
-        share = self.dropout.share if self.training else 0.0
-        mixed = scaled_dot_product_attention(query, key, value, seen, dropout_p=share)
-        y = x + self.dropout(self.mixed(mixed.transpose(1, 2).reshape(U, L, D)))
-        after: Tensor = y + self.dropout(self.out(gelu(self.units(self.before_units(y)))))
-        return after

@@ -19,10 +19,10 @@ embeddings of intervals are the queries of an attention over items. Ours: no lan
 the question joins the query's item, and those between items are a bias.
 """
 
+from recsim_env.agents.sequential.neural.attention_block import AttentionBlock
 from recsim_env.agents.sequential.neural.dropout import Dropout
 from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, seen_keys
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
-from recsim_env.agents.sequential.neural.sasrec import Block
 from recsim_env.agents.sequential.neural.state_space import running_sum
 from recsim_env.errors import InputError, check_ranges, require
 
@@ -63,13 +63,11 @@ class IntervalSASRec(SequenceEncoder):
         super().__init__(items, max_length)
         check_ranges({"blocks": blocks, "heads": heads, "buckets": buckets}, {}, {})
         D = items.dimension
-        if D % heads:
-            raise InputError(f"dimension must be a multiple of heads ({heads}), got {D}")
         self.buckets = buckets
         self.positions = nn.Embedding(max_length, D)
         self.asked = nn.Embedding(buckets, D)
         self.between = nn.Embedding(buckets, blocks * heads)
-        self.blocks = nn.ModuleList(Block(D, heads, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(AttentionBlock(D, heads, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(D)
         self.dropout = Dropout(dropout)
         self.draw_first_weights(generator)

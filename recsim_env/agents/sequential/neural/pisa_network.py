@@ -21,7 +21,7 @@ Source: Tran and others, "Transformers meet ACT-R", RecSys 2024, and the reposit
 from typing import NamedTuple
 
 from recsim_env.agents.sequential.neural.actr_attention import COMPONENTS, ACTRAttention
-from recsim_env.agents.sequential.neural.sasrec import Block
+from recsim_env.agents.sequential.neural.attention_block import AttentionBlock
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")
@@ -84,7 +84,7 @@ class PISANetwork(nn.Module):
         self.items = nn.Embedding(num_items + 1, dimension, padding_idx=num_items)
         self.positions = nn.Embedding(length, dimension)
         self.attention = ACTRAttention(components, flatten=flatten)
-        self.blocks = nn.ModuleList(Block(dimension, heads, 0.0) for _ in range(blocks))
+        self.blocks = nn.ModuleList(AttentionBlock(dimension, heads, 0.0) for _ in range(blocks))
         self.gate = nn.Linear(2 * dimension, 2)
         with torch.no_grad():
             for name, parameter in self.named_parameters():

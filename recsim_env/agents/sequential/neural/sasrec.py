@@ -14,15 +14,15 @@ Source: Kang, McAuley, "Self-attentive sequential recommendation", ICDM 2018. Ou
 that count from the end, as they do there once a history is padded to a fixed length.
 """
 
+from recsim_env.agents.sequential.neural.attention_block import AttentionBlock
 from recsim_env.agents.sequential.neural.dropout import Dropout
 from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, seen_keys
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
-from recsim_env.errors import InputError, check_ranges, require
+from recsim_env.errors import check_ranges, require
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
-from torch.nn.functional import scaled_dot_product_attention  # noqa: E402
 
 
 class SASRec(SequenceEncoder):
@@ -51,12 +51,10 @@ class SASRec(SequenceEncoder):
         generator: torch.Generator,
     ) -> None:
         super().__init__(items, max_length)
-        check_ranges({"blocks": blocks, "heads": heads}, {}, {})
+        check_ranges({"blocks": blocks}, {}, {})
         D = items.dimension
-        if D % heads:
-            raise InputError(f"dimension must be a multiple of heads ({heads}), got {D}")
         self.positions = nn.Embedding(max_length, D)
-        self.blocks = nn.ModuleList(Block(D, heads, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(AttentionBlock(D, heads, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(D)
         self.dropout = Dropout(dropout)
         self.draw_first_weights(generator)
@@ -77,29 +75,3 @@ class SASRec(SequenceEncoder):
         for block in self.blocks:
             found.append(block(found[-1], seen))
         return found
-
-
-class Block(nn.Module):
-    """One layer of attention and one of feed-forward units."""
-
-    def __init__(self, dimension: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.before_attention = nn.LayerNorm(dimension)
-        self.queries_keys_values = nn.Linear(dimension, 3 * dimension)
-        self.mixed = nn.Linear(dimension, dimension)
-        self.before_units = nn.LayerNorm(dimension)
-        self.units = nn.Linear(dimension, dimension)
-        self.out = nn.Linear(dimension, dimension)
-        self.dropout = Dropout(dropout)
-
-    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        """X (U, L, D) after this block; seen, broadcast to (U, h, L, L), says which query sees which key."""
-        U, L, D = x.shape
-        parts = self.queries_keys_values(self.before_attention(x)).view(U, L, 3, self.heads, D // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (U, h, L, D / h) each
-        share = self.dropout.share if self.training else 0.0
-        mixed = scaled_dot_product_attention(query, key, value, seen, dropout_p=share)
-        y = x + self.dropout(self.mixed(mixed.transpose(1, 2).reshape(U, L, D)))
-        after: Tensor = y + self.dropout(self.out(torch.relu(self.units(self.before_units(y)))))
-        return after

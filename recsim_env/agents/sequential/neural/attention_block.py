@@ -1,0 +1,63 @@
+"""A block of a transformer: one layer of attention and one of feed-forward units, norms before both.
+
+y  = x + dropout(attention(norm(x)))
+x' = y + dropout(W_2 f(W_1 norm(y)))        each W with a bias
+"""
+
+from collections.abc import Callable
+
+from recsim_env.agents.sequential.neural.dropout import Dropout
+from recsim_env.errors import InputError, check_ranges, require
+
+require("torch", "torch")
+import torch  # noqa: E402 - after the check that says which extra has it
+from torch import Tensor, nn  # noqa: E402
+from torch.nn.functional import scaled_dot_product_attention  # noqa: E402
+
+
+class AttentionBlock(nn.Module):
+    """X (U, L, D) -> X (U, L, D).
+
+    Args:
+        dimension: D, a multiple of `heads`.
+        heads: h.
+        dropout: of the weights of attention, and of what each layer adds.
+        widening: rows of W_1 / D.
+        activation: f.
+
+    Raises:
+        InputError: D is no multiple of `heads`, or a number out of range.
+    """
+
+    def __init__(
+        self,
+        dimension: int,
+        heads: int,
+        dropout: float,
+        *,
+        widening: int = 1,
+        activation: Callable[[Tensor], Tensor] = torch.relu,
+    ) -> None:
+        super().__init__()
+        check_ranges({"heads": heads, "widening": widening}, {}, {})
+        if dimension % heads:
+            raise InputError(f"dimension must be a multiple of heads ({heads}), got {dimension}")
+        self.heads, self.activation = heads, activation
+        self.before_attention = nn.LayerNorm(dimension)
+        self.queries_keys_values = nn.Linear(dimension, 3 * dimension)
+        self.mixed = nn.Linear(dimension, dimension)
+        self.before_units = nn.LayerNorm(dimension)
+        self.units = nn.Linear(dimension, widening * dimension)
+        self.out = nn.Linear(widening * dimension, dimension)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
+        """X (U, L, D) after this block; seen, broadcast to (U, h, L, L), says which query sees which key."""
+        U, L, D = x.shape
+        parts = self.queries_keys_values(self.before_attention(x)).view(U, L, 3, self.heads, D // self.heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (U, h, L, D / h) each
+        share = self.dropout.share if self.training else 0.0
+        mixed = scaled_dot_product_attention(query, key, value, seen, dropout_p=share)
+        y = x + self.dropout(self.mixed(mixed.transpose(1, 2).reshape(U, L, D)))
+        after: Tensor = y + self.dropout(self.out(self.activation(self.units(self.before_units(y)))))
+        return after
