@@ -11,6 +11,18 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from encoder_checks import (  # noqa: E402
+    D,
+    L,
+    N,
+    check_causal,
+    check_company_and_padding,
+    check_empty_rows,
+    check_gradients,
+    check_half_precision,
+    made,
+    some_histories,
+)
 from test_sequence_networks import circle  # noqa: E402
 
 from recsim_env.agents.sequential.neural.bert4rec import BERT4Rec  # noqa: E402
@@ -26,8 +38,7 @@ from recsim_env.simulators.splits import leave_one_out  # noqa: E402
 
 pytestmark = pytest.mark.extra
 
-N, L, D = 11, 6, 8
-EMPTY, HIDDEN = N, N + 1
+HIDDEN = N + 1
 
 
 @dataclass(frozen=True)
@@ -60,29 +71,13 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-def network(name, seed=5, **more):
-    """The encoder with weights far from its first ones, which are so small that little matters."""
+def network(name, **more):
     entry = ENCODERS[name]
-    settings = {"max_length": L, "dropout": 0.3, **entry.settings, **more}
-    made = entry.kind(ItemVectors(N, D), generator=torch.Generator().manual_seed(seed), **settings)
-    noise = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=noise))
-        made.items.learned.weight[N] = 0.0
-    return made.eval()
+    return made(entry.kind, **{"max_length": L + 3, **entry.settings, **more})
 
 
-def some_rows(name, rows=5, seed=0):
-    """Items with empty cells on the left, hidden ones where they can be, and seconds between them."""
-    rng = np.random.default_rng(seed)
-    items = rng.integers(0, N, (rows, L))
-    gaps = np.exp(rng.uniform(0, 15, (rows, L))).round()
-    if ENCODERS[name].kind.reads == "around":
-        items[:, -1] = HIDDEN
-    for row, empty in enumerate(rng.permutation(L)[:rows]):
-        items[row, :empty], gaps[row, :empty] = EMPTY, 0.0
-    return torch.from_numpy(items), torch.from_numpy(gaps).float()
+def some_rows(name):
+    return some_histories(hidden=ENCODERS[name].kind.reads == "around")
 
 
 # --- what the equations say
@@ -130,16 +125,7 @@ def test_first_decays_lie_in_the_ring():
 
 @reading_past
 def test_the_future_changes_no_state_before_it(name):
-    net, (items, gaps) = network(name), some_rows(name)
-    states = net(items, gaps)
-    for t in range(L - 1):
-        other, later = items.clone(), gaps.clone()
-        other[:, t + 1 :] = (items[:, t + 1 :] + 3) % N
-        later[:, t + 1 :] *= 7
-        changed = net(other, later)
-        kept = items[:, : t + 1] < N
-        assert torch.allclose(changed[:, : t + 1][kept], states[:, : t + 1][kept], atol=1e-6)
-        assert not torch.allclose(changed[:, -1], states[:, -1], atol=1e-3)
+    check_causal(network(name))
 
 
 @every_encoder
@@ -186,7 +172,7 @@ def test_what_is_hidden_cannot_be_read(name):
 
 @reading_around
 def test_scores_are_those_of_a_hidden_item_behind_the_history(name):
-    net = network(name)
+    net = network(name, max_length=L)
     history = np.array([[-1, -1, -1, -1, 4, 2, 7], [0, 1, 2, 3, 4, 5, 6]])
     found = np.empty((2, N))
     for rows, block in score_blocks(net, history, None, torch.device("cpu")):
@@ -199,24 +185,12 @@ def test_scores_are_those_of_a_hidden_item_behind_the_history(name):
 
 @every_encoder
 def test_empty_cells_and_other_users_change_nothing(name):
-    """Beside users of another batch; at a length that is no power of 2 as at one that is."""
-    net, (items, gaps) = network(name), some_rows(name)
-    together = net(items, gaps)
-    for row in range(len(items)):
-        own = items[row] != EMPTY
-        alone = net(items[row : row + 1, own], gaps[row : row + 1, own])
-        assert torch.allclose(alone[0], together[row, own], atol=1e-5)
+    check_company_and_padding(network(name))
 
 
 @every_encoder
 def test_rows_without_an_item_give_numbers(name):
-    net = network(name).train()
-    items, gaps = torch.full((3, L), EMPTY), torch.zeros(3, L)
-    items[0, -1] = 4
-    states = net(items, gaps)
-    assert torch.isfinite(states).all()
-    states.square().sum().backward()
-    assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
+    check_empty_rows(network(name))
 
 
 # --- what is learned
@@ -224,14 +198,7 @@ def test_rows_without_an_item_give_numbers(name):
 
 @every_encoder
 def test_gradients_reach_every_parameter(name):
-    net, (items, gaps) = network(name), some_rows(name)
-    states = net(items, gaps)
-    target = torch.randn(states.shape, generator=torch.Generator().manual_seed(1))
-    (states * target)[items != EMPTY].sum().backward()
-    for key, parameter in net.named_parameters():
-        assert parameter.grad is not None, key
-        assert (parameter.grad != 0).any(), key
-        assert torch.isfinite(parameter.grad).all(), key
+    check_gradients(network(name))
 
 
 @every_encoder
@@ -252,12 +219,7 @@ def test_first_weights_are_those_of_the_generator(name):
 
 @every_encoder
 def test_half_precision_is_taken(name):
-    net, (items, gaps) = network(name), some_rows(name)
-    with torch.autocast("cpu", torch.bfloat16):
-        states = net(items, gaps)
-        states.float().square().sum().backward()
-    full = net(items, gaps)
-    assert (states.float() - full)[items != EMPTY].abs().mean() < 0.05 * full.abs().mean()
+    check_half_precision(network(name))
 
 
 def recommender(name, **more):
