@@ -29,7 +29,8 @@ from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.full_ranking import ranks, score_blocks
 from recsim_env.agents.sequential.neural.objectives import check_objective, loss
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
-from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.agents.sequential.neural.trained_network import TrainedNetwork
+from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError, check_ranges, require
 from recsim_env.evaluation.ranking import TargetRank
 from recsim_env.simulators.log import Log
@@ -39,12 +40,11 @@ require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
 
-LONGEST_GRADIENT = 5.0
 RANKED = 10  # places of the list that validation counts
 PRECISIONS, SCHEDULES = ("float32", "bfloat16"), ("constant", "cosine")
 
 
-class NeuralRecommender:
+class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
     """A recommender by an encoder.
 
     Args:
@@ -77,9 +77,6 @@ class NeuralRecommender:
     """
 
     num_items_: int
-    validation_: Floats
-    network_: SequenceEncoder
-    best_: SequenceEncoder
 
     def __init__(
         self,
@@ -154,12 +151,6 @@ class NeuralRecommender:
         )
         self.validation_ = np.zeros(0)
 
-    @property
-    def finished(self) -> bool:
-        """Whether all epochs are done, or `patience` of them brought nothing."""
-        done = len(self.validation_)
-        return done >= self.epochs or (done > 0 and done > int(self.validation_.argmax()) + self.patience)
-
     def train_epoch(self) -> float:
         """Learn from every user once, and validate; returns NDCG@10 of validation.
 
@@ -167,9 +158,8 @@ class NeuralRecommender:
             InputError: a loss that is no number.
         """
         epoch = len(self.validation_)
-        drawn = np.random.SeedSequence([self.seed, epoch]).generate_state(2)
-        rng, generator = np.random.default_rng(drawn[0]), torch.Generator().manual_seed(int(drawn[1]))
-        with repeatable(self._device, int(drawn[1])):
+        rng, generator, seed = self.luck_of_epoch()
+        with repeatable(self._device, seed):
             for auxiliary in self._added:
                 auxiliary.begin_epoch(self.network_, self._sequences, generator)
             self.network_.train()
@@ -179,19 +169,9 @@ class NeuralRecommender:
                 self._set_rate(epoch * len(batches) + step, self.epochs * len(batches))
                 with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
                     value = self._loss(users, rng, generator)
-                if not torch.isfinite(value):
-                    raise InputError(
-                        f"the loss is {value.item()} at step {step} of epoch {epoch}: lower learning_rate "
-                        f"({self.learning_rate}); best_ is the network with the best validation so far"
-                    )
-                self.optimiser_.zero_grad(set_to_none=True)
-                value.backward()
-                nn.utils.clip_grad_norm_(self.network_.parameters(), LONGEST_GRADIENT)
-                self.optimiser_.step()
+                self.learn(value, step)
         found = float(self._validation_ranks().ndcg(RANKED).mean())
-        if epoch == 0 or found > self.validation_.max():
-            self.best_.load_state_dict(self.network_.state_dict())
-        self.validation_ = np.append(self.validation_, found)
+        self.rate(found)
         return found
 
     def scores(self, history: Array, gaps: Array | None = None) -> Array:

@@ -10,10 +10,6 @@ over all steps t of windows of L sessions. PISA-U draws n uniformly, PISA-P in p
 of the number of users who had the song. After each epoch the validation sessions are ranked; the epoch with
 the highest NDCG@10 counts, and training ends `patience` epochs after it.
 
-All chance depends on seed and epoch alone, so a training that is interrupted between epochs and goes on from
-`network_`, `optimiser_`, `best_` and `validation_` does what it would have done, on one machine and in one
-version of PyTorch.
-
 Source: Tran and others, "Transformers meet ACT-R", RecSys 2024; constants of deezer/recsys24-pisa for LFM-1b.
 Theirs, and not here: vectors that begin from a factorisation of the log (random ones here); a weight decay of
 1e-5, which their settings name and their loss leaves out; base levels of a window's end (see `pisa_network`);
@@ -29,6 +25,7 @@ from recsim_env.agents.sequential.neural.actr_attention import COMPONENTS
 from recsim_env.agents.sequential.neural.bpr import bpr, draw_negatives
 from recsim_env.agents.sequential.neural.pisa_network import PISANetwork
 from recsim_env.agents.sequential.neural.session_reader import SessionReader
+from recsim_env.agents.sequential.neural.trained_network import TrainedNetwork
 from recsim_env.agents.sequential.session_memory import association
 from recsim_env.agents.sequential.session_recommender import check_sessions, training_popularity
 from recsim_env.arrays import Array, Floats
@@ -48,18 +45,17 @@ from recsim_env.simulators.sessions_split import (
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
-from torch import Tensor, nn  # noqa: E402
+from torch import Tensor  # noqa: E402
 from torch.nn.functional import normalize  # noqa: E402
 
 NEGATIVES = ("uniform", "popularity")
 RANKING_SHARE = 0.9  # of the loss; the rest is the distance to the next session
 SESSION_SHARE = 0.9  # of the ranking by u and v together, that by v
 POPULARITY_POWER = 0.5
-LONGEST_GRADIENT = 5.0
 RANKED = 10  # places of the list that validation counts
 
 
-class PISA:
+class PISA(TrainedNetwork[Any]):
     """A session recommender; see `SessionRecommender`.
 
     Args:
@@ -88,7 +84,6 @@ class PISA:
     """
 
     num_items_: int
-    validation_: Floats
 
     def __init__(
         self,
@@ -152,7 +147,7 @@ class PISA:
         self._validation_reader = self._reads(sessions, self._validated[0], known)
         self._associated = association(sessions, np.flatnonzero(split.part != TEST))
         self.num_items_ = sessions.num_items
-        self.network_: Any = PISANetwork(
+        self.network_ = PISANetwork(
             self.num_items_,
             length=self.length,
             dimension=self.dimension,
@@ -162,15 +157,9 @@ class PISA:
             flatten=self.flatten,
             generator=torch.Generator().manual_seed(self.seed),
         )
-        self.best_: Any = deepcopy(self.network_)
+        self.best_ = deepcopy(self.network_)
         self.optimiser_ = torch.optim.Adam(self.network_.parameters(), self.learning_rate, betas=(0.9, 0.98))
         self.validation_ = np.zeros(0)
-
-    @property
-    def finished(self) -> bool:
-        """Whether all epochs are done, or `patience` of them brought nothing."""
-        done = len(self.validation_)
-        return done >= self.epochs or (done > 0 and done > int(self.validation_.argmax()) + self.patience)
 
     def train_epoch(self) -> float:
         """Learn from every window once, and validate; returns NDCG@10 of validation.
@@ -178,27 +167,14 @@ class PISA:
         Raises:
             InputError: a loss that is no number.
         """
-        epoch = len(self.validation_)
-        drawn = np.random.SeedSequence([self.seed, epoch]).generate_state(2)
-        rng, generator = np.random.default_rng(drawn[0]), torch.Generator().manual_seed(int(drawn[1]))
+        rng, generator, _ = self.luck_of_epoch()
         (rows,) = self._windows
         order = rng.permutation(len(rows))
         for step, start in enumerate(range(0, len(order), self.batch_size)):
             batch = rows[order[start : start + self.batch_size]]
-            value = self.loss(batch, generator)
-            if not torch.isfinite(value):
-                raise InputError(
-                    f"the loss is {value.item()} at step {step} of epoch {epoch}: lower learning_rate "
-                    f"({self.learning_rate}); best_ is the network with the best validation so far"
-                )
-            self.optimiser_.zero_grad(set_to_none=True)
-            value.backward()
-            nn.utils.clip_grad_norm_(self.network_.parameters(), LONGEST_GRADIENT)
-            self.optimiser_.step()
+            self.learn(self.loss(batch, generator), step)
         found = self._validate()
-        if epoch == 0 or found > self.validation_.max():
-            self.best_.load_state_dict(self.network_.state_dict())
-        self.validation_ = np.append(self.validation_, found)
+        self.rate(found)
         return found
 
     def loss(self, rows: Array, generator: torch.Generator) -> Tensor:
