@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from recsim_env.agents.recommender import recommend, target_ranks  # noqa: E402
+from recsim_env.agents.sequential.neural import softmax_loss as softmax  # noqa: E402
 from recsim_env.agents.sequential.neural.dropout import Dropout  # noqa: E402
 from recsim_env.agents.sequential.neural.full_ranking import ranks  # noqa: E402
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
@@ -90,6 +91,35 @@ def test_sampled_softmax_without_a_negative_that_is_not_the_target():
     assert one.item() == 0
     one.backward()
     assert torch.equal(states.grad, torch.zeros_like(states))
+
+
+def test_the_softmax_loss_is_that_of_a_chain_of_operations(monkeypatch):
+    """Value and gradients, in blocks of three rows and at once; candidates left out, of one row all."""
+    generator = torch.Generator().manual_seed(0)
+    parts = [torch.randn(n, 4, generator=generator).double().requires_grad_() for n in (8, 8, 5)]
+    log_weight = torch.randn(8, generator=generator).double()
+    row = torch.tensor([0, 2, 2, 4, 4, 4, 4, 4, 7])
+    place = torch.tensor([3, 0, 4, 0, 1, 2, 3, 4, 2])
+
+    def chained(states, of_targets, others):
+        f = (states @ others.T + log_weight[:, None]).index_put(
+            (row, place), torch.tensor(-torch.inf).double()
+        )
+        f_target = (states * of_targets).sum(dim=1, keepdim=True)
+        return torch.nn.functional.cross_entropy(torch.cat([f_target, f], dim=1), torch.zeros(8).long())
+
+    expected = chained(*parts)
+    gradients = torch.autograd.grad(expected, parts)
+    for cells in (2**17, 15):
+        monkeypatch.setattr(softmax, "BLOCK_CELLS", cells)
+        found = softmax.softmax_loss(*parts, (row, place), log_weight)
+        assert found.item() == pytest.approx(expected.item(), abs=1e-12)
+        for one, other in zip(torch.autograd.grad(3 * found, parts), gradients, strict=True):
+            torch.testing.assert_close(one, 3 * other, atol=1e-12, rtol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = softmax.softmax_loss(*(part.bfloat16() for part in parts), (row, place), log_weight)
+    assert rough.dtype == torch.float32
+    assert rough.item() == pytest.approx(expected.item(), abs=0.05)
 
 
 def test_dropout():
@@ -282,18 +312,50 @@ def test_learns_what_comes_next(objective):
     assert not (shown[:, :, None] == held_out.history[:, None, :]).any()
 
 
-def test_repeats_and_goes_on_as_if_unbroken(tmp_path):
+def test_what_is_rated_and_kept_is_the_average_of_the_weights(monkeypatch):
+    """By hand, gradient by gradient."""
+    averaging, one = 0.6, recommender(epochs=2, averaging=0.6)
+    one.begin(circle(users=40))
+    expected = {name: value.clone() for name, value in one.network_.state_dict().items()}
+    learn, taken = NeuralRecommender.learn, []
+
+    def learned(self, value, step):
+        learn(self, value, step)
+        b = min(averaging, (1 + len(taken)) / (10 + len(taken)))
+        taken.append(b)
+        for name, weights in self.network_.state_dict().items():
+            expected[name] = b * expected[name] + (1 - b) * weights
+
+    monkeypatch.setattr(NeuralRecommender, "learn", learned)
+    while not one.finished:
+        one.train_epoch()
+    assert taken[0] == 0.1
+    best = max(range(2), key=lambda epoch: one.validation_[epoch])
+    for name, value in one.averaged_.state_dict().items():
+        torch.testing.assert_close(value, expected[name], atol=1e-6, rtol=0)
+        assert (value == one.best_.state_dict()[name]).all() == (best == 1)
+    held = one._held_out
+    found = ranks(one.averaged_, held.history, held.target, held.gaps, one._device, mask_history=True)
+    assert found.ndcg(10).mean() == one.validation_[1]
+    assert (one.averaged_.items.learned.weight != one.network_.items.learned.weight).any()
+    with pytest.raises(InputError, match=r"averaging must be from 0 to below 1, got 1"):
+        recommender(averaging=1.0).fit(circle())
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_repeats_and_goes_on_as_if_unbroken(tmp_path, averaging):
     log = circle()
-    whole, again = recommender(epochs=4).fit(log), recommender(epochs=4).fit(log)
+    kwargs = {"averaging": averaging}
+    whole, again = recommender(epochs=4, **kwargs).fit(log), recommender(epochs=4, **kwargs).fit(log)
     assert (whole.validation_ == again.validation_).all()
     history = np.array([[-1, 2, 3]])
     np.testing.assert_array_equal(whole.scores(history), again.scores(history))
-    assert (recommender(epochs=4, seed=1).fit(log).scores(history) != whole.scores(history)).any()
+    assert (recommender(epochs=4, seed=1, **kwargs).fit(log).scores(history) != whole.scores(history)).any()
 
-    first = recommender(epochs=2).fit(log)
+    first = recommender(epochs=2, **kwargs).fit(log)
     torch.rand(9)  # what others draw changes nothing
     checkpoint.save(tmp_path / "checkpoints" / "first.npz", first, {})
-    second = recommender(epochs=4)
+    second = recommender(epochs=4, **kwargs)
     second.begin(log)
     checkpoint.load(tmp_path / "checkpoints" / "first.npz", second)
     assert len(second.validation_) == 2

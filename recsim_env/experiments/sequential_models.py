@@ -34,6 +34,7 @@ class Training:
     learning_rate: float = 1e-3
     batch_size: int = 128
     weight_decay: float = 0.0
+    averaging: float = 0.0
     epochs: int = 200
     patience: int = 20
 
@@ -198,6 +199,7 @@ def recommender_of(
         learning_rate=training.learning_rate,
         batch_size=training.batch_size,
         weight_decay=training.weight_decay,
+        averaging=training.averaging,
         epochs=training.epochs,
         patience=training.patience,
         mask_history=mask_history,

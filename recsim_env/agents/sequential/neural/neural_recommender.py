@@ -2,6 +2,8 @@
 
     fit:     minimise the mean over all steps t < n of all users of objective(s_t, i_{t+1}), summed over the
              widths of an encoder that has some, and what the auxiliaries add
+    average: w' <- (1 - b) w + b w',  b = min(averaging, (1 + k) / (10 + k)), after gradient k; what is rated
+             and kept, w' itself where averaging = 0
     scores:  f(i) = s_n . c(i) for all items
 
 The last item of every user of the log is not learned from: after each epoch all items but the user's history
@@ -10,8 +12,11 @@ or after `epochs`. So a test item must not be in the log that `fit` is given; at
 all of that log, the validation item included.
 
 All chance depends on seed and epoch alone, so a training that is interrupted between epochs and goes on from
-`network_`, `auxiliaries_`, `optimiser_`, `best_` and `validation_` does what it would have done, on one
-machine and in one version of PyTorch.
+`network_`, `averaged_`, `auxiliaries_`, `optimiser_`, `best_` and `validation_` does what it would have done,
+on one machine and in one version of PyTorch.
+
+Source of the average: Polyak, Juditsky, "Acceleration of stochastic approximation by averaging", 1992; its
+exponential form, and b at the start, as in Tan, Le, "EfficientNet", ICML 2019, and its public code.
 """
 
 import math
@@ -62,6 +67,7 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         warm_up: gradients over which the learning rate rises to its value from 0.
         schedule: constant, or cosine: the learning rate falls to 0 over all `epochs`.
         weight_decay: of Adam, 0 or more.
+        averaging: of the weights over gradients, from 0, which is none, to below 1.
         mask_history: whether validation leaves out what a user had; no for people who come back to items.
         precision: of passes through the network: float32, or bfloat16 (on a graphics card that has it).
         compiled: whether `torch.compile` makes the network faster; its start takes a minute.
@@ -77,6 +83,7 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
     """
 
     num_items_: int
+    averaged_: SequenceEncoder | None
 
     def __init__(
         self,
@@ -95,6 +102,7 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         warm_up: int = 0,
         schedule: str = "constant",
         weight_decay: float = 0.0,
+        averaging: float = 0.0,
         mask_history: bool = True,
         precision: str = "float32",
         compiled: bool = False,
@@ -107,7 +115,7 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         self.hidden_share, self.last_share = hidden_share, last_share
         self.epochs, self.patience, self.batch_size = epochs, patience, batch_size
         self.learning_rate, self.warm_up, self.schedule = learning_rate, warm_up, schedule
-        self.weight_decay, self.mask_history = weight_decay, mask_history
+        self.weight_decay, self.averaging, self.mask_history = weight_decay, averaging, mask_history
         self.precision, self.compiled = precision, compiled
         self.seed, self.device, self.num_items = seed, device, num_items
 
@@ -141,6 +149,7 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         self.network_.to(self._device)
         self.auxiliaries_.to(self._device)
         self._forward = torch.compile(self.network_, dynamic=True) if self.compiled else self.network_
+        self.averaged_ = deepcopy(self.network_) if self.averaging else None
         self.best_ = deepcopy(self.network_)
         trained = [*self.network_.parameters(), *self.auxiliaries_.parameters()]
         self.optimiser_ = torch.optim.Adam(
@@ -170,8 +179,9 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
                 with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
                     value = self._loss(users, rng, generator)
                 self.learn(value, step)
+                self._average(epoch * len(batches) + step)
         found = float(self._validation_ranks().ndcg(RANKED).mean())
-        self.rate(found)
+        self.rate(self._rated, found)
         return found
 
     def scores(self, history: Array, gaps: Array | None = None) -> Array:
@@ -199,11 +209,16 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         """The auxiliaries, as what they are."""
         return (one for one in self.auxiliaries_ if isinstance(one, Auxiliary))
 
+    @property
+    def _rated(self) -> SequenceEncoder:
+        """The average, or the network itself where there is none."""
+        return self.network_ if self.averaged_ is None else self.averaged_
+
     def _validation_ranks(self) -> TargetRank:
         """Where the item that every user had last stands."""
         held = self._held_out
         return ranks(
-            self.network_, held.history, held.target, held.gaps, self._device, mask_history=self.mask_history
+            self._rated, held.history, held.target, held.gaps, self._device, mask_history=self.mask_history
         )
 
     def _rows(self, users: Ints, rng: np.random.Generator) -> Rows:
@@ -237,6 +252,14 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
             value = value + auxiliary.weight * added
         return value
 
+    def _average(self, step: int) -> None:
+        """Move the average towards the weights after this gradient."""
+        if self.averaged_ is not None:
+            share = 1.0 - min(self.averaging, (1 + step) / (10 + step))
+            average, weights = list(self.averaged_.parameters()), list(self.network_.parameters())
+            with torch.no_grad():
+                torch._foreach_lerp_(average, weights, share)
+
     def _set_rate(self, step: int, steps: int) -> None:
         """The learning rate of this gradient."""
         rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warm_up))
@@ -259,6 +282,8 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         for name in ("hidden_share", "last_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        if not 0 <= self.averaging < 1:
+            raise InputError(f"averaging must be from 0 to below 1, got {self.averaging}")
         for name, choices in (("precision", PRECISIONS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")

@@ -20,12 +20,13 @@ others, "BERT4Rec", CIKM 2019 (cloze).
 
 from collections.abc import Callable
 
+from recsim_env.agents.sequential.neural.softmax_loss import softmax_loss
 from recsim_env.errors import InputError, require, unknown_name
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor  # noqa: E402
-from torch.nn.functional import cross_entropy, logsigmoid  # noqa: E402
+from torch.nn.functional import logsigmoid  # noqa: E402
 
 OBJECTIVES = ("full_softmax", "sampled_softmax", "bce", "gbce", "cloze")
 
@@ -58,7 +59,9 @@ def loss(
     """
     check_objective(objective, negatives, calibration)
     if objective in ("full_softmax", "cloze"):
-        return cross_entropy(states @ candidates(None).T, targets)
+        every, row = candidates(None), torch.arange(len(targets), device=targets.device)
+        log_weight = torch.zeros(len(targets), device=targets.device)
+        return softmax_loss(states, every[targets], every, (row, targets), log_weight)
     if objective == "sampled_softmax":
         return _sampled_softmax(states, targets, candidates, num_items, generator, negatives)
     f_target = (states * candidates(targets)).sum(dim=1)
@@ -80,20 +83,15 @@ def _sampled_softmax(
     generator: torch.Generator,
     negatives: int,
 ) -> Tensor:
-    """See `loss`; the (M, n) scores are walked over as few times as can be, and vectors looked up once."""
+    """See `loss`."""
     drawn = torch.randint(num_items, (negatives,), generator=generator).to(targets.device)
-    of_targets, of_drawn = candidates(torch.cat([targets, drawn])).split([len(targets), negatives])
-    f_target = (states * of_targets).sum(dim=1)
-    f_drawn = states @ of_drawn.T
-    left = torch.full_like(f_target, negatives)
+    of_targets, others = candidates(torch.cat([targets, drawn])).split([len(targets), negatives])
     met = torch.isin(targets, drawn).nonzero()[:, 0]  # few: rows whose target was drawn
     row, place = (drawn == targets[met, None]).nonzero(as_tuple=True)
-    with torch.no_grad():  # so small that their share is 0; -inf would spoil the gradient of a row of them
-        f_drawn[met[row], place] = torch.finfo(f_drawn.dtype).min
-        left[met] -= torch.bincount(row, minlength=len(met)).to(left.dtype)
-    factor = torch.log((num_items - 1) / left.clamp(min=1))
-    whole = torch.logaddexp(f_target, torch.logsumexp(f_drawn, dim=1) + factor)
-    return (whole - f_target).mean()
+    left = torch.full((len(targets),), float(negatives), device=targets.device)
+    left[met] -= torch.bincount(row, minlength=len(met))
+    log_weight = torch.log((num_items - 1) / left.clamp(min=1.0))
+    return softmax_loss(states, of_targets, others, (met[row], place), log_weight)
 
 
 def check_objective(objective: str, negatives: int, calibration: float) -> None:

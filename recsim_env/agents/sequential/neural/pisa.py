@@ -174,7 +174,7 @@ class PISA(TrainedNetwork[Any]):
             batch = rows[order[start : start + self.batch_size]]
             self.learn(self.loss(batch, generator), step)
         found = self._validate()
-        self.rate(found)
+        self.rate(self.network_, found)
         return found
 
     def loss(self, rows: Array, generator: torch.Generator) -> Tensor:

@@ -65,8 +65,8 @@ class TrainedNetwork(Generic[Network]):
         nn.utils.clip_grad_norm_(self.network_.parameters(), LONGEST_GRADIENT)
         self.optimiser_.step()
 
-    def rate(self, found: float) -> None:
-        """End an epoch with its validation; the network is kept if it is the best."""
+    def rate(self, network: Network, found: float) -> None:
+        """End an epoch with the validation of a network, which is kept if it is the best."""
         if len(self.validation_) == 0 or found > self.validation_.max():
-            self.best_.load_state_dict(self.network_.state_dict())
+            self.best_.load_state_dict(network.state_dict())
         self.validation_ = np.append(self.validation_, found)
