@@ -119,11 +119,26 @@ MODELS: dict[str, Model] = {
     "hyperbolic_state_space": Model(_hyperbolic(_state_space), Training(blocks=1)),
 }
 
+# found by the searches in experiments/results
+AMAZON = Training(
+    negatives=4096,
+    blocks=1,
+    dropout=0.4,
+    temperature=0.07,
+    item_vectors="gated",
+    features=256,
+    learning_rate=2e-3,
+    averaging=0.998,
+    epochs=24,
+    patience=3,
+)
 SETTINGS: dict[tuple[str, str], Training] = {
     ("sasrec", "amazon-beauty-2014"): Training(blocks=1),
     ("sasrec", "amazon-toys-2014"): Training(blocks=1),
-    ("cosine_sasrec", "amazon-beauty-2014"): Training(blocks=1),
-    ("cosine_sasrec", "amazon-toys-2014"): Training(blocks=1),
+    ("cosine_sasrec", "amazon-beauty-2014"): AMAZON,
+    ("cosine_sasrec", "amazon-toys-2014"): AMAZON,
+    ("cosine_lru", "amazon-beauty-2014"): AMAZON,
+    ("cosine_lru", "amazon-toys-2014"): AMAZON,
     ("sasrec", "ml-1m-seq"): Training(dropout=0.2, max_length=200),
 }
 
