@@ -34,6 +34,7 @@ from recsim_env.simulators.log import Log
 from recsim_env.simulators.shortcut_bench import succession_law, succession_log
 from recsim_env.simulators.splits import leave_one_out
 
+KEPT = Path(sequential_training.__file__).parent / "results"
 LAW = succession_law(num_items=40, branching=3, noise=0.1)
 
 
@@ -243,6 +244,15 @@ def test_a_network_of_what_is_told_of_items(data, titled, tmp_path):
     changes = "item_vectors=gated features=5 dimension=16 epochs=20 learning_rate=0.01"
     out = run(settings(titled, models="cosine_lru", changes=changes), tmp_path / "run", resume=False)
     assert (out.curves["titled: cosine_lru sampled_softmax"]["ndcg@10"].values > 0.15).all()  # by chance .12
+
+
+@pytest.mark.parametrize("data", ["amazon-beauty-2014", "amazon-toys-2014"])
+def test_settings_are_those_of_the_kept_search(data):
+    kept = KEPT / f"sequential_search-{data}.json"
+    document = json.loads(kept.read_text(encoding="utf-8"))
+    best = max(document["trials"], key=lambda trial: trial["validation_ndcg@10"])
+    for model in ("cosine_sasrec", "cosine_lru"):
+        assert training_of(model, data, {}) == Training(**{**document["all"], **best["settings"]})
 
 
 @pytest.mark.extra
