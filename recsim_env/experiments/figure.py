@@ -42,6 +42,7 @@ MOST_INSIDE = 8  # names in a legend inside the panel; more of them would hide t
 PANEL = (6.4, 4.4)  # inches
 MOST_ROWS = 20  # of a legend beside the panel, which would be higher than the panel else
 BESIDE = 2.6  # inches of a column of it
+LETTERS, SWATCH = 80, 7  # that a legend below a panel has room for, and how many a patch of colour takes
 
 
 def new_figure(panels: int, rows: int = 1) -> tuple["Figure", list[Any]]:
@@ -172,7 +173,9 @@ def draw_bars(axes: Any, results: Results, metrics: list[str]) -> None:
 def legend_below(axes: Any) -> None:
     """The legend under the panel, where it hides nothing."""
     handles, names = axes.get_legend_handles_labels()
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": min(5, len(names))}
+    fit = LETTERS // (SWATCH + max(map(len, names), default=0))
+    columns = max(1, min(5, len(names), fit))
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": columns}
     axes.legend(handles, names, frameon=False, fontsize=9, **place)
 
 
