@@ -284,7 +284,9 @@ def test_a_search_sees_validation_alone(data, tmp_path, capsys):
     assert len({tuple(trial["settings"].values()) for trial in found[0]}) == 3
     shown = capsys.readouterr().out
     best = max(found[0], key=lambda trial: trial["validation_ndcg@10"])["settings"]
-    assert " ".join(f"--set {name}={value}" for name, value in best.items()) in shown
+    fixed = asked["changes"].split()
+    best = " ".join(f"--set {one}" for one in [*fixed, *(f"{name}={value}" for name, value in best.items())])
+    assert f"recsim-env run sequential_benchmark --data {data} --models sasrec {best}\n" in shown
     assert (tmp_path / "a" / "figure.png").stat().st_size > 5000
 
 

@@ -8,6 +8,7 @@ tried for it.
 
 import itertools
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -99,7 +100,8 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
             results.write(directory.results)
             figure.save_panel(directory.path / "figure.png", lambda axes: draw(axes, results, settings))
             directory.finish()
-    _print_trials(json.loads((directory.path / "trials.json").read_text(encoding="utf-8"))["trials"])
+    kept = json.loads((directory.path / "trials.json").read_text(encoding="utf-8"))
+    _print_trials(kept["trials"], settings)
     sys.stdout.write(
         f"wrote {directory.path}/: results.csv, trials.json, figure.png, tensorboard/, run.json\n"
     )
@@ -155,7 +157,7 @@ def _work(
     save_arrays(file, {"validation": recommender.validation_, "training": np.array([spent])})
 
 
-def _print_trials(trials: list[dict[str, Any]]) -> None:
+def _print_trials(trials: list[dict[str, Any]], settings: Settings) -> None:
     """Best first."""
     ranked = sorted(trials, key=lambda trial: -trial[METRIC])
     sys.stdout.write(f"\n{METRIC:>18}{'best epoch':>12}{'epochs':>8}{'seconds':>9}  settings\n")
@@ -165,10 +167,12 @@ def _print_trials(trials: list[dict[str, Any]]) -> None:
             f"{trial[METRIC]:>18.4f}{trial['best_epoch']:>12}{trial['epochs']:>8}"
             f"{trial['training_seconds']:>9.0f}  {said}\n"
         )
-    best = " ".join(f"--set {name}={value}" for name, value in ranked[0]["settings"].items())
+    found = [f"{name}={value}" for name, value in ranked[0]["settings"].items()]
+    data = shlex.quote(settings.data)
+    best = " ".join(f"--set {one}" for one in [*parts(settings.changes), *found])
     sys.stdout.write(
         f"\nthe best of {len(ranked)} trials is the best by luck, too: rate it on the test, once:\n"
-        f"recsim-env run sequential_benchmark {best}\n"
+        f"recsim-env run sequential_benchmark --data {data} --models {settings.model} {best}\n"
     )
 
 
