@@ -262,6 +262,25 @@ def test_batches_hold_every_user_once_and_targets_come_next():
         Sequences.of_log(log.rows(np.array([0, 1])), None, 12)
 
 
+@pytest.mark.parametrize("most", [2, 3, 12, 40])
+def test_whole_histories_hold_every_pair_of_neighbours_once(most):
+    user = np.repeat(np.arange(30), np.arange(1, 31))
+    log = Log.from_interactions(user, np.arange(len(user)), np.arange(len(user), dtype=float))
+    sequences = Sequences.of_log(log, None, most, whole=True)
+    rows = sequences.next_items(np.arange(len(sequences.length)))
+    known = rows.targets >= 0
+    assert (rows.targets[known] == rows.items[known] + 1).all()  # this log counts up
+    expected = np.setdiff1d(np.arange(len(user)), np.cumsum(np.arange(30)))  # all but what came first
+    np.testing.assert_array_equal(np.sort(rows.targets[known]), expected)
+    assert sequences.length.min() >= 2
+    assert sequences.length.max() == min(most, 30)
+    last = Sequences.of_log(log, None, most)
+    for n, start in zip(last.length, last.start, strict=True):  # the latest row is the one there was before
+        assert ((sequences.start == start) & (sequences.length == n)).sum() == 1
+    with pytest.raises(InputError, match="log must hold a user with two clicks"):
+        Sequences.of_log(log, None, 1, whole=True)
+
+
 def test_beginnings_and_hidden_items():
     user = np.repeat(np.arange(30), np.arange(1, 31))
     log = Log.from_interactions(user, np.arange(len(user)), 2.0 * np.arange(len(user)))
@@ -293,10 +312,10 @@ def test_beginnings_and_hidden_items():
 # --- the training
 
 
-def recommender(**more):
+def recommender(max_length=L, **more):
     def encoder(num_items, generator):
         items = ItemVectors(num_items, 16)
-        return SASRec(items, max_length=L, blocks=1, dropout=0.1, generator=generator)
+        return SASRec(items, max_length=max_length, blocks=1, dropout=0.1, generator=generator)
 
     kwargs = {"epochs": 25, "batch_size": 16, "learning_rate": 0.01, "negatives": 8, "device": "cpu", **more}
     return NeuralRecommender(encoder, **kwargs)
@@ -420,6 +439,21 @@ def test_cosine_and_warm_up():
     np.testing.assert_allclose(rates, expected)
 
 
+def test_whole_histories_are_learned_from():
+    """Histories begin with items 0 to 4 in a circle; what comes after them is by chance."""
+    user, item = np.repeat(np.arange(60), 9), np.tile(np.arange(9), 60)
+    item = np.where(item < 5, (item + user) % 5, 5 + np.random.default_rng(0).integers(0, 6, len(item)))
+    log = Log.from_interactions(user, item, np.tile(np.arange(9.0), 60))
+    known = {}
+    for history in ("last", "whole"):
+        fitted = recommender(max_length=3, history=history, epochs=40, patience=40).fit(log)
+        fitted.best_ = fitted.network_  # validation, which is by chance, would take another
+        found = fitted.scores(np.arange(5)[:, None]).argmax(axis=1)
+        known[history] = (found == (np.arange(5) + 1) % 5).mean()
+    assert known["whole"] == 1.0
+    assert known["last"] < 0.5
+
+
 def test_training_ends_when_patience_does():
     fitted = recommender(epochs=200, patience=2).fit(circle())
     assert len(fitted.validation_) == fitted.validation_.argmax() + 3
@@ -449,6 +483,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_best():
         ({"objective": "bpr"}, "there is no objective 'bpr'"),
         ({"objective": "cloze"}, "objective = 'cloze', but SASRec reads past"),
         ({"precision": "half"}, "precision must be float32 or bfloat16, got 'half'"),
+        ({"history": "all"}, "history must be last or whole, got 'all'"),
         ({"hidden_share": 1.5}, "hidden_share must be from 0 to 1, got 1.5"),
         ({"device": "tpu"}, "device must be auto, cpu or cuda, got 'tpu'"),
         ({"num_items": 5}, r"log shows item 10, but num_items = 5 \(0-4\)"),

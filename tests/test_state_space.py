@@ -20,7 +20,12 @@ from encoder_checks import (  # noqa: E402
     weights_of,
 )
 
-from recsim_env.agents.sequential.neural.state_space import StateSpace, dual_form, running_sum  # noqa: E402
+from recsim_env.agents.sequential.neural.state_space import (  # noqa: E402
+    CHUNK,
+    StateSpace,
+    dual_form,
+    running_sum,
+)
 from recsim_env.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.extra
@@ -42,12 +47,13 @@ def recurrence(x, log_a, B, C):
     return y
 
 
+@pytest.mark.parametrize("L", [7, CHUNK, 2 * CHUNK, 2 * CHUNK + 5, 4 * CHUNK + 1])
 @pytest.mark.parametrize("decay", [0.01, 1.0, 30.0, 3000.0])
-def test_the_dual_form_is_the_recurrence(decay):
+def test_the_dual_form_is_the_recurrence(decay, L):
     """To 1e-4 of the numbers' size, from hardly any decay to one whose product cannot be written."""
     rng = np.random.default_rng(3)
-    x, B, C = (rng.normal(size=shape) for shape in ((3, 60, 2, 4), (3, 60, 8), (3, 60, 8)))
-    log_a = -decay * rng.random((3, 60, 2))
+    x, B, C = (rng.normal(size=shape) for shape in ((3, L, 2, 4), (3, L, 8), (3, L, 8)))
+    log_a = -decay * rng.random((3, L, 2))
     log_a[:, :5] = 0.0  # as in empty cells
     found = dual_form(*(torch.from_numpy(part).float() for part in (x, log_a, B, C))).numpy()
     expected = recurrence(x, log_a, B, C)

@@ -26,6 +26,7 @@ class Training:
     negatives: int = 256
     dimension: int = 64
     max_length: int = 50
+    history: str = "last"  # of what is longer than that, or whole
     blocks: int = 2
     dropout: float = 0.4
     temperature: float = 0.07  # of cosines
@@ -215,6 +216,7 @@ def recommender_of(
         batch_size=training.batch_size,
         weight_decay=training.weight_decay,
         averaging=training.averaging,
+        history=training.history,
         epochs=training.epochs,
         patience=training.patience,
         mask_history=mask_history,

@@ -46,7 +46,7 @@ import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
 
 RANKED = 10  # places of the list that validation counts
-PRECISIONS, SCHEDULES = ("float32", "bfloat16"), ("constant", "cosine")
+PRECISIONS, SCHEDULES, HISTORIES = ("float32", "bfloat16"), ("constant", "cosine"), ("last", "whole")
 
 
 class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
@@ -68,6 +68,8 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         schedule: constant, or cosine: the learning rate falls to 0 over all `epochs`.
         weight_decay: of Adam, 0 or more.
         averaging: of the weights over gradients, from 0, which is none, to below 1.
+        history: what of a long one is learned from: last, its last `max_length` items, or whole, all of them,
+            in rows of as many, which auxiliaries take for users.
         mask_history: whether validation leaves out what a user had; no for people who come back to items.
         precision: of passes through the network: float32, or bfloat16 (on a graphics card that has it).
         compiled: whether `torch.compile` makes the network faster; its start takes a minute.
@@ -103,6 +105,7 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         schedule: str = "constant",
         weight_decay: float = 0.0,
         averaging: float = 0.0,
+        history: str = "last",
         mask_history: bool = True,
         precision: str = "float32",
         compiled: bool = False,
@@ -115,7 +118,8 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         self.hidden_share, self.last_share = hidden_share, last_share
         self.epochs, self.patience, self.batch_size = epochs, patience, batch_size
         self.learning_rate, self.warm_up, self.schedule = learning_rate, warm_up, schedule
-        self.weight_decay, self.averaging, self.mask_history = weight_decay, averaging, mask_history
+        self.weight_decay, self.averaging = weight_decay, averaging
+        self.history, self.mask_history = history, mask_history
         self.precision, self.compiled = precision, compiled
         self.seed, self.device, self.num_items = seed, device, num_items
 
@@ -141,7 +145,10 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         self._held_out = leave_one_out(log)
         more = 0 if self.network_.reads == "around" else 1  # the last target is not read
         self._sequences = Sequences.of_log(
-            self._held_out.train, self.num_items_, self.network_.max_length + more
+            self._held_out.train,
+            self.num_items_,
+            self.network_.max_length + more,
+            whole=self.history == "whole",
         )
         self.auxiliaries_ = nn.ModuleList(self.auxiliaries())
         for auxiliary in self._added:
@@ -284,7 +291,8 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
                 raise InputError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
         if not 0 <= self.averaging < 1:
             raise InputError(f"averaging must be from 0 to below 1, got {self.averaging}")
-        for name, choices in (("precision", PRECISIONS), ("schedule", SCHEDULES)):
+        kinds = {"precision": PRECISIONS, "schedule": SCHEDULES, "history": HISTORIES}
+        for name, choices in kinds.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
         check_objective(self.objective, self.negatives, self.calibration)

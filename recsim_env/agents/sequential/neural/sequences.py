@@ -1,7 +1,9 @@
 """What every user did, one item after another, as batches of a network: rows of about the same length.
 
 Letters: U users, L cells of a row, N items. In all rows empty cells stand on the left: N in items, 0 in gaps,
--1 in targets.
+-1 in targets. A history that is longer than a row may be cut into several, each of which stands for a user
+then: the first item of a row is the last of the one before, so that every item but a user's first is a target
+once.
 """
 
 from collections.abc import Iterator
@@ -29,7 +31,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Sequences:
-    """The last items of U users who have two or more.
+    """The last items, or all, of U users who have two or more.
 
     Raises:
         InputError: `of_log` finds nobody with two items.
@@ -42,16 +44,27 @@ class Sequences:
     num_items: int  # N
 
     @classmethod
-    def of_log(cls, log: Log, num_items: int | None, most: int) -> "Sequences":
-        """The last `most` clicked items of every user of a log; see `clicked_items`."""
+    def of_log(cls, log: Log, num_items: int | None, most: int, *, whole: bool = False) -> "Sequences":
+        """The clicked items of every user of a log, see `clicked_items`.
+
+        Args:
+            log: what happened.
+            num_items: N; None = 1 + the largest id in the log.
+            most: items of a user that are kept, the last ones; 2 or more.
+            whole: whether those before are kept, too, as further users of `most` items.
+        """
         user, item, num_items = clicked_items(log, num_items)
         time = np.repeat(log.time, np.count_nonzero(log.clicked, axis=1))
         _, first, count = np.unique(user, return_index=True, return_counts=True)
-        kept = np.minimum(count, most)
-        several = kept >= 2
+        several = np.minimum(count, most) >= 2
+        first, count = first[several], count[several]
         if not several.any():
             raise InputError("log must hold a user with two clicks, got none: there is no next item to learn")
-        return cls(item, time, (first + count - kept)[several], kept[several], num_items)
+        pieces = -(-(count - 1) // (most - 1)) if whole else np.ones_like(count)
+        piece = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)  # 0 = the latest
+        end = np.repeat(first + count, pieces) - piece * (most - 1)
+        start = np.maximum(np.repeat(first, pieces), end - most)
+        return cls(item, time, start, end - start, num_items)
 
     def next_items(self, users: Array, lengths: Array | None = None) -> Rows:
         """The items of these users but the last, each with the item that came next.

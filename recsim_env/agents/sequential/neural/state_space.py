@@ -15,9 +15,10 @@ The state after t items is that of the last block. The sum over s is what the re
 
     H_t = a_t H_{t-1} + dt_t x_t B_t',    y_t = H_t C_t + d x_t
 
-gives (state-space duality): (L o C B') (dt x) with the mask L_ts = a_{s+1} .. a_t. It takes L^2 h numbers a
-user, but no loop over items. The logarithm of L is a difference of sums of log a, at most 0, so nothing
-overflows, and a decay that is too small to be written is 0.
+gives (state-space duality): (L o C B') (dt x) with the mask L_ts = a_{s+1} .. a_t. It takes a square of
+numbers for each head, but no loop over items; so it is used inside chunks of CHUNK items, and the recurrence
+from chunk to chunk. The logarithm of L is a difference of sums of log a, at most 0, so nothing overflows, and
+a decay that is too small to be written is 0.
 
 Sources: Dao, Gu, "Transformers are SSMs: generalized models and efficient algorithms through structured
 state space duality" (Mamba-2), ICML 2024; Liu and others, "Mamba4Rec: towards efficient sequential
@@ -37,6 +38,7 @@ import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import gelu, pad, rms_norm, silu, softplus  # noqa: E402
 
+CHUNK = 32  # items that see each other directly: fewer make longer loops, more make larger squares
 DECAY = (1.0, 16.0)  # exp(A) of the first weights, drawn evenly
 STEP = (1e-3, 1e-1)  # dt of the first weights, its logarithm drawn evenly
 
@@ -143,12 +145,32 @@ def dual_form(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor) -> Tensor:
         B: (U, L, S).
         C: (U, L, S).
     """
-    total = running_sum(log_a.float()).transpose(1, 2)  # (U, h, L)
-    span = total[:, :, :, None] - total[:, :, None, :]
-    later = torch.ones(span.shape[-2:], dtype=torch.bool, device=x.device).triu(1)
+    U, L, h, P = x.shape
+    K, c = -(-L // CHUNK), min(L, CHUNK)
+    x, log_a, B, C = (_chunks(part, K, c) for part in (x, log_a, B, C))
+    total = running_sum(log_a.float().flatten(0, 1)).view(U, K, c, h)  # since the chunk began
+    span = total.transpose(2, 3)[..., :, None] - total.transpose(2, 3)[..., None, :]  # (U, K, h, c, c)
+    later = torch.ones(c, c, dtype=torch.bool, device=x.device).triu(1)
     decay = span.masked_fill(later, -torch.inf).exp()
-    weight = decay * (C @ B.transpose(1, 2))[:, None]
-    return (weight.to(x.dtype) @ x.transpose(1, 2)).transpose(1, 2)
+    weight = decay * (C @ B.transpose(2, 3))[:, :, None]
+    y = (weight.to(x.dtype) @ x.transpose(2, 3)).transpose(2, 3)
+    if K == 1:
+        return y[:, 0]
+    left = (total[:, :, -1:] - total).exp().to(x.dtype)  # of each cell at the end of its chunk
+    own = B.transpose(2, 3) @ (x * left[..., None]).flatten(3)  # (U, K, S, h P) what a chunk adds to H
+    kept = total[:, :, -1].exp().to(x.dtype).repeat_interleave(P, dim=2)[:, :, None]
+    H = [torch.zeros_like(own[:, 0])]
+    for chunk in range(K - 1):
+        H.append(kept[:, chunk] * H[-1] + own[:, chunk])
+    before = (C @ torch.stack(H, dim=1)).view(U, K, c, h, P)  # what chunks before left
+    return (y + total.exp().to(x.dtype)[..., None] * before).flatten(1, 2)[:, :L]
+
+
+def _chunks(part: Tensor, K: int, c: int) -> Tensor:
+    """(U, L, ...) -> (U, K, c, ...), zeros behind the last cell."""
+    more = K * c - part.shape[1]
+    filled = torch.cat([part, part.new_zeros(len(part), more, *part.shape[2:])], dim=1) if more else part
+    return filled.unflatten(1, (K, c))
 
 
 def running_sum(x: Tensor) -> Tensor:
