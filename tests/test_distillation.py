@@ -120,32 +120,40 @@ def test_encoders_without_blocks_are_refused():
 # --- what it is worth
 
 
+def encoder_of(blocks, dropout):
+    def make(num_items, generator):
+        items = ItemVectors(num_items, 16)
+        return SASRec(items, max_length=9, blocks=blocks, dropout=dropout, generator=generator)
+
+    return make
+
+
+def fit(log, blocks, dropout, epochs, seed, auxiliaries=tuple):
+    return NeuralRecommender(
+        encoder_of(blocks, dropout),
+        auxiliaries=auxiliaries,
+        epochs=epochs,
+        patience=epochs,
+        seed=seed,
+        num_items=60,
+        batch_size=64,
+        learning_rate=5e-3,
+        mask_history=False,
+        device="cpu",
+    ).fit(log)
+
+
+def ndcg(fitted, held_out):
+    ranks = target_ranks(fitted, held_out.history, held_out.target, mask_history=False)
+    return ranks.ndcg(10).mean()
+
+
 @pytest.mark.slow
 def test_a_student_learns_faster_from_a_teacher_that_knows():
     """ShortcutBench, lag 2: NDCG@10 of 2,000 users never seen, student of 1 block, at equal epochs.
 
     The teacher has 4 blocks and learned for longer, from the same log.
     """
-
-    def encoder(blocks, dropout):
-        def make(num_items, generator):
-            items = ItemVectors(num_items, 16)
-            return SASRec(items, max_length=9, blocks=blocks, dropout=dropout, generator=generator)
-
-        return make
-
-    def fit(log, blocks, dropout, epochs, seed, auxiliaries=tuple):
-        kwargs = {"batch_size": 64, "learning_rate": 5e-3, "mask_history": False, "device": "cpu"}
-        return NeuralRecommender(
-            encoder(blocks, dropout),
-            auxiliaries=auxiliaries,
-            epochs=epochs,
-            patience=epochs,
-            seed=seed,
-            num_items=60,
-            **kwargs,
-        ).fit(log)
-
     found = {"teacher": [], "alone": [], "taught": []}
     for seed in range(3):
         law = succession_law(num_items=60, branching=3, lag=2, world_seed=seed)
@@ -161,7 +169,21 @@ def test_a_student_learns_faster_from_a_teacher_that_knows():
             ("alone", fit(log, 1, 0.1, 25, seed)),
             ("taught", fit(log, 1, 0.1, 25, seed, taught)),
         ):
-            ranks = target_ranks(fitted, held_out.history, held_out.target, mask_history=False)
-            found[name].append(ranks.ndcg(10).mean())
+            found[name].append(ndcg(fitted, held_out))
     print({name: (np.mean(values).round(4), np.round(values, 4).tolist()) for name, values in found.items()})
     assert (np.array(found["taught"]) >= found["alone"]).all()
+
+
+@pytest.mark.slow
+def test_blocks_beyond_the_first_few_bring_nothing():
+    """ShortcutBench, lag 2: NDCG@10 of 2,000 users never seen, by blocks: deep teachers can be made small."""
+    found = {blocks: [] for blocks in (1, 2, 3, 4, 6, 8)}
+    for seed in range(3):
+        law = succession_law(num_items=60, branching=3, lag=2, world_seed=seed)
+        log = succession_log(law, num_users=600, seed=seed)
+        held_out = leave_one_out(succession_log(law, num_users=2000, seed=50 + seed))
+        for blocks, values in found.items():
+            values.append(ndcg(fit(log, blocks, 0.1, 60, seed), held_out))
+    mean = {blocks: np.mean(values) for blocks, values in found.items()}
+    print({blocks: value.round(4) for blocks, value in mean.items()})
+    assert mean[8] <= 1.02 * max(mean[2], mean[3])

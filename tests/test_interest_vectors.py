@@ -163,6 +163,7 @@ def test_the_same_seed_gives_the_same_vectors_and_another_as_good_ones() -> None
     assert_allclose(one.learning_curve[-1], other.learning_curve[-1], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_grocery_figures_in_the_docstring() -> None:
     data = read_interactions("complete-journey")
     log, N = data.log, data.num_items

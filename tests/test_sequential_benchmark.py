@@ -246,13 +246,22 @@ def test_a_network_of_what_is_told_of_items(data, titled, tmp_path):
     assert (out.curves["titled: cosine_lru sampled_softmax"]["ndcg@10"].values > 0.15).all()  # by chance .12
 
 
-@pytest.mark.parametrize("data", ["amazon-beauty-2014", "amazon-toys-2014"])
-def test_settings_are_those_of_the_kept_search(data):
+@pytest.mark.parametrize(
+    ("data", "models"),
+    [
+        ("amazon-beauty-2014", ("cosine_sasrec", "cosine_lru")),
+        ("amazon-toys-2014", ("cosine_sasrec", "cosine_lru")),
+        ("ml-1m-seq", ("sasrec",)),
+    ],
+)
+def test_settings_are_those_of_the_kept_search(data, models):
     kept = KEPT / f"sequential_search-{data}.json"
     document = json.loads(kept.read_text(encoding="utf-8"))
     best = max(document["trials"], key=lambda trial: trial["validation_ndcg@10"])
-    for model in ("cosine_sasrec", "cosine_lru"):
-        assert training_of(model, data, {}) == Training(**{**document["all"], **best["settings"]})
+    for model in models:
+        training = training_of(model, data, {})
+        found = Training(**{**document["all"], **best["settings"]})
+        assert training == replace(found, epochs=training.epochs)  # trials may be cut short
 
 
 @pytest.mark.extra

@@ -133,6 +133,19 @@ AMAZON = Training(
     epochs=24,
     patience=3,
 )
+# by the search of sasrec in experiments/results
+MOVIELENS = Training(
+    negatives=1024,
+    dimension=128,
+    max_length=50,
+    history="whole",
+    dropout=0.2,
+    learning_rate=2e-3,
+    batch_size=96,
+    averaging=0.998,
+    epochs=20,
+    patience=3,
+)
 SETTINGS: dict[tuple[str, str], Training] = {
     ("sasrec", "amazon-beauty-2014"): Training(blocks=1),
     ("sasrec", "amazon-toys-2014"): Training(blocks=1),
@@ -140,7 +153,9 @@ SETTINGS: dict[tuple[str, str], Training] = {
     ("cosine_sasrec", "amazon-toys-2014"): AMAZON,
     ("cosine_lru", "amazon-beauty-2014"): AMAZON,
     ("cosine_lru", "amazon-toys-2014"): AMAZON,
-    ("sasrec", "ml-1m-seq"): Training(dropout=0.2, max_length=200),
+    ("sasrec", "ml-1m-seq"): MOVIELENS,
+    ("gru4rec", "ml-1m-seq"): replace(MOVIELENS, blocks=1),
+    ("state_space", "ml-1m-seq"): replace(MOVIELENS, blocks=1),
 }
 
 
