@@ -26,7 +26,7 @@ from encoder_checks import (  # noqa: E402
 from test_sequence_networks import circle  # noqa: E402
 
 from recsim_env.agents.sequential.neural.bert4rec import BERT4Rec  # noqa: E402
-from recsim_env.agents.sequential.neural.full_ranking import score_blocks  # noqa: E402
+from recsim_env.agents.sequential.neural.full_ranking import states_of  # noqa: E402
 from recsim_env.agents.sequential.neural.gru4rec import GRU4Rec  # noqa: E402
 from recsim_env.agents.sequential.neural.hstu import HSTU  # noqa: E402
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
@@ -74,6 +74,11 @@ def _one_thread():
 def network(name, **more):
     entry = ENCODERS[name]
     return made(entry.kind, **{"max_length": L + 3, **entry.settings, **more})
+
+
+def scores_of(net, history, gaps):
+    with torch.no_grad():
+        return (states_of(net, history, gaps, torch.device("cpu")) @ net.candidates().T).numpy()
 
 
 def some_rows(name):
@@ -174,9 +179,7 @@ def test_what_is_hidden_cannot_be_read(name):
 def test_scores_are_those_of_a_hidden_item_behind_the_history(name):
     net = network(name, max_length=L)
     history = np.array([[-1, -1, -1, -1, 4, 2, 7], [0, 1, 2, 3, 4, 5, 6]])
-    found = np.empty((2, N))
-    for rows, block in score_blocks(net, history, None, torch.device("cpu")):
-        found[rows] = block.numpy()
+    found = scores_of(net, history, None)
     for row, read in ((0, [4, 2, 7]), (1, [2, 3, 4, 5, 6])):  # L - 1 items at most
         state = net(torch.tensor([[*read, HIDDEN]]))[0, -1]
         expected = (net.candidates() @ state).detach().numpy()
@@ -246,9 +249,7 @@ def recommender(name, **more):
 def test_learns_what_comes_next(name):
     held_out = leave_one_out(circle(users=120))
     fitted = recommender(name, epochs=ENCODERS[name].circle_epochs).fit(held_out.train)
-    found = np.empty((len(held_out.user), N))
-    for rows, block in score_blocks(fitted.best_, held_out.history, held_out.gaps, torch.device("cpu")):
-        found[rows] = block.numpy()
+    found = scores_of(fitted.best_, held_out.history, held_out.gaps)
     assert (found.argmax(axis=1) == held_out.target).mean() > 0.95  # by chance 1 / 11
 
 

@@ -7,7 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from recsim_env.agents import recommender as agents_recommender  # noqa: E402
 from recsim_env.agents.recommender import recommend, target_ranks  # noqa: E402
+from recsim_env.agents.sequential.neural import full_ranking  # noqa: E402
 from recsim_env.agents.sequential.neural import softmax_loss as softmax  # noqa: E402
 from recsim_env.agents.sequential.neural.dropout import Dropout  # noqa: E402
 from recsim_env.agents.sequential.neural.full_ranking import ranks  # noqa: E402
@@ -403,6 +405,23 @@ def test_scores_do_not_depend_on_padding_or_company():
     np.testing.assert_allclose(together[1], fitted.scores(long[1:2, -L:])[0], atol=1e-5)
     assert np.isfinite(together).all()
     np.testing.assert_allclose(fitted.scores(np.zeros((1, 0), np.int64)), together[2:], atol=1e-5)
+
+
+def test_scores_do_not_depend_on_how_many_pass_at_a_time(monkeypatch):
+    fitted = recommender(epochs=2).fit(circle())
+    rng = np.random.default_rng(0)
+    history = rng.integers(0, N, (40, 8))
+    for row, empty in enumerate(rng.integers(0, 9, 40)):
+        history[row, :empty] = -1
+    whole, best = fitted.scores(history), recommend(fitted, history, 3, mask_history=False)
+    one_by_one = np.concatenate([fitted.scores(row[None]) for row in history])
+    np.testing.assert_allclose(whole, one_by_one, atol=1e-5)
+    monkeypatch.setattr(full_ranking, "PASS_CELLS", 9)
+    monkeypatch.setattr(agents_recommender, "BLOCK_CELLS", 3 * N)
+    np.testing.assert_allclose(fitted.scores(history), whole, atol=1e-5)
+    assert (recommend(fitted, history, 3, mask_history=False) == best).all()
+    assert fitted.scores(np.zeros((0, 5), np.int64)).shape == (0, N)
+    assert recommend(fitted, np.zeros((0, 5), np.int64), 3, mask_history=False).shape == (0, 3)
 
 
 def test_ranks_are_those_of_the_ground():

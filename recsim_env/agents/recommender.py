@@ -5,7 +5,7 @@ what it learned is held in attributes that end in an underscore.
 """
 
 from collections.abc import Iterator
-from typing import Protocol, Self, cast
+from typing import Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 
@@ -44,6 +44,19 @@ class TimedRecommender(Recommender, Protocol):
             history: (B, H).
             gaps: (B, H) seconds from each item to the next, from the last to the moment that is scored.
         """
+
+
+@runtime_checkable
+class StateRecommender(Protocol):
+    """One whose scores come from a state of each user, small enough to be kept for all users at once."""
+
+    num_items_: int
+
+    def states(self, history: Array, gaps: Array | None = None) -> Array:
+        """(B, D) of histories (B, H), and of gaps where it is a `TimedRecommender`."""
+
+    def scores_of_states(self, states: Array) -> Array:
+        """(B, N), the `scores` of the histories that states (B, D) are of."""
 
 
 def recommend(
@@ -99,9 +112,12 @@ def score_blocks(
     """
     history = check_history(recommender, history)  # of all users, so that an error names the right row
     step = max(1, BLOCK_CELLS // recommender.num_items_)
+    states = recommender.states(history, gaps) if isinstance(recommender, StateRecommender) else None
     for start in range(0, max(1, len(history)), step):
         rows = slice(start, start + step)
-        if gaps is None:
+        if states is not None:
+            yield cast(StateRecommender, recommender).scores_of_states(states[rows])
+        elif gaps is None:
             yield recommender.scores(history[rows])
         else:
             yield cast(TimedRecommender, recommender).scores(history[rows], gaps[rows])

@@ -1,10 +1,8 @@
 """Scores of all items by a sequence encoder, and where each user's next item stands among them.
 
-Users are read sorted by the length of their history, so that short ones are not padded to the longest, in
-blocks of a bounded number of scores.
+Users pass through the network sorted by the length of their history, so that nobody is padded to over double;
+their states are kept, and meet the items in blocks of a bounded number of scores.
 """
-
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -19,17 +17,18 @@ require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor  # noqa: E402
 
+PASS_CELLS = 2**14  # items that pass through the network at a time
 
-def score_blocks(
-    network: SequenceEncoder, history: Ints, gaps: Floats | None, device: torch.device
-) -> Iterator[tuple[Ints, Tensor]]:
-    """Rows of the history and their scores, (b,) and (b, N), until all rows had their turn.
+
+@torch.inference_mode()
+def states_of(network: SequenceEncoder, history: Ints, gaps: Floats | None, device: torch.device) -> Tensor:
+    """The state after every history, (B, D), in evaluation mode and without gradients.
 
     Args:
         network: on `device`.
         history: (B, H) ids, -1 = an empty cell, all on the left; only the last items are read.
         gaps: (B, H), see `SequenceEncoder.forward`; None where time is not known.
-        device: of the scores.
+        device: of the states.
 
     Raises:
         InputError: no gaps, and an encoder that needs them.
@@ -38,16 +37,17 @@ def score_blocks(
         raise InputError(f"{type(network).__name__} reads the time between items: give gaps (B, H) too")
     length = np.minimum((history >= 0).sum(axis=1), network.max_length - (network.reads == "around"))
     order = np.argsort(length, kind="stable")
-    step = max(1, BLOCK_CELLS // network.num_items)
+    doublings = np.log2(np.maximum(1, length[order])).astype(np.int64)
     network.eval()
-    with torch.inference_mode():
-        table = network.candidates().T
-        for start in range(0, len(order), step):
-            rows = order[start : start + step]
-            doublings = np.log2(np.maximum(1, length[rows])).astype(np.int64)
-            alike = np.split(rows, np.flatnonzero(np.diff(doublings)) + 1)  # nobody is padded to over double
-            states = [_last_state(network, history, gaps, some, length[some], device) for some in alike]
-            yield rows, torch.cat(states) @ table
+    found = []
+    for alike in np.split(order, np.flatnonzero(np.diff(doublings)) + 1):
+        step = max(1, PASS_CELLS // max(1, int(length[alike].max(initial=1))))
+        for start in range(0, len(alike), step):
+            rows = alike[start : start + step]
+            found.append(_last_state(network, history, gaps, rows, length[rows], device))
+    if not found:
+        return network.candidates().new_zeros(0, network.candidates().shape[1])
+    return torch.cat(found)[torch.from_numpy(np.argsort(order)).to(device)]
 
 
 def _last_state(
@@ -72,6 +72,7 @@ def _last_state(
     return state
 
 
+@torch.inference_mode()
 def ranks(
     network: SequenceEncoder,
     history: Ints,
@@ -85,7 +86,7 @@ def ranks(
 
     Args:
         network: on `device`.
-        history: (U, H), as in `score_blocks`.
+        history: (U, H), as in `states_of`.
         target: (U,) ids.
         gaps: (U, H) or None.
         device: of the work.
@@ -93,10 +94,13 @@ def ranks(
     """
     better, tied = np.zeros(len(target), np.int64), np.zeros(len(target), np.int64)
     candidate = np.ones(len(target), np.bool_)
-    for rows, block in score_blocks(network, history, gaps, device):
-        scores, goal = block.float().cpu().numpy(), target[rows]
-        of_target = scores[np.arange(len(rows)), goal]
-        above, level = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+    states, step = states_of(network, history, gaps, device), max(1, BLOCK_CELLS // network.num_items)
+    table = network.candidates().T
+    for start in range(0, len(target), step):
+        rows = slice(start, start + step)
+        scores, goal = (states[rows] @ table).float().cpu().numpy(), target[rows]
+        of_target = scores[np.arange(len(goal)), goal]
+        above, level = np.empty(len(goal), np.int64), np.empty(len(goal), np.int64)
         count_above(scores, of_target, above, level)
         if mask_history:
             had = np.sort(history[rows], axis=1)
