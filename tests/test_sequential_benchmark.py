@@ -200,7 +200,7 @@ def test_bad_settings_are_refused_before_work_starts(more, message, tmp_path):
 
 
 def test_settings_of_a_training():
-    assert training_of("sasrec", "ml-1m-seq", {}).max_length == 200
+    assert training_of("sasrec", "ml-1m-seq", {}).history == "whole"
     assert training_of("sasrec", "anything", {"dropout": 0.1}) == Training(dropout=0.1)
     assert changes_of(["dropout=0.1", "objective=bce", "epochs=3"]) == {
         "dropout": 0.1,
