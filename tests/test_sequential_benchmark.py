@@ -137,6 +137,8 @@ def test_quartiles_of_the_time_before_the_target():
     found = diagnostics.by_gap(value, held)
     parts = np.array_split(np.sort(value), 4)
     np.testing.assert_allclose(found, [part.mean() for part in parts])
+    level = replace(held, gaps=np.where(np.arange(80)[:, None] < 9, held.gaps, 1.0))  # no clock
+    assert np.isnan(diagnostics.by_gap(value, level)).all()
 
 
 @pytest.mark.extra

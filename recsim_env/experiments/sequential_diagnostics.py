@@ -60,9 +60,15 @@ def head_and_tail(ndcg: Floats, held: HeldOut, count: Ints) -> tuple[float, floa
 
 
 def by_gap(ndcg: Floats, held: HeldOut) -> list[float]:
-    """Mean NDCG of users in quartiles of the time before the target, shortest first."""
+    """Mean NDCG of users in quartiles of the time before the target, shortest first.
+
+    No numbers where half of the users have one time in common, as where the order alone is known.
+    """
     last = held.gaps[:, -1]
-    place = np.searchsorted(np.quantile(last, [0.25, 0.5, 0.75]), last)
+    borders = np.quantile(last, [0.25, 0.5, 0.75])
+    if borders[0] == borders[2]:
+        return [float("nan")] * 4
+    place = np.searchsorted(borders, last)
     return [_mean(ndcg[place == quartile]) for quartile in range(4)]
 
 
