@@ -26,7 +26,7 @@ from encoder_checks import (  # noqa: E402
 from test_sequence_networks import circle  # noqa: E402
 
 from recsim_env.agents.sequential.neural.bert4rec import BERT4Rec  # noqa: E402
-from recsim_env.agents.sequential.neural.full_ranking import states_of  # noqa: E402
+from recsim_env.agents.sequential.neural.full_ranking import score_blocks  # noqa: E402
 from recsim_env.agents.sequential.neural.gru4rec import GRU4Rec  # noqa: E402
 from recsim_env.agents.sequential.neural.hstu import HSTU  # noqa: E402
 from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
@@ -77,8 +77,7 @@ def network(name, **more):
 
 
 def scores_of(net, history, gaps):
-    with torch.no_grad():
-        return (states_of(net, history, gaps, torch.device("cpu")) @ net.candidates().T).numpy()
+    return torch.cat(list(score_blocks(net, history, gaps, torch.device("cpu")))).numpy()
 
 
 def some_rows(name):

@@ -7,7 +7,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from recsim_env.agents import recommender as agents_recommender  # noqa: E402
 from recsim_env.agents.recommender import recommend, target_ranks  # noqa: E402
 from recsim_env.agents.sequential.neural import full_ranking  # noqa: E402
 from recsim_env.agents.sequential.neural import softmax_loss as softmax  # noqa: E402
@@ -417,7 +416,7 @@ def test_scores_do_not_depend_on_how_many_pass_at_a_time(monkeypatch):
     one_by_one = np.concatenate([fitted.scores(row[None]) for row in history])
     np.testing.assert_allclose(whole, one_by_one, atol=1e-5)
     monkeypatch.setattr(full_ranking, "PASS_CELLS", 9)
-    monkeypatch.setattr(agents_recommender, "BLOCK_CELLS", 3 * N)
+    monkeypatch.setattr(full_ranking, "BLOCK_CELLS", 3 * N)
     np.testing.assert_allclose(fitted.scores(history), whole, atol=1e-5)
     assert (recommend(fitted, history, 3, mask_history=False) == best).all()
     assert fitted.scores(np.zeros((0, 5), np.int64)).shape == (0, N)

@@ -47,16 +47,11 @@ class TimedRecommender(Recommender, Protocol):
 
 
 @runtime_checkable
-class StateRecommender(Protocol):
-    """One whose scores come from a state of each user, small enough to be kept for all users at once."""
+class BlockRecommender(Protocol):
+    """One that scores many users with less work than block by block, such as a network."""
 
-    num_items_: int
-
-    def states(self, history: Array, gaps: Array | None = None) -> Array:
-        """(B, D) of histories (B, H), and of gaps where it is a `TimedRecommender`."""
-
-    def scores_of_states(self, states: Array) -> Array:
-        """(B, N), the `scores` of the histories that states (B, D) are of."""
+    def score_blocks(self, history: Array, gaps: Array | None = None) -> Iterator[Array]:
+        """The `scores` of the rows in order, in blocks of about BLOCK_CELLS cells; at least one block."""
 
 
 def recommend(
@@ -110,14 +105,14 @@ def score_blocks(
         history: (U, H).
         gaps: (U, H) of a `TimedRecommender`; None for all others.
     """
+    if isinstance(recommender, BlockRecommender):
+        yield from recommender.score_blocks(history, gaps)
+        return
     history = check_history(recommender, history)  # of all users, so that an error names the right row
     step = max(1, BLOCK_CELLS // recommender.num_items_)
-    states = recommender.states(history, gaps) if isinstance(recommender, StateRecommender) else None
     for start in range(0, max(1, len(history)), step):
         rows = slice(start, start + step)
-        if states is not None:
-            yield cast(StateRecommender, recommender).scores_of_states(states[rows])
-        elif gaps is None:
+        if gaps is None:
             yield recommender.scores(history[rows])
         else:
             yield cast(TimedRecommender, recommender).scores(history[rows], gaps[rows])

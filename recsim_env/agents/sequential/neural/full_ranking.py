@@ -4,6 +4,8 @@ Users pass through the network sorted by the length of their history, so that no
 their states are kept, and meet the items in blocks of a bounded number of scores.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
@@ -21,32 +23,40 @@ PASS_CELLS = 2**14  # items that pass through the network at a time
 
 
 @torch.inference_mode()
-def states_of(network: SequenceEncoder, history: Ints, gaps: Floats | None, device: torch.device) -> Tensor:
-    """The state after every history, (B, D), in evaluation mode and without gradients.
+def score_blocks(
+    network: SequenceEncoder, history: Ints, gaps: Floats | None, device: torch.device
+) -> Iterator[Tensor]:
+    """Scores (b, N) of the rows of a history, in order, until all had their turn; at least one block.
 
     Args:
         network: on `device`.
         history: (B, H) ids, -1 = an empty cell, all on the left; only the last items are read.
         gaps: (B, H), see `SequenceEncoder.forward`; None where time is not known.
-        device: of the states.
+        device: of the scores.
 
     Raises:
         InputError: no gaps, and an encoder that needs them.
     """
+    table = network.eval().candidates().T
+    states = _states(network, history, gaps, device) if len(history) else table.new_zeros(0, len(table))
+    step = max(1, BLOCK_CELLS // network.num_items)
+    for start in range(0, max(1, len(history)), step):
+        yield states[start : start + step] @ table
+
+
+def _states(network: SequenceEncoder, history: Ints, gaps: Floats | None, device: torch.device) -> Tensor:
+    """The state after every history, (B, D), B of 1 or more."""
     if network.reads_gaps and gaps is None:
         raise InputError(f"{type(network).__name__} reads the time between items: give gaps (B, H) too")
     length = np.minimum((history >= 0).sum(axis=1), network.max_length - (network.reads == "around"))
     order = np.argsort(length, kind="stable")
     doublings = np.log2(np.maximum(1, length[order])).astype(np.int64)
-    network.eval()
     found = []
     for alike in np.split(order, np.flatnonzero(np.diff(doublings)) + 1):
-        step = max(1, PASS_CELLS // max(1, int(length[alike].max(initial=1))))
+        step = max(1, PASS_CELLS // max(1, int(length[alike].max())))
         for start in range(0, len(alike), step):
             rows = alike[start : start + step]
             found.append(_last_state(network, history, gaps, rows, length[rows], device))
-    if not found:
-        return network.candidates().new_zeros(0, network.candidates().shape[1])
     return torch.cat(found)[torch.from_numpy(np.argsort(order)).to(device)]
 
 
@@ -72,7 +82,6 @@ def _last_state(
     return state
 
 
-@torch.inference_mode()
 def ranks(
     network: SequenceEncoder,
     history: Ints,
@@ -86,7 +95,7 @@ def ranks(
 
     Args:
         network: on `device`.
-        history: (U, H), as in `states_of`.
+        history: (U, H), as in `score_blocks`.
         target: (U,) ids.
         gaps: (U, H) or None.
         device: of the work.
@@ -94,11 +103,10 @@ def ranks(
     """
     better, tied = np.zeros(len(target), np.int64), np.zeros(len(target), np.int64)
     candidate = np.ones(len(target), np.bool_)
-    states, step = states_of(network, history, gaps, device), max(1, BLOCK_CELLS // network.num_items)
-    table = network.candidates().T
-    for start in range(0, len(target), step):
-        rows = slice(start, start + step)
-        scores, goal = (states[rows] @ table).float().cpu().numpy(), target[rows]
+    start = 0
+    for block in score_blocks(network, history, gaps, device):
+        rows, start = slice(start, start + len(block)), start + len(block)
+        scores, goal = block.float().cpu().numpy(), target[rows]
         of_target = scores[np.arange(len(goal)), goal]
         above, level = np.empty(len(goal), np.int64), np.empty(len(goal), np.int64)
         count_above(scores, of_target, above, level)

@@ -31,7 +31,7 @@ from recsim_env.agents.recommender import check_history, clicked_items
 from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
 from recsim_env.agents.sequential.neural.device import find_device, repeatable
 from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
-from recsim_env.agents.sequential.neural.full_ranking import ranks, states_of
+from recsim_env.agents.sequential.neural.full_ranking import ranks, score_blocks
 from recsim_env.agents.sequential.neural.objectives import check_objective, loss
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.agents.sequential.neural.trained_network import TrainedNetwork
@@ -202,23 +202,16 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         Raises:
             InputError: not fitted, a history that `check_history` refuses, gaps missing or of another shape.
         """
-        return self.scores_of_states(self.states(history, gaps))
+        return np.concatenate(list(self.score_blocks(history, gaps)))
 
-    def states(self, history: Array, gaps: Array | None = None) -> Array:
-        """See `StateRecommender`; (B, D) float32, arguments and errors as of `scores`."""
+    def score_blocks(self, history: Array, gaps: Array | None = None) -> Iterator[Array]:
+        """See `BlockRecommender`; arguments and errors as of `scores`."""
         history = check_history(self, history)
         if gaps is not None and np.shape(gaps) != history.shape:
             raise InputError(f"gaps must have the shape of history {history.shape}, got {np.shape(gaps)}")
         time = None if gaps is None else np.asarray(gaps, np.float64)
-        found: Array = states_of(self.best_, history, time, self._device).float().cpu().numpy()
-        return found
-
-    def scores_of_states(self, states: Array) -> Array:
-        """See `StateRecommender`; float32."""
-        with torch.inference_mode():
-            scores = torch.from_numpy(states).to(self._device) @ self.best_.candidates().T
-        found: Array = scores.float().cpu().numpy()
-        return found
+        for block in score_blocks(self.best_, history, time, self._device):
+            yield block.float().cpu().numpy()
 
     @property
     def _added(self) -> Iterator[Auxiliary]:
