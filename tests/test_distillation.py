@@ -185,5 +185,5 @@ def test_blocks_beyond_the_first_few_bring_nothing():
         for blocks, values in found.items():
             values.append(ndcg(fit(log, blocks, 0.1, 60, seed), held_out))
     mean = {blocks: np.mean(values) for blocks, values in found.items()}
-    print({blocks: value.round(4) for blocks, value in mean.items()})
+    print({blocks: round(float(value), 4) for blocks, value in mean.items()})
     assert mean[8] <= 1.02 * max(mean[2], mean[3])
