@@ -24,6 +24,7 @@ class Training:
 
     objective: str = "sampled_softmax"
     negatives: int = 256
+    hidden_share: float = 0.2  # of the items, for cloze
     dimension: int = 64
     max_length: int = 50
     history: str = "last"  # of what is longer than that, or whole
@@ -227,6 +228,7 @@ def recommender_of(
         encoder,
         objective=training.objective,
         negatives=training.negatives,
+        hidden_share=training.hidden_share,
         learning_rate=training.learning_rate,
         batch_size=training.batch_size,
         weight_decay=training.weight_decay,
