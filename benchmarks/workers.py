@@ -1,4 +1,4 @@
-"""What workers are worth: a run of minutes with two and with one. 10 minutes: python benchmarks/workers.py
+"""What workers are worth: a run of minutes with two and with one. 12 minutes: python benchmarks/workers.py
 
 Each pair runs the same command with `--workers 1` and `--workers 2`, one after the other, and in turns which
 comes first: seconds of a shared machine mean little alone. Beside them stand CPU-seconds of the command and
@@ -84,8 +84,8 @@ def two_halves(rounds: int, replicates: int) -> float:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=25_000)
+    parser.add_argument("--pairs", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=60_000)
     parser.add_argument("--replicates", type=int, default=1000)
     options = parser.parse_args()
     size = options.rounds, options.replicates
