@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from recsim_env.agents.recommender import target_ranks  # noqa: E402
-from recsim_env.experiments.sequential_models import recommender_of, training_of  # noqa: E402
-from recsim_env.experiments.sequential_training import asked  # noqa: E402
-from recsim_env.experiments.training import one_thread  # noqa: E402
+from recsim_env.agents.recommender import target_ranks
+from recsim_env.experiments.sequential_models import recommender_of, training_of
+from recsim_env.experiments.sequential_training import asked
+from recsim_env.experiments.training import one_thread
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -26,7 +26,7 @@ def test_thirty_epochs_are_enough(name: str, least: float) -> None:
     """The settings of the reference's run: one block, 256 drawn items, dropout .4; the limit is its own."""
     if not (DATA / name).exists():
         pytest.skip(f"{name} is not on this machine: {DATA / name} is missing, and may not be shipped")
-    data, held, log, mask = asked(str(DATA / name), "leave_one_out", 0.0)
+    data, held, _, mask = asked(str(DATA / name), "leave_one_out", 0.0)
     training = training_of("sasrec", name, {"epochs": 30, "averaging": 0.998})
     recommender = recommender_of("sasrec", training, num_items=data.num_items, seed=0, mask_history=mask)
     started = time.process_time()
