@@ -12,6 +12,7 @@ from recsim_env.agents.recommender import recommend, target_ranks  # noqa: E402
 from recsim_env.agents.sequential.neural.dare import DARE, TABLES, TargetAttention  # noqa: E402
 from recsim_env.agents.sequential.neural.sequences import Sequences  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
+from recsim_env.experiments import checkpoint  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402
 from recsim_env.simulators.splits import leave_one_out  # noqa: E402
 
@@ -90,6 +91,26 @@ def test_repeats_itself_by_seed():
     np.testing.assert_array_equal(first.scores(history), again.scores(history))
     assert (first.scores(history) != other.scores(history)).any()
     assert first.losses_.shape == (2,)
+
+
+def test_a_training_that_goes_on_is_unbroken(tmp_path):
+    log = circle()
+    unbroken = DARE(epochs=3).fit(log)
+    first, second = DARE(epochs=3), DARE(epochs=3)
+    first.begin(log)
+    first.train_epoch()
+    checkpoint.save(tmp_path / "dare.npz", first, {})
+    second.begin(log)
+    checkpoint.load(tmp_path / "dare.npz", second)
+    while not second.finished:
+        second.train_epoch()
+    np.testing.assert_array_equal(second.losses_, unbroken.losses_)
+    np.testing.assert_array_equal(second.scores(np.array([[1, 2]])), unbroken.scores(np.array([[1, 2]])))
+
+    other = DARE(tables="one")
+    other.begin(log)
+    with pytest.raises(InputError, match="belongs to another agent"):
+        checkpoint.load(tmp_path / "dare.npz", other)
 
 
 def test_the_pairs_are_a_place_and_what_was_before():

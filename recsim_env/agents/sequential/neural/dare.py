@@ -33,6 +33,7 @@ import numpy as np
 
 from recsim_env.agents.recommender import check_history
 from recsim_env.agents.sequential.neural.sequences import Sequences
+from recsim_env.agents.sequential.neural.trained_network import luck_of_epoch
 from recsim_env.arrays import Array, Floats
 from recsim_env.errors import InputError, check_ranges, require, unknown_name
 from recsim_env.simulators.log import Log
@@ -65,7 +66,8 @@ class DARE:
         seed: of first weights, targets, negatives.
         num_items: N; None = 1 + the largest id in the log.
 
-    After `fit`: `num_items_`; `network_`; `losses_`, (epochs,) the mean loss of each.
+    After `fit`: `num_items_`; `network_`; `losses_`, (epochs,) the mean loss of each. A training that is
+    interrupted between epochs goes on from `network_`, `optimiser_` and `losses_`.
 
     Raises:
         InputError: `fit`: a number out of range, a log without a user of two items.
@@ -73,6 +75,7 @@ class DARE:
 
     num_items_: int
     network_: "TargetAttention"
+    optimiser_: torch.optim.Optimizer
     losses_: Floats
 
     def __init__(
@@ -103,7 +106,54 @@ class DARE:
         self.seed, self.num_items = seed, num_items
 
     def fit(self, log: Log) -> Self:
-        """Train for all epochs; what an earlier `fit` learned is forgotten."""
+        """Train for all epochs."""
+        self.begin(log)
+        while not self.finished:
+            self.train_epoch()
+        return self
+
+    def begin(self, log: Log) -> None:
+        """Take the log apart and make an untrained network; what an earlier `fit` learned is forgotten."""
+        self.check()
+        everything = len(log) * log.slate.shape[1]
+        self._sequences = Sequences.of_log(log, self.num_items, everything)
+        self.num_items_ = self._sequences.num_items
+        self.network_ = TargetAttention(
+            self.num_items_,
+            self.tables,
+            self.attention,
+            self.representation,
+            self.hidden,
+            self.found,
+            torch.Generator().manual_seed(self.seed),
+        )
+        self.optimiser_ = torch.optim.Adam(self.network_.parameters(), self.learning_rate)
+        self.losses_ = np.zeros(0)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return len(self.losses_) >= self.epochs
+
+    def train_epoch(self) -> float:
+        """Learn from some places of every user; returns the mean loss."""
+        rng, generator, _ = luck_of_epoch(self.seed, len(self.losses_))
+        losses = []
+        for users in self._sequences.batches(self.batch_size, rng):
+            history, target = self._pairs(self._sequences, np.repeat(users, self.targets), rng)
+            drawn = torch.randint(self.num_items_, (len(target), self.negatives), generator=generator)
+            logit = self.network_(history, torch.cat([target[:, None], drawn], dim=1))
+            loss = -(logsigmoid(logit[:, 0]) + logsigmoid(-logit[:, 1:]).mean(dim=1)).mean()
+            self.optimiser_.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser_.step()
+            losses.append(loss.item())
+        found = float(np.mean(losses))
+        self.losses_ = np.append(self.losses_, found)
+        return found
+
+    def check(self) -> None:
+        """Refuse arguments out of range."""
         if self.tables not in TABLES:
             raise unknown_name("set of tables", self.tables, TABLES)
         names = (
@@ -115,40 +165,11 @@ class DARE:
             "negatives",
             "targets",
             "epochs",
+            "batch_size",
         )
-        whole = {name: getattr(self, name) for name in (*names, "batch_size")}
-        check_ranges(whole, {}, {"learning_rate": self.learning_rate})
+        check_ranges({name: getattr(self, name) for name in names}, {}, {"learning_rate": self.learning_rate})
         if self.seed < 0:
             raise InputError(f"seed must be 0 or more, got {self.seed}")
-        everything = len(log) * log.slate.shape[1]
-        sequences = Sequences.of_log(log, self.num_items, everything)
-        self.num_items_ = sequences.num_items
-        rng, generator = np.random.default_rng(self.seed), torch.Generator().manual_seed(self.seed)
-        self.network_ = TargetAttention(
-            self.num_items_,
-            self.tables,
-            self.attention,
-            self.representation,
-            self.hidden,
-            self.found,
-            generator,
-        )
-        optimiser = torch.optim.Adam(self.network_.parameters(), self.learning_rate)
-        losses = []
-        for _ in range(self.epochs):
-            of_epoch = []
-            for users in sequences.batches(self.batch_size, rng):
-                history, target = self._pairs(sequences, np.repeat(users, self.targets), rng)
-                drawn = torch.randint(self.num_items_, (len(target), self.negatives), generator=generator)
-                logit = self.network_(history, torch.cat([target[:, None], drawn], dim=1))
-                loss = -(logsigmoid(logit[:, 0]) + logsigmoid(-logit[:, 1:]).mean(dim=1)).mean()
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
-                of_epoch.append(loss.item())
-            losses.append(float(np.mean(of_epoch)))
-        self.losses_ = np.array(losses)
-        return self
 
     def scores(self, history: Array) -> Floats:
         """See `Recommender`; only the last `max_length` items are read.

@@ -21,6 +21,13 @@ LONGEST_GRADIENT = 5.0
 Network = TypeVar("Network", bound=nn.Module)
 
 
+def luck_of_epoch(seed: int, epoch: int) -> tuple[np.random.Generator, torch.Generator, int]:
+    """What an epoch draws from: two generators, and the seed of the second."""
+    drawn = np.random.SeedSequence([seed, epoch]).generate_state(2)
+    second = int(drawn[1])
+    return np.random.default_rng(drawn[0]), torch.Generator().manual_seed(second), second
+
+
 class TrainedNetwork(Generic[Network]):
     """What recommenders that train one share; they make `network_`, `best_` and `optimiser_`."""
 
@@ -40,10 +47,8 @@ class TrainedNetwork(Generic[Network]):
         return done >= self.epochs or (done > 0 and done > int(self.validation_.argmax()) + self.patience)
 
     def luck_of_epoch(self) -> tuple[np.random.Generator, torch.Generator, int]:
-        """What the next epoch draws from: two generators, and the seed of the second."""
-        drawn = np.random.SeedSequence([self.seed, len(self.validation_)]).generate_state(2)
-        seed = int(drawn[1])
-        return np.random.default_rng(drawn[0]), torch.Generator().manual_seed(seed), seed
+        """What the next epoch draws from, see the function."""
+        return luck_of_epoch(self.seed, len(self.validation_))
 
     def learn(self, value: Tensor, step: int) -> None:
         """One step down a loss.
