@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from recsim_env.agents.recommender import target_ranks
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.splits import leave_one_out

@@ -5,17 +5,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from recsim_env.agents.sequential.neural.crop_contrast import CropContrast  # noqa: E402
-from recsim_env.agents.sequential.neural.distillation import Distillation  # noqa: E402
-from recsim_env.agents.sequential.neural.intent_consistency import IntentConsistency  # noqa: E402
-from recsim_env.agents.sequential.neural.intent_contrast import IntentContrast  # noqa: E402
-from recsim_env.agents.sequential.neural.intent_reasoner import IntentReasoner  # noqa: E402
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
-from recsim_env.agents.sequential.neural.neighbour_contrast import NeighbourContrast  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.intent_reasoner import IntentReasoner  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.crop_contrast import CropContrast  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.distillation import Distillation  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.intent_consistency import IntentConsistency  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.intent_contrast import IntentContrast  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.neighbour_contrast import NeighbourContrast  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.rare_items import RareItems  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.uniformity import Uniformity  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
-from recsim_env.agents.sequential.neural.rare_items import RareItems  # noqa: E402
-from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
-from recsim_env.agents.sequential.neural.uniformity import Uniformity  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.experiments import checkpoint  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402

@@ -14,8 +14,8 @@ from encoder_checks import (  # noqa: E402
     some_histories,
 )
 
-from recsim_env.agents.sequential.neural.cosine import Cosine  # noqa: E402
-from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.cosine import Cosine  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.extra

@@ -6,11 +6,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from recsim_env.agents.recommender import target_ranks  # noqa: E402
-from recsim_env.agents.sequential.neural.distillation import Distillation  # noqa: E402
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder  # noqa: E402
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.distillation import Distillation  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
-from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.sequences import Sequences  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402

@@ -18,11 +18,11 @@ from encoder_checks import (  # noqa: E402
     trained,
 )
 
-from recsim_env.agents.sequential.neural.hyperbolic import LARGEST, Hyperbolic  # noqa: E402
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
-from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
-from recsim_env.agents.sequential.neural.sigma import SIGMA  # noqa: E402
-from recsim_env.agents.sequential.neural.state_space import StateSpace  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.hyperbolic import LARGEST, Hyperbolic  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sigma import SIGMA  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.state_space import StateSpace  # noqa: E402
 from recsim_env.experiments import checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.extra

@@ -20,8 +20,8 @@ from encoder_checks import (  # noqa: E402
     weights_of,
 )
 
-from recsim_env.agents.sequential.neural.idnp import IDNP  # noqa: E402
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.idnp import IDNP  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.extra

@@ -6,13 +6,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from recsim_env.agents.recommender import target_ranks  # noqa: E402
-from recsim_env.agents.sequential.neural.contrast import info_nce, states_after  # noqa: E402
-from recsim_env.agents.sequential.neural.intent_contrast import IntentContrast  # noqa: E402
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
-from recsim_env.agents.sequential.neural.k_means import k_means  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.contrast import info_nce, states_after  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.intent_contrast import IntentContrast  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.k_means import k_means  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.prefixes import Prefixes  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
-from recsim_env.agents.sequential.neural.prefixes import Prefixes  # noqa: E402
-from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.sequences import Sequences  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402

@@ -6,14 +6,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from recsim_env.agents.recommender import target_ranks  # noqa: E402
-from recsim_env.agents.sequential.neural.intent_consistency import (  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.intent_reasoner import IntentReasoner  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.intent_consistency import (  # noqa: E402
     IntentConsistency,
     jensen_shannon,
 )
-from recsim_env.agents.sequential.neural.intent_reasoner import IntentReasoner  # noqa: E402
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
-from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402

@@ -22,8 +22,8 @@ from encoder_checks import (  # noqa: E402
     weights_of,
 )
 
-from recsim_env.agents.sequential.neural.interval_sasrec import IntervalSASRec  # noqa: E402
-from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.interval_sasrec import IntervalSASRec  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402
 from recsim_env.simulators.splits import leave_one_out  # noqa: E402

@@ -6,14 +6,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from recsim_env.agents.recommender import target_ranks  # noqa: E402
-from recsim_env.agents.sequential.neural.crop_contrast import CropContrast  # noqa: E402
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
-from recsim_env.agents.sequential.neural.nearest_rows import nearest_rows  # noqa: E402
-from recsim_env.agents.sequential.neural.neighbour_contrast import NeighbourContrast  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.crop_contrast import CropContrast  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.nearest_rows import nearest_rows  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.neighbour_contrast import NeighbourContrast  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.views import cropped, kept_alone, thinned  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
-from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.sequences import Sequences  # noqa: E402
-from recsim_env.agents.sequential.neural.views import cropped, kept_alone, thinned  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402
 from recsim_env.simulators.splits import leave_one_out  # noqa: E402

@@ -5,10 +5,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.lru import LRU  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.nested import GroupNorm, NestedLinear  # noqa: E402
 from recsim_env.agents.sequential.neural.full_ranking import ranks  # noqa: E402
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
-from recsim_env.agents.sequential.neural.lru import LRU  # noqa: E402
-from recsim_env.agents.sequential.neural.nested import GroupNorm, NestedLinear  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.simulators.shortcut_bench import succession_law, succession_log  # noqa: E402

@@ -7,11 +7,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from recsim_env.agents.sequential.neural.actr_attention import COMPONENTS, ACTRAttention  # noqa: E402
-from recsim_env.agents.sequential.neural.bpr import bpr, draw_negatives  # noqa: E402
-from recsim_env.agents.sequential.neural.pisa import PISA  # noqa: E402
-from recsim_env.agents.sequential.neural.pisa_network import PISANetwork, Windows  # noqa: E402
-from recsim_env.agents.sequential.neural.session_reader import SessionReader  # noqa: E402
+from recsim_env.agents.sequential.neural.pisa.actr_attention import COMPONENTS, ACTRAttention  # noqa: E402
+from recsim_env.agents.sequential.neural.pisa.bpr import bpr, draw_negatives  # noqa: E402
+from recsim_env.agents.sequential.neural.pisa.pisa import PISA  # noqa: E402
+from recsim_env.agents.sequential.neural.pisa.pisa_network import PISANetwork, Windows  # noqa: E402
+from recsim_env.agents.sequential.neural.pisa.session_reader import SessionReader  # noqa: E402
 from recsim_env.agents.sequential.session_memory import association, shares  # noqa: E402
 from recsim_env.agents.sequential.session_recommender import evaluate_sessions  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402

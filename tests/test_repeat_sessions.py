@@ -85,7 +85,7 @@ def test_what_counts_as_repeated_can_be_the_training_alone(tmp_path):
 @pytest.mark.extra
 def test_a_network_beside_a_baseline_and_a_run_that_was_stopped(tmp_path, capsys, monkeypatch):
     pytest.importorskip("torch")
-    from recsim_env.agents.sequential.neural.pisa import PISA
+    from recsim_env.agents.sequential.neural.pisa.pisa import PISA
 
     options = ["--recommenders", "bll,pisa_u,pisa_p_bll", "--seeds", "2"]
     assert run(tmp_path / "whole", *options) == 0

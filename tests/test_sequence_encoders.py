@@ -25,14 +25,14 @@ from encoder_checks import (  # noqa: E402
 )
 from test_sequence_networks import circle  # noqa: E402
 
-from recsim_env.agents.sequential.neural.bert4rec import BERT4Rec  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.bert4rec import BERT4Rec  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.gru4rec import GRU4Rec  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.hstu import HSTU  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.lru import LRU, linear_recurrence  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.full_ranking import score_blocks  # noqa: E402
-from recsim_env.agents.sequential.neural.gru4rec import GRU4Rec  # noqa: E402
-from recsim_env.agents.sequential.neural.hstu import HSTU  # noqa: E402
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
-from recsim_env.agents.sequential.neural.lru import LRU, linear_recurrence  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
-from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.simulators.splits import leave_one_out  # noqa: E402
 

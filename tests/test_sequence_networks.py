@@ -9,13 +9,13 @@ torch = pytest.importorskip("torch")
 
 from recsim_env.agents.recommender import recommend, target_ranks  # noqa: E402
 from recsim_env.agents.sequential.neural import full_ranking  # noqa: E402
-from recsim_env.agents.sequential.neural import softmax_loss as softmax  # noqa: E402
-from recsim_env.agents.sequential.neural.dropout import Dropout  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.full_ranking import ranks  # noqa: E402
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.losses import softmax_loss as softmax  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.objectives import OBJECTIVES, loss  # noqa: E402
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
-from recsim_env.agents.sequential.neural.objectives import OBJECTIVES, loss  # noqa: E402
-from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.sequences import Sequences  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.experiments import checkpoint  # noqa: E402

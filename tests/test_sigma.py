@@ -21,9 +21,9 @@ from encoder_checks import (  # noqa: E402
     weights_of,
 )
 
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sigma import SIGMA, partial_flip  # noqa: E402
 from recsim_env.agents.sequential.neural.sequences import Sequences  # noqa: E402
-from recsim_env.agents.sequential.neural.sigma import SIGMA, partial_flip  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402
 

@@ -20,7 +20,7 @@ from encoder_checks import (  # noqa: E402
     weights_of,
 )
 
-from recsim_env.agents.sequential.neural.state_space import (  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.state_space import (  # noqa: E402
     CHUNK,
     StateSpace,
     dual_form,

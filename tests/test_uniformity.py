@@ -6,16 +6,16 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from recsim_env.agents.recommender import target_ranks  # noqa: E402
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors  # noqa: E402
-from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
-from recsim_env.agents.sequential.neural.rare_items import RareItems, neighbours_of_rare  # noqa: E402
-from recsim_env.agents.sequential.neural.sasrec import SASRec  # noqa: E402
-from recsim_env.agents.sequential.neural.sequences import Rows, Sequences  # noqa: E402
-from recsim_env.agents.sequential.neural.uniformity import (  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.rare_items import RareItems, neighbours_of_rare  # noqa: E402
+from recsim_env.agents.sequential.neural.losses.uniformity import (  # noqa: E402
     Uniformity,
     even_part,
     gap_variance,
 )
+from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender  # noqa: E402
+from recsim_env.agents.sequential.neural.sequences import Rows, Sequences  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402
 from recsim_env.simulators.splits import leave_one_out  # noqa: E402

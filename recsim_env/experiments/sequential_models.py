@@ -53,7 +53,7 @@ Make = Callable[[Any, Training, Any], Any]
 
 
 def _encoder(module: str, name: str, blocks: str = "blocks", **more: Any) -> Make:
-    """An encoder of `agents/sequential/neural`; imported when one is made.
+    """An encoder of `agents/sequential/neural/encoders`; imported when one is made.
 
     Args:
         module: its file.
@@ -63,7 +63,7 @@ def _encoder(module: str, name: str, blocks: str = "blocks", **more: Any) -> Mak
     """
 
     def make(items: Any, training: Training, generator: Any) -> Any:
-        encoder = getattr(import_module(f"recsim_env.agents.sequential.neural.{module}"), name)
+        encoder = getattr(import_module(f"recsim_env.agents.sequential.neural.encoders.{module}"), name)
         return encoder(
             items,
             max_length=training.max_length,
@@ -80,7 +80,7 @@ def _cosine(make: Make) -> Make:
     """The same encoder, scored by cosines."""
 
     def wrapped(items: Any, training: Training, generator: Any) -> Any:
-        from recsim_env.agents.sequential.neural.cosine import Cosine
+        from recsim_env.agents.sequential.neural.encoders.cosine import Cosine
 
         return Cosine(make(items, training, generator), temperature=training.temperature)
 
@@ -91,7 +91,7 @@ def _hyperbolic(make: Make) -> Make:
     """The same encoder, scored by hyperbolic distances."""
 
     def wrapped(items: Any, training: Training, generator: Any) -> Any:
-        from recsim_env.agents.sequential.neural.hyperbolic import Hyperbolic
+        from recsim_env.agents.sequential.neural.encoders.hyperbolic import Hyperbolic
 
         return Hyperbolic(make(items, training, generator))
 
@@ -219,7 +219,7 @@ def recommender_of(
     Raises:
         InputError: PyTorch is missing.
     """
-    from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
+    from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
     from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
 
     def encoder(num_items: int, generator: Any) -> Any:

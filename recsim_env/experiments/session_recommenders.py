@@ -47,7 +47,7 @@ BASELINES: dict[str, Maker] = {
 
 def _pisa(**more: Any) -> Maker:
     def make(_: int, settings: NetworkSettings, seed: int) -> SessionRecommender:
-        from recsim_env.agents.sequential.neural.pisa import PISA
+        from recsim_env.agents.sequential.neural.pisa.pisa import PISA
 
         return PISA(
             length=settings.length,

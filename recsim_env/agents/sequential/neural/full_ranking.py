@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import InputError, require
 from recsim_env.evaluation.rank_kernels import count_above

@@ -28,11 +28,11 @@ from typing import Self
 import numpy as np
 
 from recsim_env.agents.recommender import check_history, clicked_items
-from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
 from recsim_env.agents.sequential.neural.device import find_device, repeatable
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.full_ranking import ranks, score_blocks
-from recsim_env.agents.sequential.neural.objectives import check_objective, loss
+from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
+from recsim_env.agents.sequential.neural.losses.objectives import check_objective, loss
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.agents.sequential.neural.trained_network import TrainedNetwork
 from recsim_env.arrays import Array, Ints

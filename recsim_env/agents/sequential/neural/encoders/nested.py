@@ -11,7 +11,7 @@ recommendation", EMNLP Findings 2024.
 from collections.abc import Sequence
 from itertools import pairwise
 
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
 from recsim_env.errors import InputError, require
 
 require("torch", "torch")

@@ -26,7 +26,7 @@ the encoder itself stays Euclidean; where HMamba stands, wrap `state_space.State
 
 import math
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
 from recsim_env.errors import require
 
 require("torch", "torch")

@@ -6,7 +6,7 @@ An auxiliary is a network of its own (it may have nothing to learn), so that wha
 and taken up again with the encoder. It draws from the generator that it is given, and from nothing else.
 """
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.errors import check_ranges, require
 

@@ -22,9 +22,9 @@ padding changes nothing (the norm behind the sum makes the two equal but for its
 in place of vectors cut to length 1; no positions beside b.
 """
 
-from recsim_env.agents.sequential.neural.dropout import Dropout
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, seen_keys
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder, seen_keys
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")

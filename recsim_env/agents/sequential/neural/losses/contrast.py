@@ -14,7 +14,7 @@ others, "A simple framework for contrastive learning of visual representations",
 
 import numpy as np
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.arrays import Ints
 from recsim_env.errors import InputError, require

@@ -19,11 +19,11 @@ embeddings of intervals are the queries of an attention over items. Ours: no lan
 the question joins the query's item, and those between items are a bias.
 """
 
-from recsim_env.agents.sequential.neural.attention_block import AttentionBlock
-from recsim_env.agents.sequential.neural.dropout import Dropout
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, seen_keys
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
-from recsim_env.agents.sequential.neural.state_space import running_sum
+from recsim_env.agents.sequential.neural.encoders.attention_block import AttentionBlock
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder, seen_keys
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.state_space import running_sum
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")

@@ -28,9 +28,9 @@ the size. Ours: residuals with one block too.
 
 import math
 
-from recsim_env.agents.sequential.neural.dropout import Dropout
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")

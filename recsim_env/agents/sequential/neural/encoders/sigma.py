@@ -30,10 +30,10 @@ direction has its own gate, which reads x in its own order, without dropout; res
 
 import math
 
-from recsim_env.agents.sequential.neural.dropout import Dropout
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
-from recsim_env.agents.sequential.neural.state_space import FeedForward, StateSpaceMixer
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.state_space import FeedForward, StateSpaceMixer
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")

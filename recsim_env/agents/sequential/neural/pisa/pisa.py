@@ -21,10 +21,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from recsim_env.agents.sequential.neural.actr_attention import COMPONENTS
-from recsim_env.agents.sequential.neural.bpr import bpr, draw_negatives
-from recsim_env.agents.sequential.neural.pisa_network import PISANetwork
-from recsim_env.agents.sequential.neural.session_reader import SessionReader
+from recsim_env.agents.sequential.neural.pisa.actr_attention import COMPONENTS
+from recsim_env.agents.sequential.neural.pisa.bpr import bpr, draw_negatives
+from recsim_env.agents.sequential.neural.pisa.pisa_network import PISANetwork
+from recsim_env.agents.sequential.neural.pisa.session_reader import SessionReader
 from recsim_env.agents.sequential.neural.trained_network import TrainedNetwork
 from recsim_env.agents.sequential.session_memory import association
 from recsim_env.agents.sequential.session_recommender import check_sessions, training_popularity

@@ -20,15 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
-from recsim_env.agents.sequential.neural.contrast import (
+from recsim_env.agents.sequential.neural.encoders.encoder import SPREAD, SequenceEncoder
+from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
+from recsim_env.agents.sequential.neural.losses.contrast import (
     check_contrasted,
     info_nce,
     last_states,
     states_after,
 )
-from recsim_env.agents.sequential.neural.encoder import SPREAD, SequenceEncoder
-from recsim_env.agents.sequential.neural.nearest_rows import nearest_rows
+from recsim_env.agents.sequential.neural.losses.nearest_rows import nearest_rows
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.arrays import Ints
 from recsim_env.errors import InputError, check_ranges, require

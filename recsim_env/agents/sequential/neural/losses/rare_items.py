@@ -16,8 +16,8 @@ each other, where it takes all pairs of a user and the time between them. Its ot
 import numpy as np
 from scipy import sparse
 
-from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.arrays import Bools, Ints
 from recsim_env.errors import check_ranges, require

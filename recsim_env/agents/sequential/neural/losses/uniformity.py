@@ -16,11 +16,11 @@ module of its own for time, which is what encoders that read gaps have. Its othe
 
 import numpy as np
 
-from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
-from recsim_env.agents.sequential.neural.contrast import check_contrasted, last_states
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
+from recsim_env.agents.sequential.neural.losses.contrast import check_contrasted, last_states
+from recsim_env.agents.sequential.neural.losses.views import kept_alone
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
-from recsim_env.agents.sequential.neural.views import kept_alone
 from recsim_env.arrays import Bools, Floats
 from recsim_env.errors import check_ranges, require
 

@@ -13,7 +13,7 @@ what a state is made of:
 Letters: U users, L cells of a history, D numbers a state, N items.
 """
 
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
 from recsim_env.errors import check_ranges, require
 
 require("torch", "torch")

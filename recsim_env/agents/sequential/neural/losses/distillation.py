@@ -19,9 +19,9 @@ where it reads one state a sequence; teacher and student are networks of one kin
 from copy import deepcopy
 from typing import Protocol, cast
 
-from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
-from recsim_env.agents.sequential.neural.objectives import loss
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
+from recsim_env.agents.sequential.neural.losses.objectives import loss
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.errors import InputError, check_ranges, require
 

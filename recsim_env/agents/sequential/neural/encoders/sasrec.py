@@ -14,10 +14,10 @@ Source: Kang, McAuley, "Self-attentive sequential recommendation", ICDM 2018. Ou
 that count from the end, as they do there once a history is padded to a fixed length.
 """
 
-from recsim_env.agents.sequential.neural.attention_block import AttentionBlock
-from recsim_env.agents.sequential.neural.dropout import Dropout
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder, seen_keys
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.attention_block import AttentionBlock
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder, seen_keys
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
 from recsim_env.errors import check_ranges, require
 
 require("torch", "torch")

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from recsim_env.agents.sequential.neural.pisa_network import Windows
+from recsim_env.agents.sequential.neural.pisa.pisa_network import Windows
 from recsim_env.agents.sequential.session_memory import memory_at, spreading
 from recsim_env.arrays import Array, Ints
 from recsim_env.errors import require

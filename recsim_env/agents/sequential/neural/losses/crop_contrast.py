@@ -7,11 +7,11 @@ Source: Xie and others, "Contrastive learning for sequential recommendation", IC
 Ours: states of length 1 and a temperature, where it takes dot products.
 """
 
-from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
-from recsim_env.agents.sequential.neural.contrast import check_contrasted, info_nce, last_states
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
+from recsim_env.agents.sequential.neural.losses.contrast import check_contrasted, info_nce, last_states
+from recsim_env.agents.sequential.neural.losses.views import cropped
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
-from recsim_env.agents.sequential.neural.views import cropped
 from recsim_env.errors import check_ranges, require
 
 require("torch", "torch")

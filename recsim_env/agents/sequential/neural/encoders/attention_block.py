@@ -6,7 +6,7 @@ x' = y + dropout(W_2 f(W_1 norm(y)))        each W with a bias
 
 from collections.abc import Callable
 
-from recsim_env.agents.sequential.neural.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")

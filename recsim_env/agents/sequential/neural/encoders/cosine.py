@@ -9,7 +9,7 @@ Source: the normalised softmax of Wang and others, "NormFace: L2 hypersphere emb
 verification", ACM Multimedia 2017.
 """
 
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
 from recsim_env.errors import check_ranges, require
 
 require("torch", "torch")

@@ -9,11 +9,11 @@ Source: Shao, Zhou and others, 2025, arXiv 2512.14034, whose regularisation hold
 together. Ours: the Jensen-Shannon divergence of the shares; items that are masked are left out.
 """
 
-from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
-from recsim_env.agents.sequential.neural.intent_reasoner import IntentReasoner
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.intent_reasoner import IntentReasoner
+from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
+from recsim_env.agents.sequential.neural.losses.views import thinned
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
-from recsim_env.agents.sequential.neural.views import thinned
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")

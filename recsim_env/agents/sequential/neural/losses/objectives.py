@@ -20,7 +20,7 @@ others, "BERT4Rec", CIKM 2019 (cloze).
 
 from collections.abc import Callable
 
-from recsim_env.agents.sequential.neural.softmax_loss import softmax_loss
+from recsim_env.agents.sequential.neural.losses.softmax_loss import softmax_loss
 from recsim_env.errors import InputError, require, unknown_name
 
 require("torch", "torch")

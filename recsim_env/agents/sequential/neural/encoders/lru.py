@@ -28,10 +28,10 @@ deploy anywhere: Matryoshka representation learning for multimodal recommendatio
 import math
 from collections.abc import Sequence
 
-from recsim_env.agents.sequential.neural.dropout import Dropout
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
-from recsim_env.agents.sequential.neural.nested import GroupNorm, NestedLinear, check_widths
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.nested import GroupNorm, NestedLinear, check_widths
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")

@@ -20,8 +20,8 @@ Source: Tran and others, "Transformers meet ACT-R", RecSys 2024, and the reposit
 
 from typing import NamedTuple
 
-from recsim_env.agents.sequential.neural.actr_attention import COMPONENTS, ACTRAttention
-from recsim_env.agents.sequential.neural.attention_block import AttentionBlock
+from recsim_env.agents.sequential.neural.encoders.attention_block import AttentionBlock
+from recsim_env.agents.sequential.neural.pisa.actr_attention import COMPONENTS, ACTRAttention
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")

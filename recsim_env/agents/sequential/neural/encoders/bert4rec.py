@@ -18,14 +18,14 @@ warming up; positions that count from the end; no bias for each item in the scor
 authors' code, not in their equations: without it the positions, small at first, go unheard.
 """
 
-from recsim_env.agents.sequential.neural.attention_block import AttentionBlock
-from recsim_env.agents.sequential.neural.dropout import Dropout
-from recsim_env.agents.sequential.neural.encoder import (
+from recsim_env.agents.sequential.neural.encoders.attention_block import AttentionBlock
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoders.encoder import (
     SPREAD,
     SequenceEncoder,
     seen_keys,
 )
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")

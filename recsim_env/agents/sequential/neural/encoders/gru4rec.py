@@ -18,9 +18,9 @@ session-based recommendations", CIKM 2018. Ours: the norm behind the last layer,
 first and between -1 and 1 at last, gives scores that are nearly level for many epochs.
 """
 
-from recsim_env.agents.sequential.neural.dropout import Dropout
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
 from recsim_env.errors import check_ranges, require
 
 require("torch", "torch")

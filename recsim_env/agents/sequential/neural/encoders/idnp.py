@@ -19,10 +19,10 @@ recommendation", WSDM 2023. Ours: one network each for pairs and for answers, tr
 no latent that is drawn, and no attention over the pairs.
 """
 
-from recsim_env.agents.sequential.neural.dropout import Dropout
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
-from recsim_env.agents.sequential.neural.item_vectors import ItemVectors
-from recsim_env.agents.sequential.neural.state_space import running_sum
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.state_space import running_sum
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")

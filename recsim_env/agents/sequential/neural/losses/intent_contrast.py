@@ -18,11 +18,11 @@ and a temperature where it takes dot products; k-means by cosine, over at most 6
 
 import numpy as np
 
-from recsim_env.agents.sequential.neural.auxiliary import Auxiliary
-from recsim_env.agents.sequential.neural.contrast import check_contrasted, info_nce, states_after
-from recsim_env.agents.sequential.neural.encoder import SequenceEncoder
-from recsim_env.agents.sequential.neural.k_means import k_means
-from recsim_env.agents.sequential.neural.prefixes import Prefixes
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
+from recsim_env.agents.sequential.neural.losses.contrast import check_contrasted, info_nce, states_after
+from recsim_env.agents.sequential.neural.losses.k_means import k_means
+from recsim_env.agents.sequential.neural.losses.prefixes import Prefixes
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.arrays import Ints
 from recsim_env.errors import InputError, check_ranges, require

@@ -17,8 +17,8 @@ sequence. Ours: queries that attend to the states, where it puts tokens into the
 reasoning. We found no published code; details that its abstract does not give are ours.
 """
 
-from recsim_env.agents.sequential.neural.dropout import Dropout
-from recsim_env.agents.sequential.neural.encoder import (
+from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
+from recsim_env.agents.sequential.neural.encoders.encoder import (
     SPREAD,
     SequenceEncoder,
     seen_keys,

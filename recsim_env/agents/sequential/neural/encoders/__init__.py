@@ -1,0 +1,1 @@
+"""Sequence encoders: items in, states out; one file each."""

@@ -1,0 +1,1 @@
+"""What encoders are trained by: objectives by name, and further losses, one file each."""

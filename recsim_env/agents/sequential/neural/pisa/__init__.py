@@ -1,0 +1,1 @@
+"""PISA: ACT-R's memory as attention over listening sessions."""
