@@ -1,0 +1,1 @@
+"""Recommenders that write the identifier of an item, code by code; they need the extra `torch`."""

@@ -1,0 +1,145 @@
+"""The catalogue as a trie of identifiers, level by level, in flat arrays.
+
+An item i has an identifier c_i = (c_1 .. c_L), code c_l below V_l. The nodes of level l are the prefixes of l
+codes that some item has, numbered in the order of their codes; level 0 is the root. Then
+
+    the children of a node are neighbours      first_child[l][n] .. first_child[l][n + 1] - 1  of level l + 1
+    the items below a node are neighbours      first_item[l][n] .. first_item[l][n + 1] - 1    of `items`
+
+so one look-up finds all continuations of a beam, whatever the size of the catalogue, and a prefix sum over
+`items` says whether anything below a node may still be shown.
+
+Identifiers may be shared: the items of one have each the same share of its probability, so that a
+distribution over identifiers is one over items.
+
+Source: STATIC (arXiv 2602.22647), which keeps the trie in compressed rows and gathers. Ours: children as a
+range of neighbours, so that no table of next states is needed; ranges of items, for the masks of a request.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recsim_env.arrays import Array, Ints
+from recsim_env.errors import InputError, refuse, require
+
+require("torch", "torch")
+import torch  # noqa: E402 - after the check that says which extra has it
+from torch import Tensor  # noqa: E402
+
+LARGEST_KEY = 2**62  # identifiers are sorted as one number each, as long as these fit
+
+
+class CatalogueTrie:
+    """The index of a catalogue; a new item needs a new one.
+
+    Args:
+        codes: (N, L) of every item, from 0 to below its level's size.
+        level_sizes: (L,) V_1 .. V_L.
+        unique: whether two items with one identifier are refused.
+        device: of the tensors.
+
+    Attributes:
+        num_items: N.
+        codes: (N, L).
+        code_of: for levels 1 .. L at l - 1, (nodes of l,) the last code of every node.
+        first_child: for levels 0 .. L - 1, (nodes of l + 1,), see above.
+        first_item: for levels 0 .. L, (nodes of l + 1,), see above.
+        items: (N,) in the order of their identifiers.
+        node_of: for levels 0 .. L, (N,) the node of level l that an item is below.
+        most_children: for levels 0 .. L - 1, of a node.
+
+    Raises:
+        InputError: no items, codes of another shape or out of range; a shared identifier if `unique`.
+    """
+
+    def __init__(
+        self,
+        codes: Array,
+        level_sizes: Sequence[int],
+        *,
+        unique: bool = False,
+        device: "torch.device | str" = "cpu",
+    ) -> None:
+        codes = np.asarray(codes)
+        self.level_sizes = tuple(int(size) for size in level_sizes)
+        _check(codes, self.level_sizes)
+        self.num_items, self.length = codes.shape
+        order, begins = _sorted(codes.astype(np.int64), self.level_sizes)
+        if unique and not begins[-1].all():
+            second = int(np.flatnonzero(~begins[-1])[0])
+            raise InputError(
+                f"items {order[second - 1]} and {order[second]} have the identifier "
+                f"{tuple(codes[order[second]].tolist())}: identifiers must be unique, append a code that "
+                "tells them apart"
+            )
+
+        def tensor(values: Array) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values, np.int64)).to(device)
+
+        self.codes, self.items = tensor(codes), tensor(order)
+        nodes = [np.zeros(1, np.int64), *(np.flatnonzero(begin) for begin in begins)]  # their first places
+        self.first_item = [tensor(np.append(first, self.num_items)) for first in nodes]
+        self.code_of = [tensor(codes[order[first], level]) for level, first in enumerate(nodes[1:])]
+        self.first_child, self.most_children, self.node_of = [], [], [tensor(np.zeros(self.num_items))]
+        for first, after, begin in zip(nodes[:-1], nodes[1:], begins, strict=True):
+            children = np.append(np.searchsorted(after, first), len(after))
+            self.first_child.append(tensor(children))
+            self.most_children.append(int(np.diff(children).max()))
+            node = np.empty(self.num_items, np.int64)
+            node[order] = begin.cumsum() - 1
+            self.node_of.append(tensor(node))
+
+    def children(self, level: int, nodes: Tensor) -> tuple[Tensor, Tensor]:
+        """What may follow nodes (...) of a level, from 0 to below L: (..., C) nodes of the next, C the most.
+
+        Returns:
+            the children, and whether each is one: cells beyond a node's own hold another node.
+        """
+        first = self.first_child[level]
+        begin, end = first[nodes].unsqueeze(-1), first[nodes + 1].unsqueeze(-1)
+        child = begin + torch.arange(self.most_children[level], device=nodes.device)
+        return child.clamp(max=len(self.code_of[level]) - 1), child < end
+
+    def allowed_below(self, allow: Tensor) -> Tensor:
+        """(B, N + 1) how many of the first n of `items` may be shown; the difference of two is a range's.
+
+        Args:
+            allow: (B, N) flags of items.
+        """
+        count = allow[:, self.items].cumsum(dim=1)
+        return torch.cat([count.new_zeros(len(count), 1), count], dim=1)
+
+
+def _check(codes: Array, level_sizes: tuple[int, ...]) -> None:
+    """Refuse what are no identifiers."""
+    if codes.ndim != 2 or codes.dtype.kind not in "iu" or codes.size == 0:
+        raise InputError(
+            f"codes must be (items, levels) whole numbers, one item or more, got {codes.dtype} of "
+            f"{codes.shape}"
+        )
+    if codes.shape[1] != len(level_sizes) or min(level_sizes) < 1:
+        raise InputError(
+            f"level_sizes must be {codes.shape[1]} numbers of 1 or more, one a level, got {level_sizes}"
+        )
+    sizes = np.array(level_sizes)
+    refuse("codes", (codes < 0) | (codes >= sizes), codes, "codes are from 0 to below their level's size")
+
+
+def _sorted(codes: Ints, level_sizes: tuple[int, ...]) -> tuple[Ints, list[Array]]:
+    """(N,) items in the order of their identifiers; for every level, (N,) whether a prefix begins there."""
+    if np.prod(np.array(level_sizes, float)) < LARGEST_KEY:
+        key = codes[:, 0].copy()
+        for level, size in enumerate(level_sizes[1:], 1):
+            key = key * size + codes[:, level]
+        order = np.argsort(key, kind="stable")
+    else:
+        order = np.lexsort(codes.T[::-1])
+    begins, begin = [], np.zeros(len(codes), np.bool_)
+    begin[0] = True
+    for level in range(codes.shape[1]):
+        column = codes[order, level]
+        begin = begin.copy()
+        begin[1:] |= column[1:] != column[:-1]
+        begins.append(begin)
+    return order, begins
