@@ -18,6 +18,7 @@ CATALOGUES = [
     (40, (2, 2, 2), 4),  # most identifiers are shared
     (300, (256, 256, 256), 5),
     (60, (2**31, 2**31, 2**31), 6),  # too large for one number
+    (30, (20, 1, 3), 7),  # tables and ranges in turn
 ]
 
 

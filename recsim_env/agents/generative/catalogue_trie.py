@@ -7,13 +7,15 @@ codes that some item has, numbered in the order of their codes; level 0 is the r
     the items below a node are neighbours      first_item[l][n] .. first_item[l][n + 1] - 1    of `items`
 
 so one look-up finds all continuations of a beam, whatever the size of the catalogue, and a prefix sum over
-`items` says whether anything below a node may still be shown.
+`items` says whether anything below a node may still be shown. Where most codes may follow nodes that are few,
+a table (nodes, V) holds the children instead: its rows are read faster than ranges.
 
 Identifiers may be shared: the items of one have each the same share of its probability, so that a
 distribution over identifiers is one over items.
 
-Source: STATIC (arXiv 2602.22647), which keeps the trie in compressed rows and gathers. Ours: children as a
-range of neighbours, so that no table of next states is needed; ranges of items, for the masks of a request.
+Source: STATIC (arXiv 2602.22647), which keeps the first levels in tables, the others in compressed rows.
+Ours: children as a range of neighbours, so that no next states are stored; ranges of items, for the masks of
+a request.
 """
 
 from collections.abc import Sequence
@@ -28,6 +30,7 @@ import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor  # noqa: E402
 
 LARGEST_KEY = 2**62  # identifiers are sorted as one number each, as long as these fit
+LARGEST_TABLE = 2**22  # cells
 
 
 class CatalogueTrie:
@@ -47,7 +50,9 @@ class CatalogueTrie:
         first_item: for levels 0 .. L, (nodes of l + 1,), see above.
         items: (N,) in the order of their identifiers.
         node_of: for levels 0 .. L, (N,) the node of level l that an item is below.
-        most_children: for levels 0 .. L - 1, of a node.
+        width: for levels 0 .. L - 1, C, the cells that hold the children of a node: the most that one has, or
+            V where there is a table.
+        table: for levels 0 .. L - 1, (nodes of l, V) the child by each code, -1 = none; None = no table.
 
     Raises:
         InputError: no items, codes of another shape or out of range; a shared identifier if `unique`.
@@ -81,25 +86,61 @@ class CatalogueTrie:
         nodes = [np.zeros(1, np.int64), *(np.flatnonzero(begin) for begin in begins)]  # their first places
         self.first_item = [tensor(np.append(first, self.num_items)) for first in nodes]
         self.code_of = [tensor(codes[order[first], level]) for level, first in enumerate(nodes[1:])]
-        self.first_child, self.most_children, self.node_of = [], [], [tensor(np.zeros(self.num_items))]
-        for first, after, begin in zip(nodes[:-1], nodes[1:], begins, strict=True):
+        self.first_child, self.node_of = [], [tensor(np.zeros(self.num_items))]
+        self.width: list[int] = []
+        self.table: list[Tensor | None] = []
+        self._absent: list[Tensor | None] = []
+        for level, (begin, size) in enumerate(zip(begins, self.level_sizes, strict=True)):
+            first, after = nodes[level], nodes[level + 1]
             children = np.append(np.searchsorted(after, first), len(after))
             self.first_child.append(tensor(children))
-            self.most_children.append(int(np.diff(children).max()))
             node = np.empty(self.num_items, np.int64)
             node[order] = begin.cumsum() - 1
             self.node_of.append(tensor(node))
+            most = int(np.diff(children).max())
+            if 2 * most >= size and len(first) * size <= LARGEST_TABLE:
+                cells = np.full((len(first), size), -1)
+                parent = np.repeat(np.arange(len(first)), np.diff(children))
+                cells[parent, codes[order[after], level]] = np.arange(len(after))
+                table = tensor(cells)
+                self.table.append(table)
+                self._absent.append(torch.where(table < 0, -torch.inf, 0.0))  # added, as that has no branches
+                self.width.append(size)
+            else:
+                self.table.append(None)
+                self._absent.append(None)
+                self.width.append(most)
+
+    def of_children(self, level: int, nodes: Tensor, logits: Tensor) -> Tensor:
+        """(..., C) the logits of what may follow nodes, -inf in cells without a child; with gradients.
+
+        Args:
+            level: of the nodes, from 0 to below L.
+            nodes: (...).
+            logits: (..., V) of all codes.
+        """
+        absent = self._absent[level]
+        if absent is not None:
+            return logits + absent[nodes]
+        child, there = self.children(level, nodes)
+        return logits.gather(-1, self.code_of[level][child]).masked_fill(~there, -torch.inf)
+
+    def child(self, level: int, nodes: Tensor, cell: Tensor) -> Tensor:
+        """The node of the next level in a cell, from 0 to below C, of nodes (...); any if there is none."""
+        table = self.table[level]
+        if table is not None:
+            return table[nodes, cell].clamp(min=0)
+        return (self.first_child[level][nodes] + cell).clamp(max=len(self.code_of[level]) - 1)
 
     def children(self, level: int, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """What may follow nodes (...) of a level, from 0 to below L: (..., C) nodes of the next, C the most.
-
-        Returns:
-            the children, and whether each is one: cells beyond a node's own hold another node.
-        """
+        """(..., C) the nodes in the cells of nodes (...), and whether each is a child."""
+        cell = torch.arange(self.width[level], device=nodes.device)
+        child = self.child(level, nodes.unsqueeze(-1), cell)
+        table = self.table[level]
+        if table is not None:
+            return child, table[nodes] >= 0
         first = self.first_child[level]
-        begin, end = first[nodes].unsqueeze(-1), first[nodes + 1].unsqueeze(-1)
-        child = begin + torch.arange(self.most_children[level], device=nodes.device)
-        return child.clamp(max=len(self.code_of[level]) - 1), child < end
+        return child, cell < (first[nodes + 1] - first[nodes]).unsqueeze(-1)
 
     def allowed_below(self, allow: Tensor) -> Tensor:
         """(B, N + 1) how many of the first n of `items` may be shown; the difference of two is a range's.
@@ -128,18 +169,20 @@ def _check(codes: Array, level_sizes: tuple[int, ...]) -> None:
 
 def _sorted(codes: Ints, level_sizes: tuple[int, ...]) -> tuple[Ints, list[Array]]:
     """(N,) items in the order of their identifiers; for every level, (N,) whether a prefix begins there."""
-    if np.prod(np.array(level_sizes, float)) < LARGEST_KEY:
-        key = codes[:, 0].copy()
-        for level, size in enumerate(level_sizes[1:], 1):
+    items = np.arange(len(codes))
+    if len(codes) * np.prod(np.array(level_sizes, float)) < LARGEST_KEY:
+        key = items * 0
+        for level, size in enumerate(level_sizes):
             key = key * size + codes[:, level]
-        order = np.argsort(key, kind="stable")
+        key, order = np.divmod(np.sort(key * len(codes) + items), len(codes))
+        below = np.append(np.cumprod(level_sizes[:0:-1])[::-1], 1)  # identifiers of one prefix
+        prefixes = [key // one for one in below]
     else:
         order = np.lexsort(codes.T[::-1])
-    begins, begin = [], np.zeros(len(codes), np.bool_)
-    begin[0] = True
-    for level in range(codes.shape[1]):
-        column = codes[order, level]
+        prefixes = list(codes[order].T)
+    begins, begin = [], items == 0
+    for prefix in prefixes:
         begin = begin.copy()
-        begin[1:] |= column[1:] != column[:-1]
+        begin[1:] |= prefix[1:] != prefix[:-1]
         begins.append(begin)
     return order, begins

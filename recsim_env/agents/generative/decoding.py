@@ -62,11 +62,9 @@ def log_prob(trie: CatalogueTrie, items: Tensor, logits: Callable[[int], Tensor]
         )
     total = torch.zeros(items.shape, device=items.device)
     for level in range(trie.length):
-        child, there = trie.children(level, trie.node_of[level][items])
         values = logits(level)
-        known = values.gather(-1, trie.code_of[level][child]).masked_fill(~there, -torch.inf)
         chosen = values.gather(-1, trie.codes[items, level].unsqueeze(-1)).squeeze(-1)
-        total = total + chosen - known.logsumexp(-1)
+        total = total + chosen - trie.of_children(level, trie.node_of[level][items], values).logsumexp(-1)
     return total - _sharing(trie, trie.node_of[trie.length][items]).log()
 
 
@@ -104,14 +102,47 @@ def beam_search(
     scores = torch.zeros((batch, 1), device=trie.items.device)
     parents, codes = nodes, nodes - 1
     for level in range(trie.length):
-        child, values = _continued(trie, level, nodes, next_code(level, parents, codes), allowed)
-        total = (scores.unsqueeze(-1) + values).flatten(1)
-        scores, place = total.topk(min(width, total.shape[1]), dim=1)
-        parents, nodes = place // child.shape[2], child.flatten(1).gather(1, place)
+        logits = next_code(level, parents, codes)
+        parents, nodes, scores = beam_step(trie, level, nodes, scores, logits, width, allowed)
         codes = trie.code_of[level][nodes]
     items, each = _items_below(trie, nodes, scores, allowed)
     found, place = each.topk(min(k, each.shape[1]), dim=1)
     return _filled(items.gather(1, place), found, k)
+
+
+def beam_step(
+    trie: CatalogueTrie,
+    level: int,
+    nodes: Tensor,
+    scores: Tensor,
+    logits: Tensor,
+    width: int,
+    allowed: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One level of a beam search.
+
+    Args:
+        trie: the catalogue.
+        level: from 0.
+        nodes: (B, M) of this level.
+        scores: (B, M) log pi of each.
+        logits: (B, M, V) of what follows.
+        width: W, how many are kept of each user.
+        allowed: see `CatalogueTrie.allowed_below`.
+
+    Returns:
+        of the W best, or of all if they are fewer: (B, W) which of the M each comes from, its node of
+        the next level, its log pi.
+    """
+    total = _continued(trie, level, nodes, scores, logits)
+    if allowed is not None:
+        child, _ = trie.children(level, nodes)
+        first = trie.first_item[level + 1]
+        left = _in_range(allowed, first[child], first[child + 1])
+        total = total.masked_fill(left == 0, -torch.inf)
+    best, place = total.flatten(1).topk(min(width, total[0].numel()), dim=1)
+    parents = place // total.shape[2]
+    return parents, trie.child(level, nodes.gather(1, parents), place % total.shape[2]), best
 
 
 @torch.inference_mode()
@@ -140,11 +171,11 @@ def sample(
     parents, codes = nodes[:, :1], nodes[:, :1] - 1
     for level in range(trie.length):
         logits = next_code(level, parents, codes)
-        child, values = _continued(trie, level, nodes[:, : logits.shape[1]], logits, None)
-        child, values = (part.expand(batch, k, -1) for part in (child, values))
-        place = _drawn(values, uniforms(level, (batch, k)))
-        total = total + values.gather(-1, place).squeeze(-1)
-        nodes = child.gather(-1, place).squeeze(-1)
+        begun = slice(logits.shape[1])  # all are at the root, where there is one beam
+        values = _continued(trie, level, nodes[:, begun], total[:, begun], logits).expand(batch, k, -1)
+        cell = _drawn(values, uniforms(level, (batch, k)))
+        total = values.gather(-1, cell).squeeze(-1)
+        nodes = trie.child(level, nodes, cell.squeeze(-1))
         parents = torch.arange(k, device=nodes.device).expand(batch, k) if level else torch.zeros_like(nodes)
         codes = trie.code_of[level][nodes]
     sharing = _sharing(trie, nodes)
@@ -190,14 +221,14 @@ def gumbel_top_k(
     scores = torch.zeros((batch, 1), device=trie.items.device)
     noisy, parents, codes = scores, nodes, nodes - 1
     for level in range(trie.length):
-        child, values = _continued(trie, level, nodes, next_code(level, parents, codes), None)
-        total = scores.unsqueeze(-1) + values
+        total = _continued(trie, level, nodes, scores, next_code(level, parents, codes))
         noisy, place = (
             _below(noisy, total, uniforms(level, tuple(total.shape)))
             .flatten(1)
             .topk(min(width, total[0].numel()), dim=1)
         )
-        parents, nodes = place // total.shape[2], child.flatten(1).gather(1, place)
+        parents = place // total.shape[2]
+        nodes = trie.child(level, nodes.gather(1, parents), place % total.shape[2])
         scores, codes = total.flatten(1).gather(1, place), trie.code_of[level][nodes]
     items, each = _items_below(trie, nodes, scores, None)
     each = each.unflatten(1, (nodes.shape[1], -1))
@@ -226,18 +257,10 @@ def _flags(trie: CatalogueTrie, batch: int, allow: Tensor) -> Tensor:
     return flags
 
 
-def _continued(
-    trie: CatalogueTrie, level: int, nodes: Tensor, logits: Tensor, allowed: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """The children (B, M, C) of nodes (B, M), and log pi of each step, -inf where there is none."""
-    child, there = trie.children(level, nodes)
-    values = logits.gather(-1, trie.code_of[level][child]).masked_fill_(~there, -torch.inf)
-    values = values - values.logsumexp(-1, keepdim=True)
-    if allowed is not None:
-        first = trie.first_item[level + 1]
-        left = _in_range(allowed, first[child], first[child + 1])
-        values = values.masked_fill(left == 0, -torch.inf)
-    return child, values
+def _continued(trie: CatalogueTrie, level: int, nodes: Tensor, scores: Tensor, logits: Tensor) -> Tensor:
+    """(B, M, C) log pi of every child of nodes (B, M) with log pi `scores`; -inf in cells without one."""
+    values = trie.of_children(level, nodes, logits)
+    return values + (scores - values.logsumexp(-1)).unsqueeze(-1)
 
 
 def _in_range(allowed: Tensor, begin: Tensor, end: Tensor) -> Tensor:
@@ -269,12 +292,10 @@ def _sharing(trie: CatalogueTrie, leaves: Tensor) -> Tensor:
 
 
 def _drawn(values: Tensor, uniform: Tensor) -> Tensor:
-    """A place (B, k, 1) of (B, k, C) log-probabilities, by the inverse of their distribution."""
-    share = values.double().exp().cumsum(-1)
-    target = (uniform.double().to(values.device) * share[..., -1]).unsqueeze(-1)
-    place = torch.searchsorted(share.contiguous(), target, right=True)
-    last = (values > -torch.inf).sum(-1, keepdim=True) - 1  # children stand first: rounding goes no further
-    return torch.minimum(place, last)
+    """A cell (B, k, 1) of (B, k, C) log pi, by the inverse of their distribution."""
+    share = (values - values.logsumexp(-1, keepdim=True)).double().exp().cumsum(-1)
+    target = uniform.double().to(values.device).clamp(max=1 - 1e-12).unsqueeze(-1) * share[..., -1:]
+    return torch.searchsorted(share.contiguous(), target, right=True)  # never a cell without probability
 
 
 def _below(noisy: Tensor, total: Tensor, uniform: Tensor) -> Tensor:
