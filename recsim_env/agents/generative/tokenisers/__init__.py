@@ -1,0 +1,1 @@
+"""From items to identifiers: a few codes an item, which a generative recommender writes one by one."""

@@ -1,0 +1,162 @@
+"""Identifiers of items, what to do where several items share one, and how good identifiers are.
+
+An item has L codes (c_1 .. c_L), code c_l below V_l. Identifiers that are made of features may be shared:
+
+    append   a code more, which numbers the items of each identifier: 0, 1, ..
+    allow    they stay; the items of one have each the same share of its probability (see `CatalogueTrie`)
+    refuse   an error, that names two of them
+
+Quality, none of which says what a recommender will make of it:
+
+    collisions          share of the items that share their identifier
+    use                 of every level, the share of its codes that occur
+    perplexity          of every level, exp of the entropy of its codes: how many would be used evenly
+    reconstruction      1 - |x - x'|^2 / |x - mean x|^2 over all items, x' what codebooks make of the codes
+    agreement           of an item's 10 nearest by features, the share that is among the 10 that share most of
+                        its first codes, in expectation over random order where many share as many
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.errors import InputError, refuse, unknown_name
+
+COLLISIONS = ("append", "allow", "refuse")
+NEIGHBOURS = 10
+MOST_COMPARED = 2000  # items whose neighbours are looked at
+
+
+@dataclass(frozen=True)
+class Identifiers:
+    """Codes of a catalogue.
+
+    Raises:
+        InputError: codes of another shape or out of range, or codebooks that do not fit.
+    """
+
+    codes: Ints  # (N, L)
+    level_sizes: tuple[int, ...]  # (L,)
+    codebooks: tuple[Floats, ...] = ()  # (V_l, D) of the first levels; their sum is what an item is taken for
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together."""
+        codes = np.asarray(self.codes)
+        if codes.ndim != 2 or codes.dtype.kind not in "iu" or not codes.size:
+            raise InputError(f"codes must be (items, levels) integers, got {codes.dtype} of {codes.shape}")
+        if len(self.level_sizes) != codes.shape[1]:
+            raise InputError(f"level_sizes must be {codes.shape[1]} numbers, got {self.level_sizes}")
+        bad = (codes < 0) | (codes >= np.array(self.level_sizes))
+        refuse("codes", bad, codes, "codes are from 0 to below their level's size")
+        sizes = tuple(len(book) for book in self.codebooks)
+        if sizes != self.level_sizes[: len(sizes)]:
+            raise InputError(f"codebooks must have {self.level_sizes} rows, got {sizes}")
+
+    @property
+    def num_items(self) -> int:
+        """N."""
+        return len(self.codes)
+
+    def reconstruction(self) -> Floats:
+        """(N, D) the sum of the codebooks' rows."""
+        return np.sum([book[self.codes[:, level]] for level, book in enumerate(self.codebooks)], axis=0)
+
+
+def resolve(identifiers: Identifiers, collisions: str) -> Identifiers:
+    """Identifiers with what is to become of those that are shared.
+
+    Args:
+        identifiers: of which some may be.
+        collisions: one of `COLLISIONS`.
+
+    Raises:
+        InputError: no such way; a shared identifier where that is refused.
+    """
+    if collisions not in COLLISIONS:
+        raise unknown_name("way with collisions", collisions, COLLISIONS)
+    number, count = _numbered(identifiers.codes)
+    if collisions == "allow" or count.max() == 1:
+        return identifiers
+    if collisions == "refuse":
+        item = int(np.flatnonzero(number == 1)[0])
+        other = int(np.flatnonzero((identifiers.codes == identifiers.codes[item]).all(axis=1))[0])
+        raise InputError(
+            f"items {other} and {item} have the identifier {tuple(identifiers.codes[item].tolist())}: take "
+            "more codes a level, or append one"
+        )
+    codes = np.column_stack([identifiers.codes, number])
+    return replace(identifiers, codes=codes, level_sizes=(*identifiers.level_sizes, int(count.max())))
+
+
+@dataclass(frozen=True)
+class Quality:
+    """See the module."""
+
+    collisions: float
+    use: tuple[float, ...]  # (L,)
+    perplexity: tuple[float, ...]  # (L,)
+    reconstruction: float  # nan without codebooks
+    agreement: float  # nan without features
+
+
+def quality(identifiers: Identifiers, features: Array | None = None, *, seed: int = 0) -> Quality:
+    """How good identifiers are.
+
+    Args:
+        identifiers: before a code is appended, for the share of collisions.
+        features: (N, D) what they were made of.
+        seed: of the items that are compared, if there are more than 2,000.
+
+    Raises:
+        InputError: features of another number of items.
+    """
+    codes, sizes = identifiers.codes, identifiers.level_sizes
+    if features is not None and len(features) != len(codes):
+        raise InputError(f"features must have {len(codes)} rows, one an item, got {len(features)}")
+    share = [np.bincount(codes[:, level], minlength=size) / len(codes) for level, size in enumerate(sizes)]
+    kept, agreement = np.nan, np.nan
+    if features is not None:
+        features = np.asarray(features, np.float64)
+        if identifiers.codebooks:
+            left = ((features - identifiers.reconstruction()) ** 2).sum()
+            kept = 1.0 - left / ((features - features.mean(axis=0)) ** 2).sum()
+        agreement = _agreement(codes, features, np.random.default_rng(seed))
+    return Quality(
+        collisions=float((_numbered(codes)[1] > 1).mean()),
+        use=tuple(float((one > 0).mean()) for one in share),
+        perplexity=tuple(float(np.exp(-(one[one > 0] * np.log(one[one > 0])).sum())) for one in share),
+        reconstruction=float(kept),
+        agreement=float(agreement),
+    )
+
+
+def _numbered(codes: Ints) -> tuple[Ints, Ints]:
+    """(N,) the how-manieth of its identifier an item is, from 0, and how many have it."""
+    _, which, count = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+    which = which.ravel()
+    order = np.argsort(which, kind="stable")
+    number = np.empty(len(codes), np.int64)
+    number[order] = np.arange(len(codes)) - np.repeat(count.cumsum() - count, count)
+    return number, count[which]
+
+
+def _agreement(codes: Ints, features: Floats, rng: np.random.Generator) -> float:
+    """See the module."""
+    N = len(codes)
+    few = min(NEIGHBOURS, N - 1)
+    if few == 0:
+        return 1.0
+    found = []
+    square = (features**2).sum(axis=1)
+    for item in rng.permutation(N)[:MOST_COMPARED]:
+        distance = square - 2.0 * features @ features[item]
+        distance[item] = np.inf
+        near = np.argpartition(distance, few - 1)[:few]
+        shared = (codes == codes[item]).cumprod(axis=1).sum(axis=1)
+        shared[item] = -1
+        least = np.partition(shared, N - few)[N - few]  # the few-th largest
+        above, level = (shared > least).sum(), (shared == least).sum()
+        chance = np.where(shared > least, 1.0, np.where(shared == least, (few - above) / level, 0.0))
+        found.append(chance[near].mean())
+    return float(np.mean(found))

@@ -1,0 +1,182 @@
+"""Identifiers: made, resolved and rated, against definitions in plain Python and another k-means."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.cluster.vq import kmeans2
+
+from recsim_env.agents.generative.tokenisers.identifiers import Identifiers, quality, resolve
+from recsim_env.agents.generative.tokenisers.numbered import atomic, random, sequential
+from recsim_env.agents.generative.tokenisers.residual_k_means import _matched, k_means, residual_k_means
+from recsim_env.errors import InputError
+from recsim_env.simulators.log import Log
+
+
+def clustered(num_items, seed, groups=8, dimension=6, noise=0.1):
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((groups, dimension))
+    which = rng.integers(groups, size=num_items)
+    return centres[which] + noise * rng.standard_normal((num_items, dimension)), which
+
+
+def test_one_code_an_item():
+    found = atomic(4)
+    assert found.codes.tolist() == [[0], [1], [2], [3]]
+    assert found.level_sizes == (4,)
+
+
+@pytest.mark.parametrize(("levels", "size"), [(1, 40), (2, 7), (3, 4), (4, 256)])
+def test_random_digits_all_differ(levels, size):
+    found = random(40, levels, size, seed=3)
+    assert found.codes.shape == (40, levels)
+    assert len({tuple(row) for row in found.codes.tolist()}) == 40
+    np.testing.assert_array_equal(found.codes, random(40, levels, size, seed=3).codes)
+    assert (found.codes != random(40, levels, size, seed=4).codes).any()
+    first = np.concatenate([random(40, levels, size, seed=seed).codes[:, 0] for seed in range(50)])
+    assert abs(first.mean() - (size - 1) / 2) < 5 * size / np.sqrt(12 * 2000)
+
+
+def test_sequential_digits_are_places_in_the_log():
+    log = Log.from_interactions(
+        np.array([0, 0, 0, 1, 1]), np.array([5, 2, 5, 0, 2]), np.array([0.0, 1.0, 2.0, 0.0, 1.0])
+    )
+    found = sequential(log, 2, 3, num_items=7)  # 5, 2, 0, then 1, 3, 4, 6 that it lacks
+    assert found.codes[[5, 2, 0, 1, 3, 4, 6]].tolist() == [[i // 3, i % 3] for i in range(7)]
+
+
+def test_a_code_is_appended_where_identifiers_are_shared():
+    shared = Identifiers(np.array([[1, 0], [0, 1], [1, 0], [1, 1], [1, 0]]), (2, 2))
+    found = resolve(shared, "append")
+    assert found.codes.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 1], [1, 1, 0], [1, 0, 2]]
+    assert found.level_sizes == (2, 2, 3)
+    assert resolve(shared, "allow") is shared
+    different = Identifiers(np.array([[1, 0], [0, 1]]), (2, 2))
+    assert resolve(different, "append") is different
+    assert resolve(different, "refuse") is different
+    with pytest.raises(InputError, match=r"items 0 and 2 have the identifier \(1, 0\): take more codes"):
+        resolve(shared, "refuse")
+
+
+def test_quality_by_the_definitions():
+    rng = np.random.default_rng(0)
+    features, _ = clustered(30, 1)
+    codes = rng.integers(0, (3, 4), (30, 2))
+    books = (rng.standard_normal((3, 6)), rng.standard_normal((4, 6)))
+    found = quality(Identifiers(codes, (3, 4), books), features)
+    rows = [tuple(row) for row in codes.tolist()]
+    assert found.collisions == pytest.approx(np.mean([rows.count(row) > 1 for row in rows]))
+    for level, size in enumerate((3, 4)):
+        count = [sum(row[level] == code for row in rows) for code in range(size)]
+        assert found.use[level] == sum(one > 0 for one in count) / size
+        share = np.array([one / 30 for one in count if one])
+        assert found.perplexity[level] == pytest.approx(np.prod(share**-share))
+    rebuilt = np.array([books[0][a] + books[1][b] for a, b in rows])
+    total = sum(np.sum((row - features.mean(axis=0)) ** 2) for row in features)
+    assert found.reconstruction == pytest.approx(1 - np.sum((rebuilt - features) ** 2) / total)
+
+    def expected_share(item):
+        others = [other for other in range(30) if other != item]
+        near = sorted(others, key=lambda other: np.sum((features[other] - features[item]) ** 2))[:10]
+        alike = {
+            other: 2 if rows[other] == rows[item] else int(rows[other][0] == rows[item][0])
+            for other in others
+        }
+        drawn = [  # random order where as many codes are shared
+            sorted(others, key=lambda other: (-alike[other], tie[other]))[:10]
+            for tie in np.random.default_rng(item).random((400, 30))
+        ]
+        return np.mean([len(set(near) & set(one)) / 10 for one in drawn])
+
+    wanted = np.mean([expected_share(item) for item in range(30)])
+    assert found.agreement == pytest.approx(wanted, abs=0.01)
+    assert np.isnan(quality(Identifiers(codes, (3, 4))).reconstruction)
+    assert np.isnan(quality(Identifiers(codes, (3, 4))).agreement)
+
+
+def test_like_items_share_their_first_code():
+    features, which = clustered(400, 0)
+    found = residual_k_means(features, (16, 4, 4))
+    for code in range(16):
+        assert len(set(which[found.codes[:, 0] == code])) == 1
+    rated = quality(residual_k_means(features, (16, 4, 4), collisions="allow"), features)
+    at_random = quality(random(400, 3, 8, 0), features)
+    assert rated.reconstruction > 0.98
+    assert rated.agreement > at_random.agreement + 0.2
+    assert rated.use == (1.0, 1.0, 1.0)
+    assert len({tuple(row) for row in found.codes.tolist()}) == 400  # appended
+
+
+def test_codes_are_nearest_centres_of_what_is_left():
+    features, _ = clustered(200, 3, noise=0.5)
+    found = residual_k_means(features, (16, 8), collisions="allow", seed=1)
+    left = features.copy()
+    for level, book in enumerate(found.codebooks):
+        distance = ((left[:, None] - book) ** 2).sum(axis=2)
+        np.testing.assert_array_equal(found.codes[:, level], distance.argmin(axis=1))
+        left = left - book[found.codes[:, level]]
+    np.testing.assert_allclose(features - left, found.reconstruction())
+
+
+def test_lloyd_is_as_good_as_that_of_scipy():
+    features, _ = clustered(1500, 5, groups=40, noise=0.4)
+
+    def cost(centres, nearest):
+        return ((features - centres[nearest]) ** 2).sum()
+
+    ours = [cost(*k_means(features, 32, 30, False, np.random.default_rng(seed))) for seed in range(5)]
+    theirs = [cost(*kmeans2(features, 32, iter=30, minit="++", rng=seed)) for seed in range(5)]
+    assert np.mean(ours) < 1.03 * np.mean(theirs)
+
+
+@pytest.mark.parametrize(("points", "centres"), [(6, 2), (7, 3), (9, 4), (5, 5), (8, 1)])
+def test_balanced_is_the_nearest_pair_first(points, centres):
+    distance = np.random.default_rng(points).random((points, centres))
+    room, wanted = -(-points // centres), np.full(points, -1)
+    for point, centre in sorted(
+        itertools.product(range(points), range(centres)), key=lambda one: distance[one]
+    ):
+        if wanted[point] < 0 and (wanted == centre).sum() < room:
+            wanted[point] = centre
+    np.testing.assert_array_equal(_matched(distance), wanted)
+
+
+def test_balanced_codes_are_used_evenly():
+    features, _ = clustered(250, 2, groups=3)
+    found = residual_k_means(features, (16, 16), balanced=True, collisions="allow")
+    for level in range(2):
+        assert np.bincount(found.codes[:, level], minlength=16).max() <= 16
+    assert (
+        quality(found).collisions
+        < quality(residual_k_means(features, (16, 16), collisions="allow")).collisions
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: random(10, 2, 3, 0), "2 levels of 3 codes tell 9 items apart, and there are 10"),
+        (lambda: random(10, 0, 3, 0), "levels must be at least 1, got 0"),
+        (lambda: random(10, 8, 256, 0), r"8 levels of 256 codes are more than 2\^62 numbers"),
+        (lambda: atomic(0), "num_items must be at least 1, got 0"),
+        (lambda: resolve(atomic(2), "merge"), "there is no way with collisions 'merge'"),
+        (lambda: residual_k_means(np.zeros((3, 0))), r"features must be .* got \(3, 0\)"),
+        (lambda: residual_k_means(np.full((300, 2), np.nan)), "features must be .* all finite"),
+        (lambda: residual_k_means(np.zeros((3, 2)), (4,)), "level_sizes must be 1 to 3, the number of items"),
+        (lambda: residual_k_means(np.zeros((3, 2)), ()), "level_sizes must be 1 to 3"),
+        (lambda: residual_k_means(np.zeros((3, 2)), (2, 0)), r"level_sizes\[1\] must be at least 1, got 0"),
+        (lambda: residual_k_means(np.zeros((3, 2)), (2,), rounds=0), "rounds must be at least 1, got 0"),
+        (lambda: Identifiers(np.array([[2]]), (2,)), r"codes\[0, 0\] = 2: codes are from 0"),
+        (lambda: Identifiers(np.array([[1]]), (2, 2)), "level_sizes must be 1 numbers"),
+        (lambda: Identifiers(np.array([[1]]), (2,), (np.zeros((3, 1)),)), "codebooks must have"),
+        (lambda: quality(atomic(3), np.zeros((2, 2))), "features must have 3 rows, one an item, got 2"),
+    ],
+)
+def test_what_cannot_be_is_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def test_items_that_are_all_alike():
+    found = residual_k_means(np.ones((5, 2)), (2, 2), collisions="append")
+    assert len({tuple(row) for row in found.codes.tolist()}) == 5
