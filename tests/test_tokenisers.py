@@ -4,11 +4,19 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.cluster.vq import kmeans2
 
+from recsim_env.agents.generative.tokenisers.hierarchical import (
+    collaborative,
+    hierarchical,
+    spectral_embedding,
+)
 from recsim_env.agents.generative.tokenisers.identifiers import Identifiers, quality, resolve
+from recsim_env.agents.generative.tokenisers.k_means import k_means, matched
 from recsim_env.agents.generative.tokenisers.numbered import atomic, random, sequential
-from recsim_env.agents.generative.tokenisers.residual_k_means import _matched, k_means, residual_k_means
+from recsim_env.agents.generative.tokenisers.product import product
+from recsim_env.agents.generative.tokenisers.residual_k_means import residual_k_means
 from recsim_env.errors import InputError
 from recsim_env.simulators.log import Log
 
@@ -62,8 +70,8 @@ def test_quality_by_the_definitions():
     rng = np.random.default_rng(0)
     features, _ = clustered(30, 1)
     codes = rng.integers(0, (3, 4), (30, 2))
-    books = (rng.standard_normal((3, 6)), rng.standard_normal((4, 6)))
-    found = quality(Identifiers(codes, (3, 4), books), features)
+    rebuilt = rng.standard_normal((30, 6))
+    found = quality(Identifiers(codes, (3, 4), rebuilt=rebuilt), features)
     rows = [tuple(row) for row in codes.tolist()]
     assert found.collisions == pytest.approx(np.mean([rows.count(row) > 1 for row in rows]))
     for level, size in enumerate((3, 4)):
@@ -71,7 +79,6 @@ def test_quality_by_the_definitions():
         assert found.use[level] == sum(one > 0 for one in count) / size
         share = np.array([one / 30 for one in count if one])
         assert found.perplexity[level] == pytest.approx(np.prod(share**-share))
-    rebuilt = np.array([books[0][a] + books[1][b] for a, b in rows])
     total = sum(np.sum((row - features.mean(axis=0)) ** 2) for row in features)
     assert found.reconstruction == pytest.approx(1 - np.sum((rebuilt - features) ** 2) / total)
 
@@ -110,12 +117,12 @@ def test_like_items_share_their_first_code():
 def test_codes_are_nearest_centres_of_what_is_left():
     features, _ = clustered(200, 3, noise=0.5)
     found = residual_k_means(features, (16, 8), collisions="allow", seed=1)
-    left = features.copy()
+    left = features - features.mean(axis=0)
     for level, book in enumerate(found.codebooks):
         distance = ((left[:, None] - book) ** 2).sum(axis=2)
         np.testing.assert_array_equal(found.codes[:, level], distance.argmin(axis=1))
         left = left - book[found.codes[:, level]]
-    np.testing.assert_allclose(features - left, found.reconstruction())
+    np.testing.assert_allclose(features - left, found.rebuilt)
 
 
 def test_lloyd_is_as_good_as_that_of_scipy():
@@ -124,7 +131,7 @@ def test_lloyd_is_as_good_as_that_of_scipy():
     def cost(centres, nearest):
         return ((features - centres[nearest]) ** 2).sum()
 
-    ours = [cost(*k_means(features, 32, 30, False, np.random.default_rng(seed))) for seed in range(5)]
+    ours = [cost(*k_means(features, 32, np.random.default_rng(seed), rounds=30)) for seed in range(5)]
     theirs = [cost(*kmeans2(features, 32, iter=30, minit="++", rng=seed)) for seed in range(5)]
     assert np.mean(ours) < 1.03 * np.mean(theirs)
 
@@ -138,7 +145,7 @@ def test_balanced_is_the_nearest_pair_first(points, centres):
     ):
         if wanted[point] < 0 and (wanted == centre).sum() < room:
             wanted[point] = centre
-    np.testing.assert_array_equal(_matched(distance), wanted)
+    np.testing.assert_array_equal(matched(distance, room), wanted)
 
 
 def test_balanced_codes_are_used_evenly():
@@ -150,6 +157,74 @@ def test_balanced_codes_are_used_evenly():
         quality(found).collisions
         < quality(residual_k_means(features, (16, 16), collisions="allow")).collisions
     )
+
+
+def test_groups_of_groups():
+    """All codes differ, no prefix has more items than it has room for, and like items have one first code."""
+    features, which = clustered(500, 4, groups=20)
+    found = hierarchical(features, levels=3, size=8)
+    assert len({tuple(row) for row in found.codes.tolist()}) == 500
+    for level in (1, 2):
+        _, count = np.unique(found.codes[:, :level], axis=0, return_counts=True)
+        assert count.max() <= 8 ** (3 - level)
+    same = which[:, None] == which
+    shared = found.codes[:, None, 0] == found.codes[:, 0]
+    assert shared[same].mean() > 3 * shared.mean()
+    np.testing.assert_array_equal(found.codes, hierarchical(features, levels=3, size=8).codes)
+
+
+def communities(users, groups, each, seed):
+    """A log in which a user takes items of one group, and the group of every item."""
+    rng = np.random.default_rng(seed)
+    theirs = rng.integers(groups, size=users)
+    items = np.concatenate([group * each + rng.permutation(each)[:6] for group in theirs])
+    time = np.tile(np.arange(6.0), users)
+    return Log.from_interactions(np.repeat(np.arange(users), 6), items, time), np.arange(
+        groups * each
+    ) // each
+
+
+@pytest.mark.parametrize("each", [10, 80])  # eigenvectors of a full matrix, and of a sparse one
+def test_items_of_the_same_users_share_their_first_code(each):
+    log, group = communities(1200, 8, each, 0)
+    found = collaborative(log, levels=3, size=16, num_items=8 * each + 3)  # three that nobody took
+    assert len({tuple(row) for row in found.codes.tolist()}) == 8 * each + 3
+    for code in range(16):
+        assert len(set(group[found.codes[: 8 * each, 0] == code])) <= 1
+
+
+def test_the_embedding_is_that_of_the_leading_eigenvectors():
+    rng = np.random.default_rng(0)
+    table = rng.poisson(0.3, (600, 600)).astype(float)
+    table = np.triu(table, 1) + np.triu(table, 1).T
+    table[5], table[:, 5] = 0.0, 0.0
+    few = spectral_embedding(sparse.csr_array(table), 4)
+    degree = table.sum(axis=1)
+    with np.errstate(divide="ignore"):
+        root = np.where(degree > 0, degree**-0.5, 0.0)
+    vectors = np.linalg.eigh(table * root[:, None] * root)[1][:, -4:]
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-300)
+    assert (few[5] == 0).all()
+    kept = np.arange(600) != 5  # the same up to signs and order
+    np.testing.assert_allclose((few @ few.T)[kept][:, kept], (vectors @ vectors.T)[kept][:, kept], atol=1e-6)
+
+
+def test_a_rotation_brings_products_nearer():
+    """Numbers that depend on one another across the parts: a rotation takes most of what is lost away."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((800, 2)) @ rng.standard_normal((2, 8)) + 0.05 * rng.standard_normal(
+        (800, 8)
+    )
+    plain = product(features, 4, 8, rotated=False, collisions="allow")
+    turned = product(features, 4, 8, collisions="allow")
+    assert plain.level_sizes == (8,) * 4
+    lost = [1 - quality(one, features).reconstruction for one in (plain, turned)]
+    assert lost[1] < 0.7 * lost[0]
+    for level in range(4):  # each part by itself, the nearest centre
+        part = slice(2 * level, 2 * level + 2)
+        own = (features - features.mean(axis=0))[:, None, part]
+        distance = ((own - plain.codebooks[level]) ** 2).sum(axis=2)
+        np.testing.assert_array_equal(plain.codes[:, level], distance.argmin(axis=1))
 
 
 @pytest.mark.parametrize(
@@ -166,9 +241,15 @@ def test_balanced_codes_are_used_evenly():
         (lambda: residual_k_means(np.zeros((3, 2)), ()), "level_sizes must be 1 to 3"),
         (lambda: residual_k_means(np.zeros((3, 2)), (2, 0)), r"level_sizes\[1\] must be at least 1, got 0"),
         (lambda: residual_k_means(np.zeros((3, 2)), (2,), rounds=0), "rounds must be at least 1, got 0"),
+        (lambda: hierarchical(np.zeros((10, 2)), 2, 3), "2 levels of 3 codes tell 9 items apart"),
+        (lambda: hierarchical(np.zeros((1, 2)), 2, 1), "2 a level or more"),
+        (lambda: hierarchical(np.zeros((9, 2)), 0, 3), "levels must be at least 1, got 0"),
+        (lambda: product(np.zeros((9, 5)), 2, 3), "levels must divide the 5 numbers of an item, got 2"),
+        (lambda: product(np.zeros((9, 4)), 2, 10), "size must be 1 to 9, the number of items, got 10"),
         (lambda: Identifiers(np.array([[2]]), (2,)), r"codes\[0, 0\] = 2: codes are from 0"),
         (lambda: Identifiers(np.array([[1]]), (2, 2)), "level_sizes must be 1 numbers"),
         (lambda: Identifiers(np.array([[1]]), (2,), (np.zeros((3, 1)),)), "codebooks must have"),
+        (lambda: Identifiers(np.array([[1]]), (2,), (), np.zeros((2, 1))), "rebuilt must have 1 rows"),
         (lambda: quality(atomic(3), np.zeros((2, 2))), "features must have 3 rows, one an item, got 2"),
     ],
 )

@@ -11,7 +11,7 @@ Quality, none of which says what a recommender will make of it:
     collisions          share of the items that share their identifier
     use                 of every level, the share of its codes that occur
     perplexity          of every level, exp of the entropy of its codes: how many would be used evenly
-    reconstruction      1 - |x - x'|^2 / |x - mean x|^2 over all items, x' what codebooks make of the codes
+    reconstruction      1 - |x - x'|^2 / |x - mean x|^2 over all items, x' what the codes stand for
     agreement           of an item's 10 nearest by features, the share that is among the 10 that share most of
                         its first codes, in expectation over random order where many share as many
 """
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, refuse, unknown_name
+from recsim_env.errors import InputError, as_numbers, refuse, unknown_name
 
 COLLISIONS = ("append", "allow", "refuse")
 NEIGHBOURS = 10
@@ -33,12 +33,13 @@ class Identifiers:
     """Codes of a catalogue.
 
     Raises:
-        InputError: codes of another shape or out of range, or codebooks that do not fit.
+        InputError: codes of another shape or out of range, or codebooks or features that do not fit.
     """
 
     codes: Ints  # (N, L)
     level_sizes: tuple[int, ...]  # (L,)
-    codebooks: tuple[Floats, ...] = ()  # (V_l, D) of the first levels; their sum is what an item is taken for
+    codebooks: tuple[Floats, ...] = ()  # (V_l, D') of the first levels, where they have some
+    rebuilt: Floats | None = None  # (N, D) the features that an item with these codes is taken to have
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -52,15 +53,25 @@ class Identifiers:
         sizes = tuple(len(book) for book in self.codebooks)
         if sizes != self.level_sizes[: len(sizes)]:
             raise InputError(f"codebooks must have {self.level_sizes} rows, got {sizes}")
+        if self.rebuilt is not None and len(self.rebuilt) != len(codes):
+            raise InputError(f"rebuilt must have {len(codes)} rows, one an item, got {len(self.rebuilt)}")
 
     @property
     def num_items(self) -> int:
         """N."""
         return len(self.codes)
 
-    def reconstruction(self) -> Floats:
-        """(N, D) the sum of the codebooks' rows."""
-        return np.sum([book[self.codes[:, level]] for level, book in enumerate(self.codebooks)], axis=0)
+
+def finite_features(features: Array) -> Floats:
+    """(N, D) features of items.
+
+    Raises:
+        InputError: no items or numbers, or some that are not finite.
+    """
+    x = as_numbers("features", features)
+    if x.ndim != 2 or not x.size or not np.isfinite(x).all():
+        raise InputError(f"features must be (items, numbers), all finite, got {x.shape}")
+    return x
 
 
 def resolve(identifiers: Identifiers, collisions: str) -> Identifiers:
@@ -96,7 +107,7 @@ class Quality:
     collisions: float
     use: tuple[float, ...]  # (L,)
     perplexity: tuple[float, ...]  # (L,)
-    reconstruction: float  # nan without codebooks
+    reconstruction: float  # nan where codes stand for no features
     agreement: float  # nan without features
 
 
@@ -118,8 +129,8 @@ def quality(identifiers: Identifiers, features: Array | None = None, *, seed: in
     kept, agreement = np.nan, np.nan
     if features is not None:
         features = np.asarray(features, np.float64)
-        if identifiers.codebooks:
-            left = ((features - identifiers.reconstruction()) ** 2).sum()
+        if identifiers.rebuilt is not None:
+            left = ((features - identifiers.rebuilt) ** 2).sum()
             kept = 1.0 - left / ((features - features.mean(axis=0)) ** 2).sum()
         agreement = _agreement(codes, features, np.random.default_rng(seed))
     return Quality(
