@@ -66,6 +66,32 @@ def test_a_code_is_appended_where_identifiers_are_shared():
         resolve(shared, "refuse")
 
 
+def test_last_codes_are_given_anew_where_they_are_shared():
+    """Of all ways to give the items of a prefix different last codes, the one with the least distance."""
+    rng = np.random.default_rng(0)
+    codes = np.column_stack([rng.integers(0, 3, 12), np.zeros(12, int)])
+    codes[codes[:, 0] == 2, 1] = np.arange((codes[:, 0] == 2).sum())  # these differ already
+    distance = rng.random((12, 7))
+    found = resolve(Identifiers(codes, (3, 7)), "transport", distance)
+    assert found.level_sizes == (3, 7)
+    np.testing.assert_array_equal(found.codes[:, 0], codes[:, 0])
+    for prefix in range(3):
+        items = np.flatnonzero(codes[:, 0] == prefix)
+        if prefix == 2:
+            np.testing.assert_array_equal(found.codes[items], codes[items])
+            continue
+        ways = itertools.permutations(range(7), len(items))
+        least = min(distance[items, list(way)].sum() for way in ways)
+        assert len(set(found.codes[items, 1])) == len(items)
+        assert distance[items, found.codes[items, 1]].sum() == pytest.approx(least)
+    with pytest.raises(
+        InputError, match=r"items begin with \(0,\), and the last level has 2 codes: take more"
+    ):
+        resolve(Identifiers(np.zeros((4, 2), int), (3, 2)), "transport", distance[:4, :2])
+    with pytest.raises(InputError, match="'transport' needs distances from the last codes"):
+        resolve(Identifiers(codes, (3, 7)), "transport")
+
+
 def test_quality_by_the_definitions():
     rng = np.random.default_rng(0)
     features, _ = clustered(30, 1)
@@ -118,6 +144,8 @@ def test_codes_are_nearest_centres_of_what_is_left():
     features, _ = clustered(200, 3, noise=0.5)
     found = residual_k_means(features, (16, 8), collisions="allow", seed=1)
     left = features - features.mean(axis=0)
+    transported = residual_k_means(features, (16, 80), collisions="transport", seed=1)
+    assert len({tuple(row) for row in transported.codes.tolist()}) == 200
     for level, book in enumerate(found.codebooks):
         distance = ((left[:, None] - book) ** 2).sum(axis=2)
         np.testing.assert_array_equal(found.codes[:, level], distance.argmin(axis=1))

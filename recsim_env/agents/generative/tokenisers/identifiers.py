@@ -2,9 +2,11 @@
 
 An item has L codes (c_1 .. c_L), code c_l below V_l. Identifiers that are made of features may be shared:
 
-    append   a code more, which numbers the items of each identifier: 0, 1, ..
-    allow    they stay; the items of one have each the same share of its probability (see `CatalogueTrie`)
-    refuse   an error, that names two of them
+    append      a code more, which numbers the items of each identifier: 0, 1, ..
+    transport   another last code: the items of each prefix of L - 1 codes are given different ones, so that
+                the sum of their distances is least; what the Sinkhorn iterations of LC-Rec aim at, exactly
+    allow       they stay; the items of one have each the same share of its probability (see `CatalogueTrie`)
+    refuse      an error, that names two of them
 
 Quality, none of which says what a recommender will make of it:
 
@@ -19,11 +21,12 @@ Quality, none of which says what a recommender will make of it:
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError, as_numbers, refuse, unknown_name
 
-COLLISIONS = ("append", "allow", "refuse")
+COLLISIONS = ("append", "transport", "allow", "refuse")
 NEIGHBOURS = 10
 MOST_COMPARED = 2000  # items whose neighbours are looked at
 
@@ -74,18 +77,25 @@ def finite_features(features: Array) -> Floats:
     return x
 
 
-def resolve(identifiers: Identifiers, collisions: str) -> Identifiers:
+def check_collisions(collisions: str) -> None:
+    """Refuse a name that is not in `COLLISIONS`."""
+    if collisions not in COLLISIONS:
+        raise unknown_name("way with collisions", collisions, COLLISIONS)
+
+
+def resolve(identifiers: Identifiers, collisions: str, distance: Floats | None = None) -> Identifiers:
     """Identifiers with what is to become of those that are shared.
 
     Args:
         identifiers: of which some may be.
         collisions: one of `COLLISIONS`.
+        distance: (N, V_L) of every item from the last level's codes, for `transport`.
 
     Raises:
-        InputError: no such way; a shared identifier where that is refused.
+        InputError: no such way, or not for these identifiers; a shared identifier where that is refused; more
+            items of one prefix than there are last codes.
     """
-    if collisions not in COLLISIONS:
-        raise unknown_name("way with collisions", collisions, COLLISIONS)
+    check_collisions(collisions)
     number, count = _numbered(identifiers.codes)
     if collisions == "allow" or count.max() == 1:
         return identifiers
@@ -96,8 +106,29 @@ def resolve(identifiers: Identifiers, collisions: str) -> Identifiers:
             f"items {other} and {item} have the identifier {tuple(identifiers.codes[item].tolist())}: take "
             "more codes a level, or append one"
         )
+    if collisions == "transport":
+        if distance is None:
+            raise InputError("collisions = 'transport' needs distances from the last codes: take append")
+        return replace(identifiers, codes=_transported(identifiers.codes, distance))
     codes = np.column_stack([identifiers.codes, number])
     return replace(identifiers, codes=codes, level_sizes=(*identifiers.level_sizes, int(count.max())))
+
+
+def _transported(codes: Ints, distance: Floats) -> Ints:
+    """(N, L) with other last codes where some were shared."""
+    codes = codes.copy()
+    _, shared = _numbered(codes)
+    _, group, size = np.unique(codes[:, :-1], axis=0, return_inverse=True, return_counts=True)
+    group = group.ravel()
+    for one in np.unique(group[shared > 1]):
+        items = np.flatnonzero(group == one)
+        if size[one] > distance.shape[1]:
+            raise InputError(
+                f"{size[one]} items begin with {tuple(codes[items[0], :-1].tolist())}, and the last "
+                f"level has {distance.shape[1]} codes: take more codes a level, or append one"
+            )
+        codes[items, -1] = linear_sum_assignment(distance[items])[1]
+    return codes
 
 
 @dataclass(frozen=True)

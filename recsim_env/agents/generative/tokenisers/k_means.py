@@ -38,7 +38,7 @@ def k_means(
     centres = _begin(points, size, rng) if first is None else first
     nearest = np.full(len(points), -1)
     for _ in range(rounds):
-        distance = _distances(points, centres)
+        distance = distances(points, centres)
         before, nearest = nearest, _nearest(distance, room)
         if (before == nearest).all():
             break
@@ -50,10 +50,10 @@ def k_means(
         if len(empty):
             own = ((points - centres[nearest]) ** 2).sum(axis=1)
             centres[empty] = points[np.argsort(-own, kind="stable")[: len(empty)]]
-    return centres, _nearest(_distances(points, centres), room)
+    return centres, _nearest(distances(points, centres), room)
 
 
-def _distances(points: Floats, centres: Floats) -> Floats:
+def distances(points: Floats, centres: Floats) -> Floats:
     """(M, V) squared."""
     found: Floats = points @ (-2.0 * centres.T)
     found += (centres**2).sum(axis=1)

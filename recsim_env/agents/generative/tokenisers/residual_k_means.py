@@ -9,11 +9,17 @@ Source: Deng and others, "OneRec", 2025 (balanced residual k-means, there centre
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from recsim_env.agents.generative.tokenisers.identifiers import Identifiers, finite_features, resolve
-from recsim_env.agents.generative.tokenisers.k_means import k_means
+from recsim_env.agents.generative.tokenisers.identifiers import (
+    Identifiers,
+    check_collisions,
+    finite_features,
+    resolve,
+)
+from recsim_env.agents.generative.tokenisers.k_means import distances, k_means
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError, check_ranges
 
@@ -41,20 +47,23 @@ def residual_k_means(
         InputError: features that are not finite or of another shape, a number out of range, more codes in a
             level than items.
     """
+    check_collisions(collisions)
     x = finite_features(features)
     sizes = tuple(int(size) for size in level_sizes)
     check_ranges({f"level_sizes[{i}]": size for i, size in enumerate(sizes)} | {"rounds": rounds}, {}, {})
     if not sizes or max(sizes) > len(x):
         raise InputError(f"level_sizes must be 1 to {len(x)}, the number of items, got {sizes}")
     rng = np.random.default_rng(seed)
-    left = x - x.mean(axis=0)
+    left = before = x - x.mean(axis=0)
     codes: list[Ints] = []
     centres_of: list[Floats] = []
     for size in sizes:
         room = -(-len(x) // size) if balanced else None
         centres, nearest = k_means(left, size, rng, rounds=rounds, room=room)
-        left = left - centres[nearest]
+        before, left = left, left - centres[nearest]
         codes.append(nearest)
         centres_of.append(centres)
-    found = Identifiers(np.stack(codes, axis=1), sizes, tuple(centres_of), rebuilt=x - left)
-    return resolve(found, collisions)
+    found = Identifiers(np.stack(codes, axis=1), sizes, tuple(centres_of))
+    found = resolve(found, collisions, distances(before, centres_of[-1]))
+    parts = [centres[found.codes[:, level]] for level, centres in enumerate(centres_of)]
+    return replace(found, rebuilt=x.mean(axis=0) + np.sum(parts, axis=0))
