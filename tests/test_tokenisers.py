@@ -274,6 +274,7 @@ def test_a_rotation_brings_products_nearer():
         (lambda: hierarchical(np.zeros((9, 2)), 0, 3), "levels must be at least 1, got 0"),
         (lambda: product(np.zeros((9, 5)), 2, 3), "levels must divide the 5 numbers of an item, got 2"),
         (lambda: product(np.zeros((9, 4)), 2, 10), "size must be 1 to 9, the number of items, got 10"),
+        (lambda: product(np.zeros((9, 4)), 2, 3, collisions="transport"), "'transport' needs distances"),
         (lambda: Identifiers(np.array([[2]]), (2,)), r"codes\[0, 0\] = 2: codes are from 0"),
         (lambda: Identifiers(np.array([[1]]), (2, 2)), "level_sizes must be 1 numbers"),
         (lambda: Identifiers(np.array([[1]]), (2,), (np.zeros((3, 1)),)), "codebooks must have"),

@@ -77,10 +77,12 @@ def finite_features(features: Array) -> Floats:
     return x
 
 
-def check_collisions(collisions: str) -> None:
-    """Refuse a name that is not in `COLLISIONS`."""
+def check_collisions(collisions: str, *, transport: bool = True) -> None:
+    """Refuse a name that is not in `COLLISIONS`, and `transport` where there are no distances for it."""
     if collisions not in COLLISIONS:
         raise unknown_name("way with collisions", collisions, COLLISIONS)
+    if collisions == "transport" and not transport:
+        raise InputError("collisions = 'transport' needs distances from the last codes: take append")
 
 
 def resolve(identifiers: Identifiers, collisions: str, distance: Floats | None = None) -> Identifiers:
@@ -95,7 +97,7 @@ def resolve(identifiers: Identifiers, collisions: str, distance: Floats | None =
         InputError: no such way, or not for these identifiers; a shared identifier where that is refused; more
             items of one prefix than there are last codes.
     """
-    check_collisions(collisions)
+    check_collisions(collisions, transport=distance is not None)
     number, count = _numbered(identifiers.codes)
     if collisions == "allow" or count.max() == 1:
         return identifiers
@@ -106,9 +108,7 @@ def resolve(identifiers: Identifiers, collisions: str, distance: Floats | None =
             f"items {other} and {item} have the identifier {tuple(identifiers.codes[item].tolist())}: take "
             "more codes a level, or append one"
         )
-    if collisions == "transport":
-        if distance is None:
-            raise InputError("collisions = 'transport' needs distances from the last codes: take append")
+    if distance is not None and collisions == "transport":
         return replace(identifiers, codes=_transported(identifiers.codes, distance))
     codes = np.column_stack([identifiers.codes, number])
     return replace(identifiers, codes=codes, level_sizes=(*identifiers.level_sizes, int(count.max())))

@@ -17,7 +17,12 @@ Source: Jégou, Douze, Schmid, "Product quantization for nearest neighbor search
 
 import numpy as np
 
-from recsim_env.agents.generative.tokenisers.identifiers import Identifiers, finite_features, resolve
+from recsim_env.agents.generative.tokenisers.identifiers import (
+    Identifiers,
+    check_collisions,
+    finite_features,
+    resolve,
+)
 from recsim_env.agents.generative.tokenisers.k_means import k_means
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError, check_ranges
@@ -47,6 +52,7 @@ def product(
     Raises:
         InputError: features that are not finite or of another shape, a number out of range.
     """
+    check_collisions(collisions, transport=False)
     x = finite_features(features)
     check_ranges({"levels": levels, "size": size, "rounds": rounds}, {}, {})
     (N, D), mean = x.shape, x.mean(axis=0)
