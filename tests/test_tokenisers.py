@@ -12,7 +12,7 @@ from recsim_env.agents.generative.tokenisers.hierarchical import (
     hierarchical,
     spectral_embedding,
 )
-from recsim_env.agents.generative.tokenisers.identifiers import Identifiers, quality, resolve
+from recsim_env.agents.generative.tokenisers.identifiers import Identifiers, joined, quality, resolve
 from recsim_env.agents.generative.tokenisers.k_means import k_means, matched
 from recsim_env.agents.generative.tokenisers.numbered import atomic, random, sequential
 from recsim_env.agents.generative.tokenisers.product import product
@@ -90,6 +90,12 @@ def test_last_codes_are_given_anew_where_they_are_shared():
         resolve(Identifiers(np.zeros((4, 2), int), (3, 2)), "transport", distance[:4, :2])
     with pytest.raises(InputError, match="'transport' needs distances from the last codes"):
         resolve(Identifiers(codes, (3, 7)), "transport")
+
+
+def test_codes_of_several_kinds_side_by_side():
+    found = joined([atomic(3), Identifiers(np.array([[1, 0], [0, 1], [1, 1]]), (2, 2))])
+    assert found.codes.tolist() == [[0, 1, 0], [1, 0, 1], [2, 1, 1]]
+    assert found.level_sizes == (3, 2, 2)
 
 
 def test_quality_by_the_definitions():
@@ -279,6 +285,8 @@ def test_a_rotation_brings_products_nearer():
         (lambda: Identifiers(np.array([[1]]), (2, 2)), "level_sizes must be 1 numbers"),
         (lambda: Identifiers(np.array([[1]]), (2,), (np.zeros((3, 1)),)), "codebooks must have"),
         (lambda: Identifiers(np.array([[1]]), (2,), (), np.zeros((2, 1))), "rebuilt must have 1 rows"),
+        (lambda: joined([atomic(3), atomic(2)]), r"of the same items, got \[3, 2\] of them"),
+        (lambda: joined([]), "of the same items"),
         (lambda: quality(atomic(3), np.zeros((2, 2))), "features must have 3 rows, one an item, got 2"),
     ],
 )

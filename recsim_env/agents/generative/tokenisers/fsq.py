@@ -22,13 +22,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from recsim_env.agents.generative.tokenisers.autoencoder import Standardised, minimise
 from recsim_env.agents.generative.tokenisers.identifiers import (
     Identifiers,
     check_collisions,
     finite_features,
     resolve,
 )
-from recsim_env.arrays import Array, Floats
+from recsim_env.arrays import Array
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")
@@ -119,22 +120,22 @@ def fsq(
         raise InputError(f"grid must be numbers of 2 or more, got {tuple(grid)}")
     if given.shape[1] % parts:
         raise InputError(f"parts must divide the {given.shape[1]} numbers of an item, got {parts}")
-    mean, spread = given.mean(axis=0), max(float(given.std()), 1e-12)
-    x = torch.from_numpy((given - mean) / spread).float().unflatten(1, (parts, -1))
+    table = Standardised(given)
+    x = table.x.unflatten(1, (parts, -1))
     generator = torch.Generator().manual_seed(seed)
     network = FSQ(x.shape[2], parts, grid, generator)
-    optimiser = torch.optim.Adam(network.parameters(), learning_rate, fused=True)
-    for epoch in range(epochs):
-        for rows in torch.randperm(len(x), generator=generator).split(batch_size):
-            value = (network.rebuilt(network.grid(x[rows])) - x[rows]).abs().mean()
-            if not torch.isfinite(value):
-                raise InputError(f"the loss is {value.item()} in epoch {epoch}: lower learning_rate")
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
-            optimiser.step()
+    minimise(
+        network.parameters(),
+        len(x),
+        lambda rows: (network.rebuilt(network.grid(x[rows])) - x[rows]).abs().mean(),
+        generator,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+    )
     with torch.inference_mode():
         points = network.grid(x)
         codes = network.codes(points).numpy()
-        rebuilt: Floats = network.rebuilt(points).flatten(1).double().numpy() * spread + mean
+        rebuilt = table.features(network.rebuilt(points).flatten(1))
     found = resolve(Identifiers(codes, (int(np.prod(grid)),) * parts), collisions)
     return replace(found, rebuilt=rebuilt)

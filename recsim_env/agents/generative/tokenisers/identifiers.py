@@ -18,6 +18,8 @@ Quality, none of which says what a recommender will make of it:
                         its first codes, in expectation over random order where many share as many
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -129,6 +131,20 @@ def _transported(codes: Ints, distance: Floats) -> Ints:
             )
         codes[items, -1] = linear_sum_assignment(distance[items])[1]
     return codes
+
+
+def joined(parts: Sequence[Identifiers]) -> Identifiers:
+    """The codes of several identifiers of the same items, side by side, such as of text and of pictures.
+
+    Raises:
+        InputError: none, or of different numbers of items.
+    """
+    if len({part.num_items for part in parts}) != 1:
+        raise InputError(f"parts must be of the same items, got {[part.num_items for part in parts]} of them")
+    return Identifiers(
+        np.concatenate([part.codes for part in parts], axis=1),
+        tuple(itertools.chain(*(part.level_sizes for part in parts))),
+    )
 
 
 @dataclass(frozen=True)

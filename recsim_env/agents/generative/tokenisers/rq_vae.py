@@ -28,6 +28,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from recsim_env.agents.generative.tokenisers.autoencoder import Standardised, minimise
 from recsim_env.agents.generative.tokenisers.identifiers import (
     Identifiers,
     check_collisions,
@@ -35,7 +36,7 @@ from recsim_env.agents.generative.tokenisers.identifiers import (
     resolve,
 )
 from recsim_env.agents.generative.tokenisers.k_means import k_means
-from recsim_env.arrays import Array, Floats
+from recsim_env.arrays import Array
 from recsim_env.errors import InputError, check_ranges, require
 
 require("torch", "torch")
@@ -150,8 +151,8 @@ def rq_vae(
             raise InputError(f"{name} must be 0 or more, got {value}")
     if not sizes or max(sizes) > len(given):
         raise InputError(f"level_sizes must be 1 to {len(given)}, the number of items, got {sizes}")
-    mean, spread = given.mean(axis=0), max(float(given.std()), 1e-12)
-    x = torch.from_numpy((given - mean) / spread).float()
+    table = Standardised(given)
+    x = table.x
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     network = RQVAE(x.shape[1], sizes, hidden, width, generator)
     beside = x[:, :0] if vectors is None else torch.from_numpy(finite_features(vectors)).float()
@@ -160,22 +161,30 @@ def rq_vae(
     line = nn.Parameter(torch.empty(beside.shape[1], width))
     nn.init.xavier_uniform_(line, generator=generator)
     _begin(network, x, rng)
-    optimiser = torch.optim.Adam([*network.parameters(), line], learning_rate, fused=True)
-    for epoch in range(epochs):
-        clusters = [_clusters(book, rng) for book in network.codebooks] if delta else []
-        for rows in torch.randperm(len(x), generator=generator).split(batch_size):
-            value, codes, through = network.loss(x[rows], beta)
-            if vectors is not None:
-                value = value + alpha * collaborative_loss(through, beside[rows] @ line)
-            for level, cluster in enumerate(clusters):
-                value = value + delta * diversity_loss(
-                    network.codebooks[level], codes[:, level], cluster, generator
-                )
-            if not torch.isfinite(value):
-                raise InputError(f"the loss is {value.item()} in epoch {epoch}: lower learning_rate")
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
-            optimiser.step()
+    clusters: list[Tensor] = []
+
+    def begin_epoch() -> None:
+        clusters[:] = [_clusters(book, rng) for book in network.codebooks] if delta else []
+
+    def loss(rows: Tensor) -> Tensor:
+        value, codes, through = network.loss(x[rows], beta)
+        if vectors is not None:
+            value = value + alpha * collaborative_loss(through, beside[rows] @ line)
+        for level, cluster in enumerate(clusters):
+            book = network.codebooks[level]
+            value = value + delta * diversity_loss(book, codes[:, level], cluster, generator)
+        return value
+
+    minimise(
+        [*network.parameters(), line],
+        len(x),
+        loss,
+        generator,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        begin_epoch=begin_epoch,
+    )
     with torch.inference_mode():
         codes, _, before = network.quantised(network.encoder(x))
         books = [book.detach() for book in network.codebooks]
@@ -184,7 +193,7 @@ def rq_vae(
         found = resolve(found, collisions, distance)
         kept = torch.from_numpy(found.codes[:, : len(sizes)])
         total = torch.stack([book[kept[:, level]] for level, book in enumerate(books)]).sum(dim=0)
-        rebuilt: Floats = network.decoder(total).double().numpy() * spread + mean
+        rebuilt = table.features(network.decoder(total))
     return replace(found, rebuilt=rebuilt)
 
 
