@@ -1,0 +1,1 @@
+"""Losses that tune a recommender to rewards or preferences; of it they see log-probabilities alone."""
