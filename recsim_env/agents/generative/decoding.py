@@ -179,10 +179,11 @@ def sample(
         parents = torch.arange(k, device=nodes.device).expand(batch, k) if level else torch.zeros_like(nodes)
         codes = trie.code_of[level][nodes]
     sharing = _sharing(trie, nodes)
-    first = trie.first_item[trie.length][nodes]
+    place = trie.first_item[trie.length][nodes]
     if sharing.max() > 1:
-        first = first + (uniforms(trie.length, (batch, k)) * sharing).long().clamp(max=int(sharing.max()) - 1)
-    return trie.items[first], total - sharing.log()
+        drawn = (uniforms(trie.length, (batch, k)).to(total) * sharing).long()
+        place = place + drawn.minimum(sharing - 1)  # rounding goes no further
+    return trie.items[place], total - sharing.log()
 
 
 @torch.inference_mode()
@@ -222,11 +223,8 @@ def gumbel_top_k(
     noisy, parents, codes = scores, nodes, nodes - 1
     for level in range(trie.length):
         total = _continued(trie, level, nodes, scores, next_code(level, parents, codes))
-        noisy, place = (
-            _below(noisy, total, uniforms(level, tuple(total.shape)))
-            .flatten(1)
-            .topk(min(width, total[0].numel()), dim=1)
-        )
+        drawn = _below(noisy, total, uniforms(level, tuple(total.shape))).flatten(1)
+        noisy, place = drawn.topk(min(width, drawn.shape[1]), dim=1)
         parents = place // total.shape[2]
         nodes = trie.child(level, nodes.gather(1, parents), place % total.shape[2])
         scores, codes = total.flatten(1).gather(1, place), trie.code_of[level][nodes]
