@@ -54,9 +54,8 @@ def main() -> None:
             state, slates = world.begin(luck), np.zeros((B, 1), np.int64)
             step = B / seconds(lambda: world.respond(state, slates, luck))  # noqa: B023
             for name, make in agents.items():
-                neural = name == "NeuralLinearTS"  # two trainings in each part
-                found = speed(world, make(B), B, 200 if neural else 300 if B > 1 else 10_000)
-                wanted = "0.05 M" if B == 1 and not neural else "0.2 M" if name == "LinUCB" else ""
+                found = speed(world, make(B), B, 300 if B > 1 else 10_000)
+                wanted = "0.05 M" if B == 1 else "0.2 M" if name == "LinUCB" else ""
                 row(
                     f"{name}, {setting}, {B} at once: rounds/s",
                     f"{found / 1e6:.3g} M",

@@ -18,7 +18,6 @@ from recsim_env.experiments.bandits_by_world import algorithms_by_world
 from recsim_env.experiments.env_args import world_of
 
 ROUNDS, STRETCHES = 200, 50
-SLOW = {"neural_linear_ts": 2}  # stretches of what takes a millisecond a round
 TEN = (
     "CascadeBandit-v0",
     "ContextualBandit-v0",
@@ -40,7 +39,7 @@ def measure(name: str, env_id: str, args: dict[str, int]) -> None:
     """Print the line of one algorithm in one world."""
     task = BanditTask(world_of(env_id, {"horizon": 10_000, **args}), 1, 10_000)
     agents = [BANDITS[name].make(task), BANDITS["random"].make(task)]
-    mine, random = speeds(task.world, agents, 1, ROUNDS, SLOW.get(name, STRETCHES))
+    mine, random = speeds(task.world, agents, 1, ROUNDS, STRETCHES)
     what = f"{name} on {env_id.removesuffix('-v0')}, N = {task.world.num_items}"
     beside = f"random slates {random / 1e3:.0f} thousand: {mine / random:.2f} of it"
     row(what, f"{mine / 1e3:.1f} thousand", "50 thousand", beside)

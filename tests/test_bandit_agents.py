@@ -57,19 +57,14 @@ SMALL = {
 # with more arms, where that is what shows
 WIDE = {ArmsWorld: lambda: bernoulli_bandit(num_items=12, horizon=ROUNDS)}
 LUCK = Luck.from_seeds(range(2000))
-NEED_TORCH = ("neural_linear_ts",)
 CASES = [
-    pytest.param(
-        name, kind, id=f"{name}-{kind.__name__}", marks=pytest.mark.extra if name in NEED_TORCH else ()
-    )
+    pytest.param(name, kind, id=f"{name}-{kind.__name__}")
     for name, agent in BANDITS.items()
     for kind in agent.worlds
 ]
 
 
 def make(name, world, B, rounds=None):
-    if name in NEED_TORCH:
-        pytest.importorskip("torch")
     return BANDITS[name].make(BanditTask(world, B, rounds or world.horizon))
 
 

@@ -61,7 +61,7 @@ WORLDS = [e for e in algorithms_by_world() if e not in ("CascadeRec-MovieLens-v0
 
 @pytest.mark.parametrize("env_id", WORLDS)
 def test_bandits_do_not_depend_on_how_replicates_are_cut(tmp_path, elsewhere, env_id):
-    agents = ",".join(a for a in algorithms_by_world()[env_id] if a != "neural_linear_ts")
+    agents = ",".join(algorithms_by_world()[env_id])
     asked = ["bandits", "--env", env_id, "--rounds", 30, "--replicates", 5, "--agents", agents]
     asked += {
         "LipschitzBandit-v0": ["--env-arg", "num_items=21"],

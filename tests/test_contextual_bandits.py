@@ -14,6 +14,7 @@ from recsim_env.agents.bandits.exp4 import Exp4
 from recsim_env.agents.bandits.exponentials import exponentiate
 from recsim_env.agents.bandits.lin_ts import LinTS, best_of_draws, posterior_draws, theory_inflation
 from recsim_env.agents.bandits.lin_ucb import LinUCB
+from recsim_env.agents.bandits.neural_linear_ts import NeuralLinearTS, train_rows
 from recsim_env.agents.bandits.policy_class_epsilon_greedy import PolicyClassEpsilonGreedy
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
@@ -482,13 +483,9 @@ def test_exp4_is_within_its_bound_against_the_best_expert():
 
 
 def neural(B, N=3, D=1, **settings):
-    pytest.importorskip("torch")
-    from recsim_env.agents.bandits.neural_linear_ts import NeuralLinearTS
-
     return NeuralLinearTS(B, N, D, **settings)
 
 
-@pytest.mark.extra
 def test_neural_linear_beats_linear_where_nothing_is_linear():
     world = contextual_bandit(num_items=3, waves=2, height=0.5, horizon=1000)
     _, curve = play_rounds(world, neural(12), 12)
@@ -499,13 +496,12 @@ def test_neural_linear_beats_linear_where_nothing_is_linear():
     assert late.mean() < 0.5 * (linear[-1] - linear[699]).mean()
 
 
-@pytest.mark.extra
 def test_first_weights_have_the_variances_of_he():
     """2 / inputs of a layer, and 1 of its constants."""
     agent = neural(500, 2, 3)
     agent.act({"context": np.full((500, 3), 0.5, np.float32)}, Luck.from_seeds(range(500)))
     start = 0
-    for rows, columns in ((4, 32), (33, 16), (17, 8)):
+    for rows, columns in ((4, 32), (33, 16), (17, 2)):
         layer = agent.weights[:, start : start + rows * columns].reshape(500, rows, columns)
         assert abs(layer[:, :-1].var() * (rows - 1) / 2 - 1) < 0.05
         assert abs(layer[:, -1].var() - 1) < 0.1
@@ -513,11 +509,10 @@ def test_first_weights_have_the_variances_of_he():
     assert start == agent.weights.shape[1]
 
 
-@pytest.mark.extra
 def test_neural_linear_represents_and_regresses_as_written():
     """The hidden layers in NumPy; ridge regression on what they make of the memory, trained and between."""
     agent = neural(
-        2, N=3, D=2, units=8, num_features=8, retrain=40, steps=5, batch_size=16, memory=60, penalty=0.5
+        2, N=3, D=2, units=7, num_features=5, retrain=40, steps=5, batch_size=16, memory=60, penalty=0.5
     )
     world = contextual_bandit(num_items=3, dimension=2, horizon=110)
     record = Recording(agent, "context")
@@ -537,15 +532,45 @@ def test_neural_linear_represents_and_regresses_as_written():
         played, earned = np.array(record.items)[20:110, b], np.array(record.rewards)[20:110, b]
         for a in range(3):
             Z = z[played == a]
-            V = 0.5 * np.eye(9) + Z.T @ Z
+            V = 0.5 * np.eye(6) + Z.T @ Z
             expected = np.linalg.solve(V, Z.T @ earned[played == a])
             np.testing.assert_allclose(agent.regressions.estimate[b, a], expected, atol=1e-8)
+            np.testing.assert_allclose(agent.regressions.inverse[b, a], np.linalg.inv(V), atol=1e-8)
+            grown = np.linalg.slogdet(V)[1] - 6 * np.log(0.5)
+            assert agent.regressions.log_growth[b, a] == pytest.approx(grown)
         assert set(map(tuple, agent.contexts[b])) == set(map(tuple, seen[:, b]))
         assert sorted(agent.rewards[b]) == sorted(rewards[:, b])
         assert sorted(agent.items[b]) == sorted(items[:, b])
 
 
 @pytest.mark.extra
+def test_training_does_what_that_of_pytorch_does():
+    """Thirty steps of Adam, gradients by its differentiation."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    sizes, known, S = ((3, 9), (10, 6), (7, 4)), 50, 12
+    layers = [rng.standard_normal((2, *size)) for size in sizes]
+    contexts = rng.random((2, 80, 2)).astype(np.float32)
+    items, rewards = rng.integers(0, 4, (2, 80)), rng.random((2, 80))
+    drawn = rng.random((2, 30 * S))
+    ours = [layer.copy() for layer in layers]
+    train_rows(*ours, contexts, items, rewards, known, drawn, S, 0.02)
+    for b in range(2):
+        theirs = [torch.tensor(layer[b], requires_grad=True) for layer in layers]
+        optimiser = torch.optim.Adam(theirs, lr=0.02)
+        for step in range(30):
+            place = (drawn[b, step * S : (step + 1) * S] * known).astype(int)
+            h = torch.from_numpy(contexts[b, place].astype(float))
+            for layer in theirs[:2]:
+                h = torch.relu(h @ layer[:-1] + layer[-1])
+            predicted = (h @ theirs[2][:-1] + theirs[2][-1])[torch.arange(S), items[b, place]]
+            optimiser.zero_grad()
+            ((predicted - torch.from_numpy(rewards[b, place])) ** 2).mean().backward()
+            optimiser.step()
+        for mine, other in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(mine[b], other.detach().numpy(), atol=1e-9)
+
+
 def test_training_lowers_the_error():
     """Of the network alone, on a memory filled by chance."""
     world = contextual_bandit(num_items=3, waves=1, height=0.5, horizon=301)
@@ -601,9 +626,7 @@ LEARNERS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.extra) if n == "neural_linear" else n for n in LEARNERS]
-)
+@pytest.mark.parametrize("name", LEARNERS)
 def test_a_row_does_not_depend_on_the_others(name):
     """Bit for bit, and a run repeats under its seed."""
     make, build = LEARNERS[name]
@@ -673,13 +696,12 @@ def test_bad_settings(make, message):
         make()
 
 
-@pytest.mark.extra
 @pytest.mark.parametrize(
     ("sizes", "settings", "message"),
     [
         ((2, 0), {}, "num_items must be at least 1, got 0"),
         ((2,), {"retrain": 0}, "retrain must be at least 1, got 0"),
-        ((2,), {"units": 12}, "units must be a multiple of 8, got 12"),
+        ((2,), {"learning_rate": 0.0}, "learning_rate must be above 0 and finite, got 0.0"),
     ],
 )
 def test_bad_settings_of_neural_linear(sizes, settings, message):

@@ -12,12 +12,8 @@ layer alone: every item has a Bayesian linear regression on (z, 1), and
 
 as in `lin_ts.py`. A trained network has other features, so the regressions are fitted anew to the memory.
 
-Each row has a network of its own. Training is batched over rows in products of matrices (`torch.bmm`), one
-row to one matrix, in double precision; all else is compiled loops over rows. The vector units add in an order
-that depends on where in memory a matrix begins, so all widths are multiples of 8: every row begins alike, and
-row i is bit-identical to the learner alone. It was for all sizes tried; no promise of torch stands behind it.
-
-Needs the extra `torch`: pip install "recsim-env[torch]". Runs on the processor.
+Each row has a network of its own. Everything is compiled loops over rows, the gradients written out, in
+double precision, so that row i is bit-identical to the learner alone.
 
 Feedback: the reward of the item pulled.
 Bound: none is known for networks that are trained as they go.
@@ -25,7 +21,7 @@ Source: Riquelme, Tucker, Snoek, "Deep Bayesian bandits showdown", ICLR 2018, se
     the noise has an inverse-gamma posterior and networks are wider; here v is given, as in LinTS.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
@@ -34,7 +30,7 @@ from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.lin_ts import check_inflation, draw_best
 from recsim_env.agents.bandits.ridge_regressions import RidgeRegressions, check_ridge, seen_features
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, require
+from recsim_env.errors import InputError
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
@@ -47,12 +43,12 @@ class NeuralLinearTS:
         num_replicates: B.
         num_items: N.
         dimension: D of contexts.
-        units: of the first hidden layer, a multiple of 8.
-        num_features: F, units of the second, a multiple of 8: what the linear models see.
+        units: U of the first hidden layer.
+        num_features: F, units of the second: what the linear models see.
         retrain: rounds between two trainings.
         memory: rounds that are remembered.
         steps: of Adam in one training.
-        batch_size: rounds of a step, a multiple of 8.
+        batch_size: rounds of a step.
         learning_rate: of Adam.
         penalty: lambda of the linear models, above 0.
         inflation: v, above 0.
@@ -65,7 +61,7 @@ class NeuralLinearTS:
         rounds: (B,).
 
     Raises:
-        InputError: torch is missing; a size below 1, a setting out of range.
+        InputError: a size below 1, a setting out of range.
     """
 
     def __init__(
@@ -84,22 +80,17 @@ class NeuralLinearTS:
         penalty: float = 1.0,
         inflation: float = 0.25,
     ) -> None:
-        _torch()
         check_ridge(num_replicates, num_items, dimension, penalty)
         check_inflation(inflation)
         sizes = {"units": units, "num_features": num_features, "retrain": retrain, "memory": memory}
         for name, size in (sizes | {"steps": steps, "batch_size": batch_size}).items():
             if size < 1:
                 raise InputError(f"{name} must be at least 1, got {size}")
-        for name, size in {"units": units, "num_features": num_features, "batch_size": batch_size}.items():
-            if size % 8:
-                raise InputError(f"{name} must be a multiple of 8, got {size}")
         if not 0.0 < learning_rate < np.inf:
             raise InputError(f"learning_rate must be above 0 and finite, got {learning_rate}")
         B, N, D, F = num_replicates, num_items, dimension, num_features
         self.shape = B, N, D
-        outputs = -(-N // 8) * 8  # the last ones predict nothing, see above
-        self.layers = (D + 1, units), (units + 1, F), (F + 1, outputs)  # the last row of each is the constant
+        self.layers = (D + 1, units), (units + 1, F), (F + 1, N)  # the last row of each is the constant
         self.retrain, self.steps, self.batch_size = retrain, steps, batch_size
         self.learning_rate, self.penalty, self.inflation = learning_rate, penalty, inflation
         self.weights = np.zeros((B, sum(rows * columns for rows, columns in self.layers)))
@@ -163,46 +154,16 @@ class NeuralLinearTS:
             matrix[:, :-1] *= np.sqrt(2.0 / (matrix.shape[1] - 1))
 
     def _train(self, luck: "Luck") -> None:
-        """Steps of Adam on random rounds of the memory; then the regressions anew, in its order."""
-        torch = _torch()
+        """Steps of Adam on random rounds of the memory; then the regressions anew."""
         known = int(min(self.rounds[0], self.items.shape[1]))
         drawn = luck.uniform("neural_linear_ts/batches", (self.steps * self.batch_size,))
-        chosen = (drawn * known).astype(np.int64)  # (B, steps * batch)
-        rows = np.arange(len(chosen))[:, None]
-        ones = np.ones((*chosen.shape, 1))
-        x = torch.from_numpy(np.concatenate([self.contexts[rows, chosen], ones], axis=2))
-        one_hot = self.items[rows, chosen][:, :, None] == np.arange(self.layers[2][1])
-        played = torch.from_numpy(one_hot * 1.0)  # (B, steps * batch, outputs)
-        reward = torch.from_numpy(self.rewards[rows, chosen][:, :, None])
-        one = torch.ones(len(chosen), self.batch_size, 1, dtype=torch.float64)
-        layers = [torch.tensor(matrix, requires_grad=True) for matrix in self._matrices()]
-        optimizer = torch.optim.Adam(layers, lr=self.learning_rate)
-        for step in range(self.steps):
-            part = slice(step * self.batch_size, (step + 1) * self.batch_size)
-            h = x[:, part]
-            for layer in layers[:2]:
-                h = torch.cat([torch.relu(torch.bmm(h, layer)), one], dim=2)
-            error = (torch.bmm(h, layers[2]) - reward[:, part]) * played[
-                :, part
-            ]  # of the item that was pulled
-            optimizer.zero_grad()
-            # a sum over rows: each row's gradient is that of its own mean
-            ((error**2).sum() / self.batch_size).backward()
-            optimizer.step()
-        flat = [layer.detach().numpy().reshape(len(chosen), -1) for layer in layers]
-        self.weights = np.concatenate(flat, axis=1)
-        B, N, _ = self.shape
-        self.regressions = RidgeRegressions(B, N, self.layers[2][0], self.penalty)
-        for place in range(known):
-            features = self.represent({"context": self.contexts[:, place]})
-            self.regressions.add(features, self.items[:, place, None], self.rewards[:, place])
-
-
-def _torch() -> Any:
-    require("torch", "torch")
-    import torch
-
-    return torch
+        first, second, third = self._matrices()
+        contexts, items, rewards = self.contexts, self.items, self.rewards
+        size, rate = self.batch_size, self.learning_rate
+        train_rows(first, second, third, contexts, items, rewards, known, drawn, size, rate)
+        to, penalty = self.regressions, self.penalty
+        fitted = to.inverse, to.estimate, to.log_growth
+        fit_rows(first, second, contexts, items, rewards, known, penalty, *fitted)
 
 
 @njit(cache=True)
@@ -226,3 +187,208 @@ def hidden_layers(extended: Array, first: Floats, second: Floats) -> Floats:
         for f in range(F):
             z[b, 0, f] = max(z[b, 0, f], 0.0)
     return z
+
+
+@njit(cache=True)
+def layer(x: Floats, weights: Floats, out: Floats) -> None:
+    """Put relu(W (x, 1)) into out (columns, S), of x (rows - 1, S) and W (rows, columns)."""
+    rows, columns = weights.shape
+    S = x.shape[1]
+    for c in range(columns):
+        for s in range(S):
+            out[c, s] = weights[rows - 1, c]
+        for r in range(rows - 1):
+            w = weights[r, c]
+            for s in range(S):
+                out[c, s] += w * x[r, s]
+        for s in range(S):
+            out[c, s] = max(out[c, s], 0.0)
+
+
+@njit(cache=True, fastmath={"reassoc", "nsz"})  # sums over S in lanes, which are the same for every row
+def layer_gradient(x: Floats, error: Floats, gradient: Floats) -> None:
+    """Put the gradient of W (rows, columns) into `gradient`, of x (rows - 1, S) and errors (columns, S)."""
+    rows, columns = gradient.shape
+    for c in range(columns):
+        total = 0.0
+        for s in range(error.shape[1]):
+            total += error[c, s]
+        gradient[rows - 1, c] = total
+        for r in range(rows - 1):
+            total = 0.0
+            for s in range(error.shape[1]):
+                total += x[r, s] * error[c, s]
+            gradient[r, c] = total
+
+
+@njit(cache=True)
+def train_rows(
+    first: Floats,
+    second: Floats,
+    third: Floats,
+    contexts: Array,
+    items: Ints,
+    rewards: Floats,
+    known: int,
+    drawn: Floats,
+    batch_size: int,
+    learning_rate: float,
+) -> None:
+    """Adam on mean squared errors of the item that was pulled; the layers (B, rows, columns) are changed.
+
+    Args:
+        first: of the hidden layers.
+        second: of the hidden layers.
+        third: of the predictions.
+        contexts: (B, memory, D).
+        items: (B, memory).
+        rewards: (B, memory).
+        known: how many rounds the memory holds.
+        drawn: (B, steps x batch_size) uniforms, which rounds are learned from.
+        batch_size: S, of one step.
+        learning_rate: of Adam; its other constants are .9, .999 and 1e-8.
+    """
+    B, D, S = len(first), contexts.shape[2], batch_size
+    U, F = first.shape[2], second.shape[2]
+    x, h, z = np.empty((D, S)), np.empty((U, S)), np.empty((F, S))
+    h_error, z_error = np.empty((U, S)), np.empty((F, S))
+    item, earned = np.empty(S, np.int64), np.empty(S)
+    gradients = np.empty(first[0].shape), np.empty(second[0].shape), np.empty(third[0].shape)
+    for b in range(B):
+        one, two, three = first[b].copy(), second[b].copy(), third[b].copy()  # lie together, unlike the views
+        mean_1, square_1 = np.zeros(first[0].shape), np.zeros(first[0].shape)
+        mean_2, square_2 = np.zeros(second[0].shape), np.zeros(second[0].shape)
+        mean_3, square_3 = np.zeros(third[0].shape), np.zeros(third[0].shape)
+        for step in range(drawn.shape[1] // S):
+            for s in range(S):
+                place = int(drawn[b, step * S + s] * known)
+                for d in range(D):
+                    x[d, s] = contexts[b, place, d]
+                item[s], earned[s] = items[b, place], rewards[b, place]
+            layer(x, one, h)
+            layer(h, two, z)
+            gradients[2][:] = 0.0
+            for s in range(S):
+                a = item[s]
+                error = three[F, a] - earned[s]
+                for f in range(F):
+                    error += z[f, s] * three[f, a]
+                error *= 2.0 / S
+                gradients[2][F, a] += error
+                for f in range(F):
+                    gradients[2][f, a] += error * z[f, s]
+                    z_error[f, s] = error * three[f, a] if z[f, s] > 0.0 else 0.0
+            layer_gradient(h, z_error, gradients[1])
+            for u in range(U):
+                h_error[u] = 0.0
+                for f in range(F):
+                    w = two[u, f]
+                    for s in range(S):
+                        h_error[u, s] += w * z_error[f, s]
+                for s in range(S):
+                    h_error[u, s] = h_error[u, s] if h[u, s] > 0.0 else 0.0
+            layer_gradient(x, h_error, gradients[0])
+            adam(one, gradients[0], mean_1, square_1, step + 1, learning_rate)
+            adam(two, gradients[1], mean_2, square_2, step + 1, learning_rate)
+            adam(three, gradients[2], mean_3, square_3, step + 1, learning_rate)
+        first[b], second[b], third[b] = one, two, three
+
+
+@njit(cache=True)
+def adam(
+    weights: Floats, gradient: Floats, mean: Floats, square: Floats, step: int, learning_rate: float
+) -> None:
+    """One step of a matrix; Kingma, Ba, "Adam", ICLR 2015, algorithm 1."""
+    first, second = 1.0 - 0.9**step, 1.0 - 0.999**step
+    for r in range(weights.shape[0]):
+        for c in range(weights.shape[1]):
+            g = gradient[r, c]
+            mean[r, c] = 0.9 * mean[r, c] + 0.1 * g
+            square[r, c] = 0.999 * square[r, c] + 0.001 * g * g
+            weights[r, c] -= learning_rate * (mean[r, c] / first) / (np.sqrt(square[r, c] / second) + 1e-8)
+
+
+@njit(cache=True)
+def fit_rows(
+    first: Floats,
+    second: Floats,
+    contexts: Array,
+    items: Ints,
+    rewards: Floats,
+    known: int,
+    penalty: float,
+    inverse: Floats,
+    estimate: Floats,
+    log_growth: Floats,
+) -> None:
+    """Ridge regressions of the memory's rewards on what the hidden layers make of its contexts, anew.
+
+    Args:
+        first: of the hidden layers, (B, D + 1, U).
+        second: (B, U + 1, F).
+        contexts: (B, memory, D).
+        items: (B, memory).
+        rewards: (B, memory).
+        known: how many rounds the memory holds.
+        penalty: lambda.
+        inverse: (B, N, F + 1, F + 1), written.
+        estimate: (B, N, F + 1), written.
+        log_growth: (B, N), written.
+    """
+    B, N, M = estimate.shape
+    x = np.empty((contexts.shape[2], known))
+    h, z = np.empty((first.shape[2], known)), np.empty((M - 1, known))
+    V, moment, seen = np.empty((N, M, M)), np.empty((N, M)), np.ones(M)
+    for b in range(B):
+        for place in range(known):
+            for d in range(len(x)):
+                x[d, place] = contexts[b, place, d]
+        layer(x, first[b].copy(), h)
+        layer(h, second[b].copy(), z)
+        V[:], moment[:] = 0.0, 0.0
+        for place in range(known):
+            a = items[b, place]
+            for f in range(M - 1):
+                seen[f] = z[f, place]
+            for i in range(M):
+                moment[a, i] += seen[i] * rewards[b, place]
+                for j in range(M):
+                    V[a, i, j] += seen[i] * seen[j]
+        for a in range(N):
+            for i in range(M):
+                V[a, i, i] += penalty
+            log_growth[b, a] = invert(V[a], inverse[b, a]) - M * np.log(penalty)
+            for i in range(M):
+                total = 0.0
+                for j in range(M):
+                    total += inverse[b, a, i, j] * moment[a, j]
+                estimate[b, a, i] = total
+
+
+@njit(cache=True)
+def invert(V: Floats, inverse: Floats) -> float:
+    """Put the inverse of a positive matrix (M, M) into `inverse`, and return log det V; V is lost."""
+    M = len(V)
+    log_det = 0.0
+    for i in range(M):  # Cholesky: the lower half of V becomes L, V = L L'
+        for j in range(i + 1):
+            total = V[i, j]
+            for k in range(j):
+                total -= V[i, k] * V[j, k]
+            V[i, j] = np.sqrt(total) if i == j else total / V[j, j]
+        log_det += 2.0 * np.log(V[i, i])
+    root = np.zeros((M, M))  # L^-1
+    for j in range(M):
+        root[j, j] = 1.0 / V[j, j]
+        for i in range(j + 1, M):
+            total = 0.0
+            for k in range(j, i):
+                total -= V[i, k] * root[k, j]
+            root[i, j] = total / V[i, i]
+    for i in range(M):
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(i, M):
+                total += root[k, i] * root[k, j]
+            inverse[i, j] = inverse[j, i] = total
+    return log_det
