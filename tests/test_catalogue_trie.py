@@ -65,6 +65,11 @@ def test_what_may_be_shown_below_a_node():
             assert (count[:, first[node + 1]] - count[:, first[node]] == wanted).all()
 
 
+def test_large_codes_stay_apart():
+    trie = CatalogueTrie(np.array([[2**53], [2**53 + 1]]), (2**60,), unique=True)
+    assert len(trie.code_of[0]) == 2
+
+
 def test_large_and_small_keys_sort_alike():
     codes = random_codes(200, (5, 6, 7), 0)
     small, large = CatalogueTrie(codes, (5, 6, 7)), CatalogueTrie(codes, (2**31, 2**31, 2**31))

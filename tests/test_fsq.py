@@ -84,8 +84,11 @@ def test_codes_stand_for_features():
     [
         ({"parts": 3}, "parts must divide the 16 numbers of an item, got 3"),
         ({"parts": 0}, "parts must be at least 1, got 0"),
-        ({"grid": ()}, r"grid must be numbers of 2 or more, got \(\)"),
-        ({"grid": (4, 1)}, r"grid must be numbers of 2 or more, got \(4, 1\)"),
+        ({"grid": ()}, r"grid must be whole numbers from 2 to 1000, got \(\)"),
+        ({"grid": (4, 1)}, r"grid must be whole numbers from 2 to 1000, got \(4, 1\)"),
+        ({"grid": (4.5, 3)}, r"grid must be whole numbers from 2 to 1000, got \(4.5, 3\)"),
+        ({"grid": (1001,)}, "grid must be whole numbers from 2 to 1000"),
+        ({"grid": (256,) * 8}, r"has more than 2\^62 points"),
         ({"collisions": "transport"}, "'transport' needs distances"),
         ({"learning_rate": float("inf")}, "learning_rate must be above 0 and finite"),
     ],

@@ -70,6 +70,24 @@ def test_extreme_margins_stay_finite(loss_type, margin):
         assert value == 0.0
 
 
+@pytest.mark.parametrize("advantage", [-1.0, 0.0, 1.0])
+def test_extreme_ratios_have_gradients(advantage):
+    new = torch.tensor([[100.0, -100.0]], requires_grad=True)
+    A = torch.full((1, 2), advantage)
+    value = grpo_loss(new, torch.zeros(1, 2), A, torch.tensor([[0.0, 100.0]]), beta=0.1)
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(new.grad).all()
+
+
+def test_what_cannot_be_shown_is_worth_nothing():
+    preferred, others = torch.zeros(1, requires_grad=True), torch.full((1, 1), -torch.inf)
+    value = dpo_loss(preferred, others)
+    value.backward()
+    assert value == 0.0
+    assert torch.isfinite(preferred.grad).all()
+
+
 def test_robust_is_unbiased_under_turned_preferences():
     preferred, others, e = normal(3), normal(3, 1, seed=1), 0.3
     kept = dpo_loss(preferred, others, loss_type="robust", label_smoothing=e)
@@ -95,8 +113,10 @@ def test_advantages_by_hand(scale):
         "none": 1.0,
     }
     np.testing.assert_allclose(advantages(rewards, scale).numpy(), centred / divided[scale])
-    level = torch.full((3, 4), 0.7)
-    assert (advantages(level, scale) == 0).all()
+    for value, group in ((0.7, 4), (0.1, 7), (123456.7, 7), (3333333.3, 10)):
+        assert (advantages(torch.full((3, group), value), scale) == 0).all()
+    clicks = torch.tensor([[1, 0, 0], [1, 1, 0]])
+    torch.testing.assert_close(advantages(clicks, scale), advantages(clicks.float(), scale))
 
 
 @pytest.mark.parametrize("codes", [(), (3,)])
@@ -190,6 +210,9 @@ def test_each_finds_the_better_arm(name):
         (lambda: advantages(normal(3, 1)), r"a group of 2 or more, all finite, got \(3, 1\)"),
         (lambda: advantages(torch.tensor([[0.0, torch.nan]])), "all finite"),
         (lambda: advantages(normal(3, 2), "std"), "there is no scale_rewards 'std'"),
+        (lambda: grpo_loss(normal(3), normal(3), normal(3)), r"advantage \(B, G\), got"),
+        (lambda: best_and_worst(normal(3)), r"rewards must be \(users, group\), all finite, got \(3,\)"),
+        (lambda: rwr_loss(normal(0, 3), normal(0, 3)), r"got \(0, 3\) and \(0, 3\)"),
         (lambda: grpo_loss(normal(3, 2), normal(3, 2), normal(3)), r"advantage \(B, G\), got"),
         (
             lambda: grpo_loss(*[normal(3, 2)] * 3, beta=0.1),

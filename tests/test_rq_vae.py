@@ -67,7 +67,7 @@ def test_the_loss_by_hand():
 def test_codebooks_learn_from_what_is_left_and_the_encoder_from_all():
     net = network()
     x = torch.randn(9, 5, generator=torch.Generator().manual_seed(2))
-    value, codes, _ = net.loss(x, beta=0.0)
+    value, codes, _ = net.loss(x, beta=0.25)
     value.backward()
     with torch.no_grad():
         _, vectors, before = net.quantised(net.encoder(x))
@@ -138,14 +138,35 @@ def test_collaborative_vectors_are_heard():
 
 def test_diversity_uses_more_codes():
     features, _ = clustered(noise=0.05)
-    found = small(features, level_sizes=(40, 40), delta=0.1, epochs=10, collisions="allow")
-    assert quality(found).use[0] > 0.2
-    assert (found.codes != small(features, level_sizes=(40, 40), epochs=10, collisions="allow").codes).any()
+    more, less = (
+        np.mean(
+            [
+                quality(
+                    small(
+                        features, level_sizes=(40, 40), delta=delta, epochs=10, collisions="allow", seed=seed
+                    )
+                ).use
+                for seed in range(3)
+            ]
+        )
+        for delta in (0.1, 0.0)
+    )
+    assert more > less + 0.02
+
+
+def test_where_features_lie_changes_no_code():
+    """A constant is added to every column."""
+    features, _ = clustered()
+    moved = features + 100.0 * np.random.default_rng(1).standard_normal(16)
+    same = (small(features, epochs=5).codes == small(moved, epochs=5).codes).mean()
+    assert same > 0.95  # up to rounding
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        ({"epochs": 1, "batch_size": 500, "learning_rate": 1e30}, "no number after the last epoch: lower"),
+        ({"vectors": np.full((240, 2), np.nan)}, "vectors must be .* all finite"),
         ({"level_sizes": (300,)}, "level_sizes must be 1 to 240, the number of items"),
         ({"level_sizes": (0,)}, r"level_sizes\[0\] must be at least 1, got 0"),
         ({"hidden": (0,)}, r"hidden\[0\] must be at least 1, got 0"),

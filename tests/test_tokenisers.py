@@ -227,6 +227,25 @@ def test_items_of_the_same_users_share_their_first_code(each):
         assert len(set(group[found.codes[: 8 * each, 0] == code])) <= 1
 
 
+def test_items_that_nobody_took_and_seeds():
+    """Groups of items without an edge; and the same codes every time, whatever the graph."""
+    log, _ = communities(800, 30, 10, 1)
+    found = collaborative(log, levels=3, size=32, num_items=1800)
+    assert len({tuple(row) for row in found.codes.tolist()}) == 1800
+    even, _ = communities(4000, 80, 8, 2)
+    first, again = (collaborative(even, levels=3, size=16) for _ in range(2))
+    np.testing.assert_array_equal(first.codes, again.codes)
+
+
+def test_where_features_lie_changes_no_code():
+    features, _ = clustered(300, 0)
+    for make in (lambda x: hierarchical(x, 3, 8), lambda x: residual_k_means(x, (16, 8))):
+        np.testing.assert_array_equal(make(features).codes, make(features + 1e6).codes)
+    identifiers = residual_k_means(features, (16, 8), collisions="allow")
+    there, elsewhere = quality(identifiers, features), quality(identifiers, features + 1e6)
+    assert there.agreement == pytest.approx(elsewhere.agreement, abs=0.01)
+
+
 def test_the_embedding_is_that_of_the_leading_eigenvectors():
     rng = np.random.default_rng(0)
     table = rng.poisson(0.3, (600, 600)).astype(float)
@@ -285,6 +304,8 @@ def test_a_rotation_brings_products_nearer():
         (lambda: Identifiers(np.array([[1]]), (2, 2)), "level_sizes must be 1 numbers"),
         (lambda: Identifiers(np.array([[1]]), (2,), (np.zeros((3, 1)),)), "codebooks must have"),
         (lambda: Identifiers(np.array([[1]]), (2,), (), np.zeros((2, 1))), "rebuilt must have 1 rows"),
+        (lambda: quality(atomic(3), np.zeros(3)), r"features must be \(items, numbers\)"),
+        (lambda: hierarchical(np.full((9, 2), 1e155), 2, 3), r"all finite and below 1e\+100"),
         (lambda: joined([atomic(3), atomic(2)]), r"of the same items, got \[3, 2\] of them"),
         (lambda: joined([]), "of the same items"),
         (lambda: quality(atomic(3), np.zeros((2, 2))), "features must have 3 rows, one an item, got 2"),

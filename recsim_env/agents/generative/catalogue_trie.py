@@ -175,7 +175,9 @@ def _sorted(codes: Ints, level_sizes: tuple[int, ...]) -> tuple[Ints, list[Array
         for level, size in enumerate(level_sizes):
             key = key * size + codes[:, level]
         key, order = np.divmod(np.sort(key * len(codes) + items), len(codes))
-        below = np.append(np.cumprod(level_sizes[:0:-1])[::-1], 1)  # identifiers of one prefix
+        below = np.append(
+            np.cumprod(level_sizes[:0:-1], dtype=np.int64)[::-1], 1
+        )  # identifiers of one prefix
         prefixes = [key // one for one in below]
     else:
         order = np.lexsort(codes.T[::-1])

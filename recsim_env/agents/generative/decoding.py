@@ -68,7 +68,7 @@ def log_prob(trie: CatalogueTrie, items: Tensor, logits: Callable[[int], Tensor]
     return total - _sharing(trie, trie.node_of[trie.length][items]).log()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def beam_search(
     trie: CatalogueTrie,
     next_code: NextCode,
@@ -145,7 +145,7 @@ def beam_step(
     return parents, trie.child(level, nodes.gather(1, parents), place % total.shape[2]), best
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sample(
     trie: CatalogueTrie, next_code: NextCode, batch: int, k: int, uniforms: Uniforms
 ) -> tuple[Tensor, Tensor]:
@@ -186,7 +186,7 @@ def sample(
     return trie.items[place], total - sharing.log()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def gumbel_top_k(
     trie: CatalogueTrie,
     next_code: NextCode,
@@ -298,8 +298,9 @@ def _drawn(values: Tensor, uniform: Tensor) -> Tensor:
 
 def _below(noisy: Tensor, total: Tensor, uniform: Tensor) -> Tensor:
     """Gumbel noise around log pi (B, M, C) whose largest in every row is `noisy` (B, M)."""
+    total, noisy = total.double(), noisy.double()  # ties among many items would be frequent otherwise
     tiny = torch.finfo(total.dtype).tiny
-    gumbel = total - (-uniform.to(total).clamp(min=tiny, max=1 - 1e-7).log()).log()
+    gumbel = total - (-uniform.to(total).clamp(min=tiny, max=1 - 1e-16).log()).log()
     most = gumbel.max(dim=-1, keepdim=True).values
     largest = noisy.unsqueeze(-1)
     nearly = largest - gumbel + (-(gumbel - most).clamp(max=0).exp()).log1p()

@@ -58,9 +58,11 @@ def dpo_loss(
         return -logsigmoid(-torch.logsumexp(-beta * margin, dim=1)).mean()
     if loss_type == "ipo":
         return (margin - 1.0 / (2.0 * beta)).square().mean()
-    right, wrong = logsigmoid(beta * margin), logsigmoid(-beta * margin)
-    e = label_smoothing if loss_type == "robust" else 0.0
-    return ((-(1.0 - e) * right + e * wrong) / (1.0 - 2.0 * e)).mean()
+    right = -logsigmoid(beta * margin)
+    if not label_smoothing:
+        return right.mean()
+    e, wrong = label_smoothing, -logsigmoid(-beta * margin)
+    return (((1.0 - e) * right - e * wrong) / (1.0 - 2.0 * e)).mean()
 
 
 def check_dpo(beta: float, loss_type: str, label_smoothing: float) -> None:
@@ -83,6 +85,11 @@ def best_and_worst(rewards: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         (B,) the place of the largest and of the smallest, the first of equals, and whether they differ: users
         whose rewards are all equal say nothing.
+
+    Raises:
+        InputError: rewards of another shape, or not finite.
     """
+    if rewards.ndim != 2 or not rewards.numel() or not torch.isfinite(rewards).all():
+        raise InputError(f"rewards must be (users, group), all finite, got {tuple(rewards.shape)}")
     best, worst = rewards.argmax(dim=1), rewards.argmin(dim=1)
     return best, worst, rewards.amax(dim=1) > rewards.amin(dim=1)

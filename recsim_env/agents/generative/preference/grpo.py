@@ -15,7 +15,8 @@ equal.
 Log-probabilities are of items (B, G), as in GSPO, or of each of their codes (B, G, L), as GRPO has tokens.
 All items have L codes, so the ways to weight tokens by length that TRL knows (grpo, dapo, bnpo) are the same.
 
-Groups that a beam search found are no draws from pi, and the gradient is biased; take `sample`.
+Logarithms of ratios are cut off at 20. Groups that a beam search found are no draws from pi, and the gradient
+is biased; take `sample`.
 
 Source: Shao and others, "DeepSeekMath", 2024; Liu and others, "Understanding R1-Zero-like training" (Dr.
 GRPO), 2025; Zheng and others, "Group sequence policy optimization", 2025. Names and defaults as in TRL.
@@ -29,6 +30,7 @@ from torch import Tensor  # noqa: E402
 
 SCALES = ("group", "batch", "none")
 SMALLEST = 1e-4
+LARGEST_LOG = 20.0  # of a ratio of probabilities, so that its exponential is a number, and so its gradient
 
 
 def advantages(rewards: Tensor, scale_rewards: str = "group") -> Tensor:
@@ -43,7 +45,9 @@ def advantages(rewards: Tensor, scale_rewards: str = "group") -> Tensor:
         raise InputError(
             f"rewards must be (users, group), a group of 2 or more, all finite, got {tuple(rewards.shape)}"
         )
-    centred = rewards - rewards.mean(dim=1, keepdim=True)
+    rewards = rewards if rewards.is_floating_point() else rewards.float()
+    apart = rewards - rewards[:, :1]  # exactly 0 where all are equal, which a mean is not
+    centred = apart - apart.mean(dim=1, keepdim=True)
     if scale_rewards == "none":
         return centred
     spread = rewards.std(dim=1, keepdim=True) if scale_rewards == "group" else rewards.std()
@@ -75,13 +79,14 @@ def grpo_loss(
         InputError: a number out of range, tensors of other shapes, no reference where one is needed.
     """
     check_grpo(beta, epsilon, epsilon_high)
-    if log_prob.shape != old_log_prob.shape or log_prob.shape[:2] != advantage.shape:
+    shapes = log_prob.shape == old_log_prob.shape and log_prob.shape[:2] == advantage.shape
+    if not shapes or advantage.ndim != 2 or log_prob.ndim not in (2, 3):
         raise InputError(
             f"log_prob and old_log_prob must be of one shape, (B, G) or (B, G, L), and advantage (B, G), got "
             f"{tuple(log_prob.shape)}, {tuple(old_log_prob.shape)} and {tuple(advantage.shape)}"
         )
     A = advantage if log_prob.ndim == 2 else advantage.unsqueeze(-1)
-    ratio = (log_prob - old_log_prob.detach()).exp()
+    ratio = (log_prob - old_log_prob.detach()).clamp(max=LARGEST_LOG).exp()
     high = epsilon if epsilon_high is None else epsilon_high
     value = -torch.minimum(ratio * A, ratio.clamp(1.0 - epsilon, 1.0 + high) * A)
     if beta:
@@ -89,7 +94,7 @@ def grpo_loss(
             found = None if ref_log_prob is None else tuple(ref_log_prob.shape)
             raise InputError(f"ref_log_prob must be {tuple(log_prob.shape)} where beta > 0, got {found}")
         d = ref_log_prob.detach() - log_prob
-        value = value + beta * (d.exp() - d - 1.0)
+        value = value + beta * (d.clamp(max=LARGEST_LOG).exp() - d - 1.0)
     return value.mean()
 
 

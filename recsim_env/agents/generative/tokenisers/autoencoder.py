@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
+
 from recsim_env.arrays import Floats
 from recsim_env.errors import InputError, require
 
@@ -18,12 +20,22 @@ class Standardised:
     """
 
     def __init__(self, features: Floats) -> None:
-        self._mean, self._spread = features.mean(axis=0), max(float(features.std()), 1e-12)
-        self.x = torch.from_numpy((features - self._mean) / self._spread).float()
+        self._mean = features.mean(axis=0)
+        centred = features - self._mean
+        self._spread = max(float(centred.std()), 1e-12)
+        self.x = torch.from_numpy(centred / self._spread).float()
 
     def features(self, x: Tensor) -> Floats:
-        """The features that (N, D) stand for."""
+        """The features that (N, D) stand for.
+
+        Raises:
+            InputError: some are no numbers.
+        """
         found: Floats = x.double().numpy() * self._spread + self._mean
+        if not np.isfinite(found).all():
+            raise InputError(
+                "what the codes stand for is no number after the last epoch: lower learning_rate"
+            )
         return found
 
 

@@ -17,6 +17,7 @@ Source: Mentzer and others, "Finite scalar quantization: VQ-VAE made simple", IC
 8, 8, 6 and 5 points, absolute errors.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -38,6 +39,7 @@ from torch import Tensor, nn  # noqa: E402
 
 GRID = (8, 8, 8, 6, 5)
 MARGIN = 1e-3
+MOST_POINTS = 1000  # of one number: beyond, the margin would add some
 
 
 class FSQ(nn.Module):
@@ -100,7 +102,7 @@ def fsq(
     Args:
         features: (N, D), D a multiple of L.
         parts: L, 1 or more.
-        grid: n_1 .. n_d, each 2 or more.
+        grid: n_1 .. n_d, each from 2 to 1000.
         epochs: of training.
         batch_size: items of one gradient.
         learning_rate: of Adam.
@@ -116,8 +118,11 @@ def fsq(
     check_ranges(
         {"parts": parts, "epochs": epochs, "batch_size": batch_size}, {}, {"learning_rate": learning_rate}
     )
-    if not len(grid) or min(grid) < 2:
-        raise InputError(f"grid must be numbers of 2 or more, got {tuple(grid)}")
+    whole = all(isinstance(points, int | np.integer) for points in grid)
+    if not len(grid) or not whole or not 2 <= min(grid) <= max(grid) <= MOST_POINTS:
+        raise InputError(f"grid must be whole numbers from 2 to {MOST_POINTS}, got {tuple(grid)}")
+    if math.prod(grid) >= 2**62:
+        raise InputError(f"a grid of {tuple(grid)} has more than 2^62 points: take fewer")
     if given.shape[1] % parts:
         raise InputError(f"parts must divide the {given.shape[1]} numbers of an item, got {parts}")
     table = Standardised(given)
@@ -135,7 +140,7 @@ def fsq(
     )
     with torch.inference_mode():
         points = network.grid(x)
-        codes = network.codes(points).numpy()
         rebuilt = table.features(network.rebuilt(points).flatten(1))
-    found = resolve(Identifiers(codes, (int(np.prod(grid)),) * parts), collisions)
+        codes = network.codes(points).numpy()
+    found = resolve(Identifiers(codes, (math.prod(grid),) * parts), collisions)
     return replace(found, rebuilt=rebuilt)

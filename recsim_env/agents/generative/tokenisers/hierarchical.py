@@ -46,6 +46,7 @@ def hierarchical(
         InputError: features that are not finite or of another shape, a number out of range, V^L < N.
     """
     x = finite_features(features)
+    x = x - x.mean(axis=0)
     return _split(len(x), levels, size, rounds, seed, lambda items: x[items])
 
 
@@ -91,12 +92,15 @@ def spectral_embedding(graph: sparse.csr_array, size: int) -> Floats:
         size: eigenvectors; all of them, if the graph has fewer nodes.
     """
     degree = np.asarray(graph.sum(axis=1)).ravel()
+    if not degree.any():
+        return np.zeros((len(degree), min(size, len(degree))))
     root = np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0)
     even = sparse.diags_array(root) @ graph @ sparse.diags_array(root)
     if len(degree) <= max(DENSE, size + 1):
         vectors = np.linalg.eigh(even.toarray())[1][:, ::-1][:, :size]
-    else:  # started alike, so that it goes the same way every time
-        vectors = eigsh(even, k=size, which="LA", v0=np.sqrt(degree) + 1e-3)[1]
+    else:  # begun alike, and far from any eigenvector: there it would begin anew at random
+        begun = np.random.default_rng(0).random(len(degree))
+        vectors = eigsh(even, k=size, which="LA", v0=begun)[1]
     vectors = np.where(degree[:, None] > 0, vectors, 0.0)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     found: Floats = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)

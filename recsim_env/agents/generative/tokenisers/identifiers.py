@@ -30,6 +30,7 @@ from recsim_env.errors import InputError, as_numbers, refuse, unknown_name
 
 COLLISIONS = ("append", "transport", "allow", "refuse")
 NEIGHBOURS = 10
+LARGEST = 1e100
 MOST_COMPARED = 2000  # items whose neighbours are looked at
 
 
@@ -56,7 +57,7 @@ class Identifiers:
         bad = (codes < 0) | (codes >= np.array(self.level_sizes))
         refuse("codes", bad, codes, "codes are from 0 to below their level's size")
         sizes = tuple(len(book) for book in self.codebooks)
-        if sizes != self.level_sizes[: len(sizes)]:
+        if sizes != tuple(self.level_sizes[: len(sizes)]):
             raise InputError(f"codebooks must have {self.level_sizes} rows, got {sizes}")
         if self.rebuilt is not None and len(self.rebuilt) != len(codes):
             raise InputError(f"rebuilt must have {len(codes)} rows, one an item, got {len(self.rebuilt)}")
@@ -67,15 +68,15 @@ class Identifiers:
         return len(self.codes)
 
 
-def finite_features(features: Array) -> Floats:
+def finite_features(features: Array, name: str = "features") -> Floats:
     """(N, D) features of items.
 
     Raises:
-        InputError: no items or numbers, or some that are not finite.
+        InputError: no items or numbers, or some that are not finite, or whose squares would not be.
     """
-    x = as_numbers("features", features)
-    if x.ndim != 2 or not x.size or not np.isfinite(x).all():
-        raise InputError(f"features must be (items, numbers), all finite, got {x.shape}")
+    x = as_numbers(name, features)
+    if x.ndim != 2 or not x.size or not (np.abs(x) < LARGEST).all():
+        raise InputError(f"{name} must be (items, numbers), all finite and below {LARGEST}, got {x.shape}")
     return x
 
 
@@ -170,16 +171,16 @@ def quality(identifiers: Identifiers, features: Array | None = None, *, seed: in
         InputError: features of another number of items.
     """
     codes, sizes = identifiers.codes, identifiers.level_sizes
-    if features is not None and len(features) != len(codes):
-        raise InputError(f"features must have {len(codes)} rows, one an item, got {len(features)}")
+    x = None if features is None else finite_features(features)
+    if x is not None and len(x) != len(codes):
+        raise InputError(f"features must have {len(codes)} rows, one an item, got {len(x)}")
     share = [np.bincount(codes[:, level], minlength=size) / len(codes) for level, size in enumerate(sizes)]
     kept, agreement = np.nan, np.nan
-    if features is not None:
-        features = np.asarray(features, np.float64)
+    if x is not None:
+        centred = x - x.mean(axis=0)
         if identifiers.rebuilt is not None:
-            left = ((features - identifiers.rebuilt) ** 2).sum()
-            kept = 1.0 - left / ((features - features.mean(axis=0)) ** 2).sum()
-        agreement = _agreement(codes, features, np.random.default_rng(seed))
+            kept = 1.0 - ((x - identifiers.rebuilt) ** 2).sum() / (centred**2).sum()
+        agreement = _agreement(codes, centred, np.random.default_rng(seed))
     return Quality(
         collisions=float((_numbered(codes)[1] > 1).mean()),
         use=tuple(float((one > 0).mean()) for one in share),

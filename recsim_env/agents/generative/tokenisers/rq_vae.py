@@ -1,14 +1,14 @@
 """RQ-VAE: an autoencoder whose narrow middle is a sum of codes.
 
-    z   = encoder(x),    r_0 = z,    c_l = argmin_v |r_{l-1} - e_{l,v}|^2,    r_l = r_{l-1} - e_{l,c_l}
+    z   = encoder(x),    c_l = argmin_v |r_{l-1} - e_{l,v}|^2,    r_l = z - sg[e_{1,c_1} + .. + e_{l,c_l}]
     q   = sum of e_{l,c_l},          x' = decoder(z + sg[q - z])
     L   = |x - x'|^2 + sum over l of ( |sg[r_{l-1}] - e_{l,c_l}|^2 + beta |r_{l-1} - sg[e_{l,c_l}]|^2 )
           + alpha * collaborative + delta * diversity
 
-sg[.] lets no gradient through, squares are means over the numbers of an item and over items. Encoder and
-decoder are mirrored stacks of linear layers with relu between them; x has mean 0 and variance 1 over all its
-numbers.
-The codebooks begin at the centres of a k-means of what the untrained encoder leaves over at each level.
+sg[.] lets no gradient through, so a code learns from its own level alone; squares are means over the numbers
+of an item and over items. Encoder and decoder are mirrored stacks of linear layers with relu between them; x
+has mean 0, and variance 1 over all its numbers. The codebooks begin at the centres of a k-means of what the
+untrained encoder leaves over at each level.
 
     collaborative   -log exp(q_i . u_i) / sum over the batch of exp(q_i . u_j), where u is a given vector of
                     the item, such as one of SASRec's, times a learned matrix
@@ -155,7 +155,7 @@ def rq_vae(
     x = table.x
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     network = RQVAE(x.shape[1], sizes, hidden, width, generator)
-    beside = x[:, :0] if vectors is None else torch.from_numpy(finite_features(vectors)).float()
+    beside = x[:, :0] if vectors is None else torch.from_numpy(finite_features(vectors, "vectors")).float()
     if len(beside) != len(x):
         raise InputError(f"vectors must have {len(x)} rows, one an item, got {len(beside)}")
     line = nn.Parameter(torch.empty(beside.shape[1], width))
