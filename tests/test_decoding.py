@@ -123,7 +123,8 @@ def test_a_full_beam_finds_the_exact_best(num_items, sizes, seed, share):
 
 
 def test_a_narrow_beam_does_what_a_plain_search_does():
-    trie, table = made(60, (5, 4, 6), 8)
+    trie, _ = made(60, (5, 4, 6), 8)
+    table = Table(trie, 8, spread=0.4)
     codes = trie.codes.tolist()
     items, found = beam_search(trie, table.next_code, USERS, 2, width=2)
     missed = 0
