@@ -106,6 +106,7 @@ for name in {list(modules())!r}:
 # are made of such classes
 FACES = (
     "recsim_env.agents.deep_rl.",
+    "recsim_env.agents.generative.",
     "recsim_env.agents.sequential.neural.",
     "recsim_env.envs.sb3",
     "recsim_env.experiments.rllib.",

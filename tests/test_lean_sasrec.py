@@ -16,10 +16,10 @@ from recsim_env.experiments.sequential_models import recommender_of, training_of
 from recsim_env.experiments.sequential_training import asked
 from recsim_env.experiments.training import one_thread
 
+pytestmark = pytest.mark.extra
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
-@pytest.mark.extra
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "least"), [("amazon-beauty-2014", 0.036), ("amazon-toys-2014", 0.043)])
 def test_thirty_epochs_are_enough(name: str, least: float) -> None:

@@ -172,6 +172,8 @@ def test_model_based_estimators(named: tuple[str, Campaign]) -> None:
         "switch_doubly_robust": switch_doubly_robust(*columns, threshold=10),
         "doubly_robust_optimistic_shrinkage": doubly_robust_optimistic_shrinkage(*columns, shrinkage=500),
     }
-    for estimator, estimate in found.items():  # the solver of scikit-learn stops where its BLAS leads it
-        assert estimate.value == pytest.approx(GOLDEN[name][estimator], abs=2e-6), estimator
+    # the solver of scikit-learn stops where its BLAS leads it: of `all`, machines differ by up to 9e-6
+    margin = {"all": 2e-5, "men": 2e-6}[name]
+    for estimator, estimate in found.items():
+        assert estimate.value == pytest.approx(GOLDEN[name][estimator], abs=margin), estimator
         assert math.isfinite(float(estimate.std_error))

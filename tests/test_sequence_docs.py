@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+pytestmark = pytest.mark.extra
 DOCS = Path(__file__).parents[1] / "docs"
 EXAMPLES = [
     pytest.param(name, block, id=f"{name}-{number}")
@@ -17,7 +18,6 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.extra
 @pytest.mark.parametrize(("name", "block"), EXAMPLES)
 def test_an_example_runs(name: str, block: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(block, f"docs/{name}/README.md", "exec"), {"__name__": "example"})
