@@ -201,6 +201,16 @@ def test_bad_settings_are_refused_before_work_starts(more, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.extra
+@pytest.mark.parametrize(("model", "objective"), [("bert4rec", "bce"), ("sasrec", "cloze")])
+def test_an_objective_that_does_not_go_with_a_model_is_refused_before_work_starts(model, objective, tmp_path):
+    pytest.importorskip("torch")
+    asked = settings("complete-journey", models=model, objectives=objective)
+    with pytest.raises(InputError, match=f"objective = '{objective}', but .*: cloze is for encoders that"):
+        run(asked, tmp_path / "run", resume=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_settings_of_a_training():
     assert training_of("sasrec", "ml-1m-seq", {}).history == "whole"
     assert training_of("sasrec", "anything", {"dropout": 0.1}) == Training(dropout=0.1)

@@ -257,7 +257,7 @@ def check_training(model: str, training: Training) -> None:
     recommender.check()
     import torch
 
-    recommender.encoder(2, torch.Generator())
+    recommender.check_encoder(recommender.encoder(2, torch.Generator()))
 
 
 def item_features(training: Training, source: str, item_ids: Array) -> Floats | None:

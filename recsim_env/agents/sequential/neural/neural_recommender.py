@@ -137,11 +137,7 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         self._device = find_device(self.device)
         generator = torch.Generator().manual_seed(self.seed)
         self.network_ = self.encoder(self.num_items_, generator)
-        if (self.objective == "cloze") != (self.network_.reads == "around"):
-            raise InputError(
-                f"objective = {self.objective!r}, but {type(self.network_).__name__} reads "
-                f"{self.network_.reads}: cloze is for encoders that read around, and no other is"
-            )
+        self.check_encoder(self.network_)
         self._held_out = leave_one_out(log)
         more = 0 if self.network_.reads == "around" else 1  # the last target is not read
         self._sequences = Sequences.of_log(
@@ -166,6 +162,14 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
             fused=True,
         )
         self.validation_ = np.zeros(0)
+
+    def check_encoder(self, network: SequenceEncoder) -> None:
+        """Refuse an encoder that does not go with the objective."""
+        if (self.objective == "cloze") != (network.reads == "around"):
+            raise InputError(
+                f"objective = {self.objective!r}, but {type(network).__name__} reads {network.reads}: cloze is "
+                "for encoders that read around, and no other is"
+            )
 
     def train_epoch(self) -> float:
         """Learn from every user once, and validate; returns NDCG@10 of validation.
