@@ -167,8 +167,8 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         """Refuse an encoder that does not go with the objective."""
         if (self.objective == "cloze") != (network.reads == "around"):
             raise InputError(
-                f"objective = {self.objective!r}, but {type(network).__name__} reads {network.reads}: cloze is "
-                "for encoders that read around, and no other is"
+                f"objective = {self.objective!r}, but {type(network).__name__} reads {network.reads}: cloze "
+                "is for encoders that read around, and no other is"
             )
 
     def train_epoch(self) -> float:
