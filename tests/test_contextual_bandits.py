@@ -14,7 +14,8 @@ from recsim_env.agents.bandits.exp4 import Exp4
 from recsim_env.agents.bandits.exponentials import exponentiate
 from recsim_env.agents.bandits.lin_ts import LinTS, best_of_draws, posterior_draws, theory_inflation
 from recsim_env.agents.bandits.lin_ucb import LinUCB
-from recsim_env.agents.bandits.neural_linear_ts import NeuralLinearTS, train_rows
+from recsim_env.agents.bandits.neural_linear_kernels import train_rows
+from recsim_env.agents.bandits.neural_linear_ts import NeuralLinearTS
 from recsim_env.agents.bandits.policy_class_epsilon_greedy import PolicyClassEpsilonGreedy
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
