@@ -1,75 +1,160 @@
 """The compiled loops of neural-linear Thompson sampling (`neural_linear_ts.py`), where the equations stand.
 
-Layers of B rows are (B, inputs + 1, outputs); the last row of each matrix is the constant. A network reads S
-rounds at a time, (numbers, S), so that the inner loops run over rounds that lie together.
+The weights of a row are those of three matrices (inputs + 1, outputs), one after the other; the last row of
+each matrix is the constant. In training a
+network reads S rounds at a time, (S, numbers); its products are those of BLAS. Sums are taken in the
+precision of the layers, several terms at a time, in an order that is the same for every row.
 """
 
 import numpy as np
 from numba import njit
 
+from recsim_env.agents.bandits.ridge_regressions import add_rewards
 from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.simulators.normal_draws import fill_normal
+
+SUMS = {"contract", "reassoc", "nsz"}  # what a compiler may do to sums: their terms in lanes, and fused
 
 
 @njit(cache=True)
-def hidden_layers(extended: Array, first: Floats, second: Floats) -> Floats:
-    """(z, 1) (B, 1, F + 1) of (x, 1) (B, 1, D + 1), by layers (B, D + 1, U) and (B, U + 1, F)."""
-    B, _, U = first.shape
-    F = second.shape[2]
-    z = np.ones((B, 1, F + 1))
-    h = np.ones(U + 1)
+def draw_best_item(
+    seed: Array,
+    episode: Ints,
+    step: Ints,
+    stream: int,
+    context: Array,
+    weights: Array,
+    sizes: tuple[int, int, int, int],
+    estimate: Floats,
+    inverse: Floats,
+    inflation: float,
+) -> Ints:
+    """The item of largest drawn reward of every row, (B, 1).
+
+    Every item has a regression of its own, and of its drawn vector nothing but theta_a . (z, 1) is looked at.
+    That is normal, of mean theta_hat_a . (z, 1) and variance v^2 (z, 1)' V_a^-1 (z, 1), and drawn as such.
+    """
+    B, N, _ = estimate.shape
+    normal = np.empty((N + N % 2, B))
+    fill_normal(seed, episode, step, stream, normal)
+    slates = np.empty((B, 1), np.int64)
+    features = hidden_layers(context, weights, sizes)
     for b in range(B):
-        h[:U] = 0.0
-        for d in range(extended.shape[2]):
-            x = np.float64(extended[b, 0, d])
-            for u in range(U):
-                h[u] += x * first[b, d, u]
-        z[b, 0, :F] = 0.0
-        for u in range(U + 1):
-            x = max(h[u], 0.0)
-            for f in range(F):
-                z[b, 0, f] += x * second[b, u, f]
-        for f in range(F):
-            z[b, 0, f] = max(z[b, 0, f], 0.0)
-    return z
+        seen = features[b, 0]
+        highest = -np.inf
+        for a in range(N):
+            mean, variance = moments(seen, estimate[b, a], inverse[b, a])
+            drawn = mean + inflation * np.sqrt(max(variance, 0.0)) * normal[a, b]
+            if drawn > highest:
+                slates[b, 0], highest = a, drawn
+    return slates
+
+
+@njit(cache=True, fastmath=SUMS)
+def moments(seen: Floats, estimate: Floats, inverse: Floats) -> tuple[float, float]:
+    """Of a reward: x . theta_hat and x' V^-1 x."""
+    mean, variance = 0.0, 0.0
+    for i in range(len(seen)):
+        mean += seen[i] * estimate[i]
+        total = 0.0
+        for j in range(len(seen)):
+            total += inverse[i, j] * seen[j]
+        variance += seen[i] * total
+    return mean, variance
 
 
 @njit(cache=True)
-def layer(x: Floats, weights: Floats, out: Floats) -> None:
-    """Put relu(W (x, 1)) into out (columns, S), of x (rows - 1, S) and W (rows, columns)."""
+def learn_round(
+    context: Array,
+    slates: Ints,
+    reward: Floats,
+    weights: Array,
+    sizes: tuple[int, int, int, int],
+    inverse: Floats,
+    estimate: Floats,
+    log_growth: Floats,
+    contexts: Array,
+    items: Ints,
+    rewards: Floats,
+    rounds: Ints,
+) -> int:
+    """Bring regressions and memory up to date; returns the first row whose reward is not finite, or -1."""
+    features = hidden_layers(context, weights, sizes)
+    bad = add_rewards(features, slates, reward, inverse, estimate, log_growth)
+    if bad >= 0:
+        return bad
+    for b in range(len(rounds)):
+        place = rounds[b] % items.shape[1]
+        for d in range(context.shape[1]):
+            contexts[b, place, d] = context[b, d]
+        items[b, place], rewards[b, place] = slates[b, 0], reward[b]
+        rounds[b] += 1
+    return bad
+
+
+@njit(cache=True)
+def matrices(row: Array, sizes: tuple[int, int, int, int]) -> tuple[Array, Array, Array]:
+    """The matrices (D + 1, U), (U + 1, F) and (F + 1, N) of one row's weights (W,), as views."""
+    D, U, F, N = sizes
+    first, second = (D + 1) * U, (D + 1) * U + (U + 1) * F
+    return (
+        row[:first].reshape(D + 1, U),
+        row[first:second].reshape(U + 1, F),
+        row[second:].reshape(F + 1, N),
+    )
+
+
+@njit(cache=True, fastmath=SUMS)
+def hidden_layers(context: Array, weights: Array, sizes: tuple[int, int, int, int]) -> Floats:
+    """(z, 1) (B, 1, F + 1) of contexts (B, D), by weights (B, W)."""
+    B, D = context.shape
+    _, U, F, _ = sizes
+    of = weights.dtype
+    features = np.ones((B, 1, F + 1))
+    h, z = np.empty(U, of), np.empty(F, of)
+    for b in range(B):
+        first, second, _ = matrices(weights[b], sizes)
+        h[:] = first[D]
+        for d in range(D):
+            x = of.type(context[b, d])
+            for u in range(U):
+                h[u] += x * first[d, u]
+        z[:] = second[U]
+        for u in range(U):
+            x = max(h[u], of.type(0.0))
+            for f in range(F):
+                z[f] += x * second[u, f]
+        for f in range(F):
+            features[b, 0, f] = max(z[f], of.type(0.0))
+    return features
+
+
+@njit(cache=True)
+def layer(x: Array, weights: Array, out: Array) -> None:
+    """Put relu((x, 1) W) into out (S, columns), of x (S, rows - 1) and W (rows, columns)."""
     rows, columns = weights.shape
-    S = x.shape[1]
-    for c in range(columns):
-        for s in range(S):
-            out[c, s] = weights[rows - 1, c]
-        for r in range(rows - 1):
-            w = weights[r, c]
-            for s in range(S):
-                out[c, s] += w * x[r, s]
-        for s in range(S):
-            out[c, s] = max(out[c, s], 0.0)
+    np.dot(x, weights[: rows - 1], out)
+    nothing = out.dtype.type(0.0)
+    for s in range(len(x)):
+        for c in range(columns):
+            out[s, c] = max(out[s, c] + weights[rows - 1, c], nothing)
 
 
-@njit(cache=True, fastmath={"reassoc", "nsz"})  # sums over S in lanes, which are the same for every row
-def layer_gradient(x: Floats, error: Floats, gradient: Floats) -> None:
-    """Put the gradient of W (rows, columns) into `gradient`, of x (rows - 1, S) and errors (columns, S)."""
+@njit(cache=True)
+def layer_gradient(x: Array, error: Array, gradient: Array) -> None:
+    """Put the gradient of W (rows, columns) into `gradient`, of x (S, rows - 1) and errors (S, columns)."""
     rows, columns = gradient.shape
-    for c in range(columns):
-        total = 0.0
-        for s in range(error.shape[1]):
-            total += error[c, s]
-        gradient[rows - 1, c] = total
-        for r in range(rows - 1):
-            total = 0.0
-            for s in range(error.shape[1]):
-                total += x[r, s] * error[c, s]
-            gradient[r, c] = total
+    np.dot(x.T, error, gradient[: rows - 1])
+    gradient[rows - 1] = gradient.dtype.type(0.0)
+    for s in range(len(x)):
+        for c in range(columns):
+            gradient[rows - 1, c] += error[s, c]
 
 
 @njit(cache=True)
 def train_rows(
-    first: Floats,
-    second: Floats,
-    third: Floats,
+    weights: Array,
+    sizes: tuple[int, int, int, int],
     contexts: Array,
     items: Ints,
     rewards: Floats,
@@ -78,12 +163,11 @@ def train_rows(
     batch_size: int,
     learning_rate: float,
 ) -> None:
-    """Adam on mean squared errors of the item that was pulled; the layers (B, rows, columns) are changed.
+    """Adam on mean squared errors of the item that was pulled; the weights are changed.
 
     Args:
-        first: of the hidden layers.
-        second: of the hidden layers.
-        third: of the predictions.
+        weights: (B, W).
+        sizes: D, U, F and N.
         contexts: (B, memory, D).
         items: (B, memory).
         rewards: (B, memory).
@@ -92,70 +176,75 @@ def train_rows(
         batch_size: S, of one step.
         learning_rate: of Adam; its other constants are .9, .999 and 1e-8.
     """
-    B, D, S = len(first), contexts.shape[2], batch_size
-    U, F = first.shape[2], second.shape[2]
-    x, h, z = np.empty((D, S)), np.empty((U, S)), np.empty((F, S))
-    h_error, z_error = np.empty((U, S)), np.empty((F, S))
-    item, earned = np.empty(S, np.int64), np.empty(S)
-    gradients = np.empty(first[0].shape), np.empty(second[0].shape), np.empty(third[0].shape)
-    for b in range(B):
-        one, two, three = first[b].copy(), second[b].copy(), third[b].copy()  # lie together, unlike the views
-        mean_1, square_1 = np.zeros(first[0].shape), np.zeros(first[0].shape)
-        mean_2, square_2 = np.zeros(second[0].shape), np.zeros(second[0].shape)
-        mean_3, square_3 = np.zeros(third[0].shape), np.zeros(third[0].shape)
+    D, U, F, _ = sizes
+    S, of = batch_size, weights.dtype
+    x, h, z = np.empty((S, D), of), np.empty((S, U), of), np.empty((S, F), of)
+    h_error, z_error = np.empty((S, U), of), np.empty((S, F), of)
+    item, earned = np.empty(S, np.int64), np.empty(S, of)
+    slope = np.empty(weights.shape[1], of)
+    slope_1, slope_2, slope_3 = matrices(slope, sizes)
+    for b in range(len(weights)):
+        row, mean, square = weights[b], np.zeros_like(slope), np.zeros_like(slope)
+        first, second, third = matrices(row, sizes)
         for step in range(drawn.shape[1] // S):
             for s in range(S):
                 place = int(drawn[b, step * S + s] * known)
                 for d in range(D):
-                    x[d, s] = contexts[b, place, d]
+                    x[s, d] = contexts[b, place, d]
                 item[s], earned[s] = items[b, place], rewards[b, place]
-            layer(x, one, h)
-            layer(h, two, z)
-            gradients[2][:] = 0.0
+            layer(x, first, h)
+            layer(h, second, z)
+            predicted_errors(z, third, item, earned, z_error, slope_3)
+            layer_gradient(h, z_error, slope_2)
+            np.dot(z_error, second[:U].T, h_error)
             for s in range(S):
-                a = item[s]
-                error = three[F, a] - earned[s]
-                for f in range(F):
-                    error += z[f, s] * three[f, a]
-                error *= 2.0 / S
-                gradients[2][F, a] += error
-                for f in range(F):
-                    gradients[2][f, a] += error * z[f, s]
-                    z_error[f, s] = error * three[f, a] if z[f, s] > 0.0 else 0.0
-            layer_gradient(h, z_error, gradients[1])
-            for u in range(U):
-                h_error[u] = 0.0
-                for f in range(F):
-                    w = two[u, f]
-                    for s in range(S):
-                        h_error[u, s] += w * z_error[f, s]
-                for s in range(S):
-                    h_error[u, s] = h_error[u, s] if h[u, s] > 0.0 else 0.0
-            layer_gradient(x, h_error, gradients[0])
-            adam(one, gradients[0], mean_1, square_1, step + 1, learning_rate)
-            adam(two, gradients[1], mean_2, square_2, step + 1, learning_rate)
-            adam(three, gradients[2], mean_3, square_3, step + 1, learning_rate)
-        first[b], second[b], third[b] = one, two, three
+                for u in range(U):
+                    h_error[s, u] = h_error[s, u] if h[s, u] > 0.0 else of.type(0.0)
+            layer_gradient(x, h_error, slope_1)
+            adam(row, slope, mean, square, step + 1, learning_rate)
 
 
-@njit(cache=True)
-def adam(
-    weights: Floats, gradient: Floats, mean: Floats, square: Floats, step: int, learning_rate: float
+@njit(cache=True, fastmath=SUMS)
+def predicted_errors(
+    z: Array, weights: Array, item: Ints, earned: Array, z_error: Array, gradient: Array
 ) -> None:
-    """One step of a matrix; Kingma, Ba, "Adam", ICLR 2015, algorithm 1."""
-    first, second = 1.0 - 0.9**step, 1.0 - 0.999**step
-    for r in range(weights.shape[0]):
-        for c in range(weights.shape[1]):
-            g = gradient[r, c]
-            mean[r, c] = 0.9 * mean[r, c] + 0.1 * g
-            square[r, c] = 0.999 * square[r, c] + 0.001 * g * g
-            weights[r, c] -= learning_rate * (mean[r, c] / first) / (np.sqrt(square[r, c] / second) + 1e-8)
+    """Of predictions (z, 1) W of the items: put errors of z (S, F), and the gradient of W (F + 1, N)."""
+    S, F = z.shape
+    nothing, share = gradient.dtype.type(0.0), gradient.dtype.type(2.0 / S)
+    by_item, slope = weights.T.copy(), np.zeros((weights.shape[1], F + 1), gradient.dtype)
+    for s in range(S):
+        w, g = by_item[item[s]], slope[item[s]]
+        predicted = w[F]
+        for f in range(F):
+            predicted += z[s, f] * w[f]
+        e = (predicted - earned[s]) * share
+        for f in range(F):
+            g[f] += e * z[s, f]
+            z_error[s, f] = e * w[f] if z[s, f] > nothing else nothing
+        g[F] += e
+    gradient[:] = slope.T
+
+
+@njit(cache=True, fastmath=SUMS, error_model="numpy")
+def adam(
+    weights: Array, gradient: Array, mean: Array, square: Array, step: int, learning_rate: float
+) -> None:
+    """One step of W weights; Kingma, Ba, "Adam", ICLR 2015, algorithm 1."""
+    of = weights.dtype.type
+    rate = of(learning_rate / (1.0 - 0.9**step))
+    growth, least = of(1.0 / (1.0 - 0.999**step)), of(1e-8)
+    keep_mean, new_mean, keep_square, new_square = of(0.9), of(0.1), of(0.999), of(0.001)
+    for i in range(len(weights)):
+        g = gradient[i]
+        mean[i] = keep_mean * mean[i] + new_mean * g
+        square[i] = keep_square * square[i] + new_square * g * g
+        weights[i] -= rate * mean[i] / (np.sqrt(square[i] * growth) + least)
 
 
 @njit(cache=True)
 def fit_rows(
-    first: Floats,
-    second: Floats,
+    weights: Array,
+    sizes: tuple[int, int, int, int],
     contexts: Array,
     items: Ints,
     rewards: Floats,
@@ -168,8 +257,8 @@ def fit_rows(
     """Ridge regressions of the memory's rewards on what the hidden layers make of its contexts, anew.
 
     Args:
-        first: of the hidden layers, (B, D + 1, U).
-        second: (B, U + 1, F).
+        weights: (B, W).
+        sizes: D, U, F and N.
         contexts: (B, memory, D).
         items: (B, memory).
         rewards: (B, memory).
@@ -180,33 +269,42 @@ def fit_rows(
         log_growth: (B, N), written.
     """
     B, N, M = estimate.shape
-    x = np.empty((contexts.shape[2], known))
-    h, z = np.empty((first.shape[2], known)), np.empty((M - 1, known))
-    V, moment, seen = np.empty((N, M, M)), np.empty((N, M)), np.ones(M)
+    D, U, _, _ = sizes
+    of = weights.dtype
     for b in range(B):
-        for place in range(known):
-            for d in range(len(x)):
-                x[d, place] = contexts[b, place, d]
-        layer(x, first[b].copy(), h)
-        layer(h, second[b].copy(), z)
-        V[:], moment[:] = 0.0, 0.0
-        for place in range(known):
-            a = items[b, place]
-            for f in range(M - 1):
-                seen[f] = z[f, place]
-            for i in range(M):
-                moment[a, i] += seen[i] * rewards[b, place]
-                for j in range(M):
-                    V[a, i, j] += seen[i] * seen[j]
+        first, second, _ = matrices(weights[b], sizes)
+        places, start = places_by_item(items[b, :known], N)
         for a in range(N):
+            mine = places[start[a] : start[a + 1]]
+            x = np.empty((len(mine), D), of)
+            h, z = np.empty((len(mine), U), of), np.empty((len(mine), M - 1), of)
+            for s in range(len(mine)):
+                for d in range(D):
+                    x[s, d] = contexts[b, mine[s], d]
+            layer(x, first, h)
+            layer(h, second, z)
+            seen, earned = np.ones((len(mine), M)), rewards[b][mine]
+            seen[:, : M - 1] = z
+            V = np.dot(seen.T, seen)
             for i in range(M):
-                V[a, i, i] += penalty
-            log_growth[b, a] = invert(V[a], inverse[b, a]) - M * np.log(penalty)
-            for i in range(M):
-                total = 0.0
-                for j in range(M):
-                    total += inverse[b, a, i, j] * moment[a, j]
-                estimate[b, a, i] = total
+                V[i, i] += penalty
+            log_growth[b, a] = invert(V, inverse[b, a]) - M * np.log(penalty)
+            estimate[b, a] = np.dot(inverse[b, a], np.dot(seen.T, earned))
+
+
+@njit(cache=True)
+def places_by_item(items: Ints, num_items: int) -> tuple[Ints, Ints]:
+    """Where every item stands in `items`: item a in places[start[a] : start[a + 1]]."""
+    start, places = np.zeros(num_items + 1, np.int64), np.empty(len(items), np.int64)
+    for item in items:
+        start[item + 1] += 1
+    for a in range(num_items):
+        start[a + 1] += start[a]
+    filled = start.copy()
+    for place in range(len(items)):
+        places[filled[items[place]]] = place
+        filled[items[place]] += 1
+    return places, start
 
 
 @njit(cache=True)

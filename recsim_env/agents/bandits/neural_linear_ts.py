@@ -12,8 +12,8 @@ layer alone: every item has a Bayesian linear regression on (z, 1), and
 
 as in `lin_ts.py`. A trained network has other features, so the regressions are fitted anew to the memory.
 
-Each row has a network of its own. Everything is compiled loops over rows, the gradients written out, in
-double precision, so that row i is bit-identical to the learner alone.
+Each row has a network of its own. Everything is compiled loops over rows, the gradients written out, so that
+row i is bit-identical to the learner alone: networks in single precision, regressions in double.
 
 Feedback: the reward of the item pulled.
 Bound: none is known for networks that are trained as they go.
@@ -26,14 +26,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsim_env.agents.agent import Transition
-from recsim_env.agents.bandits.lin_ts import check_inflation, draw_best
-from recsim_env.agents.bandits.neural_linear_kernels import fit_rows, hidden_layers, train_rows
-from recsim_env.agents.bandits.ridge_regressions import RidgeRegressions, check_ridge, seen_features
+from recsim_env.agents.bandits.lin_ts import check_inflation
+from recsim_env.agents.bandits.neural_linear_kernels import (
+    draw_best_item,
+    fit_rows,
+    hidden_layers,
+    learn_round,
+    matrices,
+    train_rows,
+)
+from recsim_env.agents.bandits.ridge_regressions import (
+    RidgeRegressions,
+    check_finite,
+    check_ridge,
+    seen_context,
+)
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError
+from recsim_env.simulators.luck import stream_number
 
 if TYPE_CHECKING:
     from recsim_env.simulators.luck import Luck
+
+STREAM = stream_number("neural_linear_ts")
 
 
 class NeuralLinearTS:
@@ -54,7 +69,7 @@ class NeuralLinearTS:
         inflation: v, above 0.
 
     Attributes:
-        weights: (B, W) of all layers, one after the other.
+        weights: (B, W) float32 of W_1, W_2 and w, one after the other, each with its constants last.
         contexts: (B, memory, D) float32.
         items: (B, memory).
         rewards: (B, memory).
@@ -90,10 +105,11 @@ class NeuralLinearTS:
             raise InputError(f"learning_rate must be above 0 and finite, got {learning_rate}")
         B, N, D, F = num_replicates, num_items, dimension, num_features
         self.shape = B, N, D
-        self.layers = (D + 1, units), (units + 1, F), (F + 1, N)  # the last row of each is the constant
+        self.sizes = D, units, F, N
         self.retrain, self.steps, self.batch_size = retrain, steps, batch_size
         self.learning_rate, self.penalty, self.inflation = learning_rate, penalty, inflation
-        self.weights = np.zeros((B, sum(rows * columns for rows, columns in self.layers)))
+        weights = (D + 1) * units + (units + 1) * F + (F + 1) * N
+        self.weights = np.zeros((B, weights), np.float32)
         self.regressions = RidgeRegressions(B, N, F + 1, penalty)
         self.contexts = np.zeros((B, memory, D), np.float32)
         self.items = np.zeros((B, memory), np.int64)
@@ -106,22 +122,22 @@ class NeuralLinearTS:
         Raises:
             InputError: no contexts, or of another shape.
         """
-        features = self.represent(observation)
-        if self.rounds[0] and self.rounds[0] % self.retrain == 0:
-            self._train(luck)
-            features = self.represent(observation)
-        elif self.weights[0, 0] == 0.0:
-            self._begin(luck)
-            features = self.represent(observation)
-        z = luck.normal("neural_linear_ts", self.regressions.estimate.shape[1:])
-        known = self.regressions.estimate, self.regressions.inverse
-        slates: Ints = draw_best(features, *known, self.inflation, z)
+        context = seen_context(observation, self.shape)
+        played = int(self.rounds[0])
+        if played % self.retrain == 0:
+            if played:
+                self._train(luck)
+            else:
+                self._begin(luck)
+        at, known = (luck.seed, luck.episode, luck.step), self.regressions
+        slates: Ints = draw_best_item(
+            *at, STREAM, context, self.weights, self.sizes, known.estimate, known.inverse, self.inflation
+        )
         return slates
 
     def represent(self, observation: dict[str, Array]) -> Floats:
         """(B, 1, F + 1) what the network makes of the contexts of an observation: (z, 1)."""
-        extended = seen_features(observation, self.shape, shared=False)  # (B, 1, D + 1)
-        z: Floats = hidden_layers(extended, *self._matrices()[:2])
+        z: Floats = hidden_layers(seen_context(observation, self.shape), self.weights, self.sizes)
         return z
 
     def update(self, transition: Transition) -> None:
@@ -130,37 +146,25 @@ class NeuralLinearTS:
         Raises:
             InputError: a reward that is not finite.
         """
-        features = self.represent(transition.observation)
-        self.regressions.add(features, transition.slates, transition.reward)
-        place = self.rounds[0] % self.items.shape[1]
-        self.contexts[:, place] = transition.observation["context"]
-        self.items[:, place] = transition.slates[:, 0]
-        self.rewards[:, place] = transition.reward
-        self.rounds = self.rounds + 1
-
-    def _matrices(self) -> tuple[Floats, Floats, Floats]:
-        """The layers (B, rows, columns), as views of the weights."""
-        views, start = [], 0
-        for rows, columns in self.layers:
-            end = start + rows * columns
-            views.append(self.weights[:, start:end].reshape(-1, rows, columns))
-            start = end
-        return views[0], views[1], views[2]
+        context = seen_context(transition.observation, self.shape)
+        reward, known = transition.reward, self.regressions
+        learned = known.inverse, known.estimate, known.log_growth
+        network = context, transition.slates, reward, self.weights, self.sizes, *learned
+        bad = learn_round(*network, self.contexts, self.items, self.rewards, self.rounds)
+        check_finite(reward, bad)
 
     def _begin(self, luck: "Luck") -> None:
         """Normal weights of variance 2 / inputs (He et al. 2015), constants of variance 1."""
-        self.weights = np.ascontiguousarray(luck.normal("neural_linear_ts/weights", self.weights.shape[1:]))
-        for matrix in self._matrices():
-            matrix[:, :-1] *= np.sqrt(2.0 / (matrix.shape[1] - 1))
+        self.weights[:] = luck.normal("neural_linear_ts/weights", self.weights.shape[1:])
+        for row in self.weights:
+            for matrix in matrices(row, self.sizes):
+                matrix[:-1] *= np.sqrt(2.0 / (len(matrix) - 1))
 
     def _train(self, luck: "Luck") -> None:
         """Steps of Adam on random rounds of the memory; then the regressions anew."""
         known = int(min(self.rounds[0], self.items.shape[1]))
         drawn = luck.uniform("neural_linear_ts/batches", (self.steps * self.batch_size,))
-        first, second, third = self._matrices()
-        contexts, items, rewards = self.contexts, self.items, self.rewards
-        size, rate = self.batch_size, self.learning_rate
-        train_rows(first, second, third, contexts, items, rewards, known, drawn, size, rate)
-        to, penalty = self.regressions, self.penalty
-        fitted = to.inverse, to.estimate, to.log_growth
-        fit_rows(first, second, contexts, items, rewards, known, penalty, *fitted)
+        contexts, items, rewards, size = self.contexts, self.items, self.rewards, self.batch_size
+        train_rows(self.weights, self.sizes, contexts, items, rewards, known, drawn, size, self.learning_rate)
+        to = self.regressions.inverse, self.regressions.estimate, self.regressions.log_growth
+        fit_rows(self.weights, self.sizes, contexts, items, rewards, known, self.penalty, *to)

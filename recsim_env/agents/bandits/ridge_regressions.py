@@ -56,9 +56,14 @@ class RidgeRegressions:
         Raises:
             InputError: a reward that is not finite.
         """
-        row = add_rewards(features, slates, reward, self.inverse, self.estimate, self.log_growth)
-        if row >= 0:
-            raise InputError(f"reward[{row}] = {reward[row]}: a regression needs finite rewards")
+        known = self.inverse, self.estimate, self.log_growth
+        check_finite(reward, add_rewards(features, slates, reward, *known))
+
+
+def check_finite(reward: Floats, row: int) -> None:
+    """Refuse the reward of a row that `add_rewards` returned, if it is one."""
+    if row >= 0:
+        raise InputError(f"reward[{row}] = {reward[row]}: a regression needs finite rewards")
 
 
 def check_ridge(num_replicates: int, num_items: int, num_features: int, penalty: float) -> None:
@@ -87,7 +92,25 @@ def seen_features(observation: dict[str, Array], shape: tuple[int, int, int], sh
         InputError: the world shows none, or others than the learner was made for.
     """
     B, _, D = shape
-    name, expected = ("features", shape) if shared else ("context", (B, D))
+    if shared:
+        return _seen(observation, "features", shape)
+    context = seen_context(observation, shape)
+    extended = np.empty((B, 1, D + 1), context.dtype)
+    put_with_one(context, extended)
+    return extended
+
+
+def seen_context(observation: dict[str, Array], shape: tuple[int, int, int]) -> Array:
+    """The user's context (B, D) of a round, for a learner of B rows, N items and D numbers.
+
+    Raises:
+        InputError: the world shows none, or another size than the learner was made for.
+    """
+    B, _, D = shape
+    return _seen(observation, "context", (B, D))
+
+
+def _seen(observation: dict[str, Array], name: str, expected: tuple[int, ...]) -> Array:
     value = observation.get(name)
     if value is None:
         raise InputError(
@@ -98,11 +121,7 @@ def seen_features(observation: dict[str, Array], shape: tuple[int, int, int], sh
         raise InputError(
             f"{name} must have shape {expected}, got {value.shape}: make the learner for the world's sizes"
         )
-    if shared:
-        return value
-    extended = np.empty((B, 1, D + 1), value.dtype)
-    put_with_one(value, extended)
-    return extended
+    return value
 
 
 @njit(cache=True)
