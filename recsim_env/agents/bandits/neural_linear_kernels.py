@@ -1,9 +1,9 @@
 """The compiled loops of neural-linear Thompson sampling (`neural_linear_ts.py`), where the equations stand.
 
 The weights of a row are those of three matrices (inputs + 1, outputs), one after the other; the last row of
-each matrix is the constant. In training a
-network reads S rounds at a time, (S, numbers); its products are those of BLAS. Sums are taken in the
-precision of the layers, several terms at a time, in an order that is the same for every row.
+each matrix is the constant. In training a network reads S rounds at a time, (S, numbers); its products are
+those of BLAS. Sums are taken in the precision of the weights, several terms at a time, in an order that is
+the same for every row.
 """
 
 import numpy as np
