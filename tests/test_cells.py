@@ -9,8 +9,10 @@ import signal
 import sys
 import warnings
 from functools import partial
+from inspect import signature
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recsim_env.agents.bandits.ucb1 import UCB1
@@ -24,6 +26,7 @@ from recsim_env.experiments.results import Results
 from recsim_env.experiments.run import Race
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.workers import Workers
+from recsim_env.simulators.datasets import read_interactions
 from recsim_env.simulators.worlds.bernoulli_bandit import bernoulli_bandit
 
 SMALL = ["--world", "num_states=3,num_items=5,slate_size=2,horizon=4", "--episodes", "20"]
@@ -353,18 +356,47 @@ def test_what_a_run_leaves_that_is_killed_at_its_beginning_is_cleared(tmp_path):
         assert sorted(file.name for file in tmp_path.iterdir()) == [".lock", "run.json"]
 
 
-@pytest.mark.parametrize("experiment", ["offline_ranking", "simulator_agreement"])
-def test_what_runs_in_one_process_says_so(tmp_path, capsys, experiment):
+def test_workers_that_cannot_be_are_refused(tmp_path, capsys):
     out = tmp_path / "r"
-    assert main(["run", experiment, "--out", str(out), "--workers", "2"]) == 2
-    assert f"{experiment} runs in one process: leave out --workers" in capsys.readouterr().err
     assert main(["run", "bandits", "--out", str(out), "--workers", "0"]) == 2
     assert "--workers must be at least 1, got 0" in capsys.readouterr().err
     assert main(["run", "bandits", "--out", str(out), "--address", "auto"]) == 2
     assert "--address needs --workers N" in capsys.readouterr().err
-    assert main(["run", "--workers", "2", experiment, "--out", str(out)]) == 2
-    assert "runs in one process" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_every_experiment_takes_workers():
+    for module in cli.experiments().values():
+        assert "workers" in signature(module.run).parameters
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """The first months of 200 users of the shipped log."""
+    log = read_interactions("complete-journey").log
+    kept = log.rows((log.user < 200) & (log.time < np.quantile(log.time, 0.3)))
+    directory = tmp_path_factory.mktemp("shop")
+    columns = {"user_id": kept.user, "item_id": kept.slate[:, 0], "timestamp": kept.time}
+    pd.DataFrame(columns).to_parquet(directory / "interactions.parquet")
+    return directory
+
+
+@pytest.mark.parametrize("experiment", ["offline_ranking", "simulator_agreement"])
+def test_recommenders_are_cells(tmp_path, elsewhere, experiment, capsys, shop):
+    names = ["popularity", "p_top", "item_knn", "markov1"]
+    asked = [experiment, "--data", shop, "--recommenders", ",".join(names)]
+    if experiment == "simulator_agreement":
+        asked += ["--live-users", 10, "--live-steps", 2, "--resamples", 20]
+    run(*asked, "--out", tmp_path / "whole")
+    said = capsys.readouterr().out
+    run(*asked, "--out", tmp_path / "cut", "--workers", 2)
+    assert elsewhere == names[::-1]
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+    again = capsys.readouterr().out
+    assert again.replace("/cut", "/whole") == said
+    run(*asked, "--out", tmp_path / "whole", "--resume")  # finished: shown again
+    table = said[: said.index("less that of")] if "less that of" in said else said
+    assert capsys.readouterr().out.splitlines()[:6] == table.splitlines()[:6]
 
 
 def test_other_experiments_do_not_depend_on_workers(tmp_path, elsewhere):

@@ -21,7 +21,8 @@ from gymnasium.vector import AutoresetMode  # noqa: E402
 from ray.rllib.algorithms.ppo import PPOConfig  # noqa: E402
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner  # noqa: E402
 
-from recsim_env.envs.wrappers import Candidates, OneSlot, wrap  # noqa: E402
+from recsim_env.envs.batched import BatchedEnv  # noqa: E402
+from recsim_env.envs.wrappers import Candidates, DiscreteSlates, OneSlot, wrap  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
 from recsim_env.evaluation.intervals import mean_estimate  # noqa: E402
 from recsim_env.experiments import cli  # noqa: E402
@@ -300,24 +301,55 @@ def trained(tmp_path, algorithm, name="run", **more):
     return training.run(settings, tmp_path / name, False), settings
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "dqn"])
-def test_learns_the_trivial_world(tmp_path, algorithm):
+@pytest.mark.parametrize(("algorithm", "action"), [("ppo", "item"), ("dqn", "item"), ("dqn", "slate")])
+def test_learns_the_trivial_world(tmp_path, algorithm, action):
     more = {"gamma": 0.0, "steps": 1500} if algorithm == "dqn" else {}  # nothing follows from a slate here
-    results, settings = trained(tmp_path, algorithm, **more)
+    results, settings = trained(tmp_path, algorithm, dqn_action=action, **more)
     curves = results.curves[algorithm]
     assert curves["regret"].values[-1].mean() < 0.01 * 5
     random = results.curves["random"]["reward"].values[-1]
     assert mean_estimate(curves["reward"].values[-1] - random).interval[0] > 0
     act, world = load_policy(tmp_path / "run")  # what the run leaves is what was measured last
-    by_slot = [OneSlot()] if algorithm == "dqn" else []
     found = measure(
         act,
         world,
         episodes=settings.episodes,
         seed=training.MEASURED + settings.seed,
-        wrap=lambda env: wrap(env, *by_slot),
+        wrap=lambda env: wrap(env, *training.changes_to_play(settings)),
     )
     assert (found["reward"] == curves["reward"].values[-1]).all()
+
+
+def test_dqn_of_whole_slates_plays_native_vector_environments():
+    """Episodes are as long as those of the world, and slates of several items are chosen at once."""
+    parameters = {"num_items": 5, "slate_size": 2, "horizon": 4}
+    config = algorithm_config("dqn", "CascadeRec-v0", parameters, changes=(DiscreteSlates,), sizes=PLAY)
+    assert config.gym_env_vectorize_mode == "vector_entry_point"
+    algorithm = config.build_algo()
+    for _ in range(3):
+        result = algorithm.train()
+    inside = algorithm.env_runner.env.unwrapped
+    algorithm.stop()
+    assert isinstance(inside, BatchedEnv)
+    assert algorithm.env_runner.module.action_space.n == 5 + 5 * 4
+    assert result["env_runners"]["episode_len_min"] == result["env_runners"]["episode_len_max"] == 4
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"dqn_action": "slate"}, "--dqn-action is for dqn, and ppo has a softmax for every slot"),
+        ({"dqn_action": "all", "algorithm": "dqn"}, "dqn_action must be item or slate, got 'all'"),
+        (
+            {"dqn_action": "slate", "algorithm": "dqn", "env": "CascadeRec-v0", "env_args": "num_items=70"},
+            "items in 3 slots make .* slates, more than 100,000",
+        ),
+    ],
+)
+def test_actions_that_dqn_cannot_choose_are_refused(tmp_path, more, message):
+    with pytest.raises(InputError, match=message):
+        trained(tmp_path, **{"algorithm": "ppo", **more})
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_policy_that_is_not_there_or_of_something_else_is_refused(tmp_path):

@@ -277,8 +277,8 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError("--resume needs the directory of the run: give it as --out DIR")
     if options.out is None:
         options.out = Path("runs") / f"{module.NAME}-{time.strftime('%Y%m%d-%H%M%S')}"
-    carried = _carried(module, options)
-    module.run(from_options(module.Settings, options), options.out, options.resume, **carried)
+    workers = _workers(options)
+    module.run(from_options(module.Settings, options), options.out, options.resume, workers)
 
 
 def _resume(options: argparse.Namespace) -> None:
@@ -295,18 +295,15 @@ def _resume(options: argparse.Namespace) -> None:
         raise unknown_name("experiment", document["experiment"], experiments())
     module = experiments()[document["experiment"]]
     settings = from_run(module.Settings, document["settings"])
-    module.run(settings, options.out, True, **_carried(module, options))
+    module.run(settings, options.out, True, _workers(options))
 
 
-def _carried(module: ModuleType, options: argparse.Namespace) -> dict[str, Workers]:
-    """How the run is carried, if otherwise than by this process."""
+def _workers(options: argparse.Namespace) -> Workers | None:
+    """Who shares the work; None = this process does all of it."""
     workers = workers_of(options)
-    if workers is None:
-        return {}
-    if "workers" not in signature(module.run).parameters:
-        raise InputError(f"{module.NAME} runs in one process: leave out --workers and --address")
-    require("ray", "ray")  # before the directory is made
-    return {"workers": workers}
+    if workers is not None:
+        require("ray", "ray")  # before the directory is made
+    return workers
 
 
 def _compare(options: argparse.Namespace) -> None:

@@ -1,13 +1,15 @@
 """RLlib's algorithms with the settings that our environments need, each one call that gives its config.
 
     ppo, impala, appo   slates as they are: a softmax for every slot, given the observation
-    dqn                 one slot at a time, as action values need a list of actions
+    dqn                 one slot at a time, as action values need a list of actions; whole slates with
+                        `DiscreteSlates` among `changes`
     bc, marwil          from a log, without playing (`offline.py`)
 
-What all of them share: the native vector environment, users of their own for every runner and NEXT_STEP
-(`users.py`), Dict observations made rows by a connector, masks where the observation has one (`masks.py`),
-two layers of tanh units. A batch of PPO, IMPALA and APPO is made of whole episodes. CQL is left out: RLlib
-has it for continuous actions alone.
+What all of them share: the native vector environment (but for slots one at a time, where rows that reset
+would fall out of step with the others), users of their own for every runner and NEXT_STEP (`users.py`), Dict
+observations made rows by a connector, masks where the observation has one (`masks.py`), two layers of tanh
+units. A batch of PPO, IMPALA and APPO is made of whole episodes. CQL is left out: RLlib has it for continuous
+actions alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,6 +31,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from recsim_env.envs.describe import world_source
 from recsim_env.envs.wrappers.change import Change, wrap
+from recsim_env.envs.wrappers.discrete_slates import DiscreteSlates
 from recsim_env.envs.wrappers.one_slot import OneSlot
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.experiments.env_args import world_of
@@ -112,10 +115,11 @@ def algorithm_config(
     env_config = dict(env_config or {})
     _check_numbers(sizes, learning_rate, gamma, entropy, hidden, seed)
     name = full_id(env_id)
-    probe = check_environment(name, env_config, algorithm == "dqn", changes)
+    slots = algorithm == "dqn" and not any(isinstance(make(), DiscreteSlates) for make in changes)
+    probe = check_environment(name, env_config, slots, changes)
     flat = Flat(probe.single_observation_space, probe.single_action_space)
     world = world_behind(probe)
-    horizon = world.horizon * (world.slate_size if algorithm == "dqn" else 1)
+    horizon = world.horizon * (world.slate_size if slots else 1)
     runners = max(sizes.runners, 1)
     length = -(-sizes.batch // (runners * sizes.users * horizon)) * horizon  # steps of a user in an iteration
     batch = length * runners * sizes.users
@@ -143,7 +147,7 @@ def algorithm_config(
         config.reporting(min_time_s_per_iteration=0, min_train_timesteps_per_iteration=None)
     else:
         made = {"id": name, "changes": changes, **env_config}
-        if algorithm == "dqn":
+        if slots:
             config.environment(env=OneSlotAtATime, env_config=made)
         elif changes:
             config.environment(env=ChangedUsers, env_config=made)
@@ -152,7 +156,7 @@ def algorithm_config(
         config.env_runners(
             num_env_runners=sizes.runners,
             num_envs_per_env_runner=sizes.users,
-            gym_env_vectorize_mode="sync" if algorithm == "dqn" else "vector_entry_point",
+            gym_env_vectorize_mode="sync" if slots else "vector_entry_point",
             env_to_module_connector=flat_observations,
             rollout_fragment_length=length,
         )

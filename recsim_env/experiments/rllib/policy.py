@@ -1,6 +1,7 @@
 """A trained network as a policy: observations (B, ...) -> slates (B, K), most probable slot by slot.
 
-A network of DQN fills one slot at a time: (B,) items, for an environment behind `OneSlot`.
+A network of DQN fills one slot at a time: (B,) items, for an environment behind `OneSlot`; or it chooses
+among all slates: (B,) numbers, behind `DiscreteSlates`.
 """
 
 from collections.abc import Callable

@@ -25,8 +25,8 @@ def load_policy(directory: Path | str) -> tuple[Callable[[dict[str, Array]], Int
         directory: of a finished run of `recsim-env train --library rllib`.
 
     Returns:
-        `act`, observations (B, ...) -> slates (B, K); of DQN items (B,) for an environment behind `OneSlot`.
-        And the world.
+        `act`, observations (B, ...) -> slates (B, K); of DQN items (B,) for an environment behind `OneSlot`,
+        or the numbers of slates for one behind `DiscreteSlates`. And the world.
 
     Raises:
         InputError: RLlib is missing; no such run, one of another library, or not finished; a checkpoint of

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsim_env.arrays import Floats
-from recsim_env.envs.wrappers import OneSlot, wrap
+from recsim_env.envs.wrappers import DiscreteSlates, OneSlot, wrap
+from recsim_env.envs.wrappers.change import Change
 from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
@@ -46,6 +47,11 @@ class Settings:
     env: str = option("CascadeRec-v0", "id of an environment; `recsim-env list` names them")
     env_args: str = option("", "a parameter of the environment, such as slate_size=5", each="env-arg")
     algorithm: str = option("ppo", "ppo, dqn, impala or appo; bc or marwil learn from --log")
+    dqn_action: str = option(
+        "item",
+        "what dqn chooses at a time: item (slot by slot, in single environments) or slate (of all slates, "
+        "100,000 at most, in native vector environments)",
+    )
     steps: int = option(200_000, "environment steps to learn from; with --log, rows")
     runners: int = option(0, "processes that play; 0 = this one. With --address they run on the cluster")
     num_envs: int = option(32, "users of each runner, stepped together")
@@ -119,6 +125,7 @@ def config_of(settings: Settings) -> "AlgorithmConfig":
         settings.algorithm,
         settings.env,
         parameters(parts(settings.env_args)),
+        changes=(DiscreteSlates,) if settings.dqn_action == "slate" else (),
         sizes=Sizes(settings.runners, settings.num_envs, settings.batch, settings.minibatch, settings.epochs),
         learning_rate=settings.learning_rate,
         gamma=settings.gamma,
@@ -142,12 +149,23 @@ def draw(axes: Any, results: Results, settings: Settings, label: str = "", style
 
 def task(settings: Settings) -> dict[str, Any]:
     """What a checkpoint must agree in with the run that reads it."""
-    names = ("env", "env_args", "algorithm", "hidden")
+    names = ("env", "env_args", "algorithm", "dqn_action", "hidden")
     return {name: getattr(settings, name) for name in names}
+
+
+def changes_to_play(settings: Settings) -> list[Change]:
+    """The wrappers of an environment that a trained policy plays in, innermost first."""
+    if settings.algorithm != "dqn":
+        return []
+    return [OneSlot() if settings.dqn_action == "item" else DiscreteSlates()]
 
 
 def _check(settings: Settings) -> None:
     positive(steps=settings.steps, evaluations=settings.evaluations, episodes=settings.episodes)
+    if settings.dqn_action not in ("item", "slate"):
+        raise InputError(f"dqn_action must be item or slate, got {settings.dqn_action!r}")
+    if settings.dqn_action == "slate" and settings.algorithm != "dqn":
+        raise InputError(f"--dqn-action is for dqn, and {settings.algorithm} has a softmax for every slot")
     if settings.algorithm in OFFLINE and not settings.log:
         raise InputError(
             f"{settings.algorithm} learns from a log: give --log FILE, such as `recsim-env log` writes it"
@@ -179,13 +197,12 @@ def _train(settings: Settings, config: "AlgorithmConfig", directory: RunDirector
         act = policy_of(algorithm, settings)
 
         def measured(play: Callable[..., Any]) -> dict[str, Floats]:
-            by_slot = [OneSlot()] if settings.algorithm == "dqn" else []
             return measure(
                 play,
                 world,
                 episodes=settings.episodes,
                 seed=MEASURED + settings.seed,
-                wrap=lambda env: wrap(env, *by_slot),
+                wrap=lambda env: wrap(env, *changes_to_play(settings)),
             )
 
         restored = file.exists()
@@ -244,8 +261,9 @@ def flat_of(settings: Settings) -> "Flat":
     from recsim_env.experiments.rllib.algorithms import check_environment
     from recsim_env.experiments.rllib.flat import Flat
 
-    slots = settings.algorithm == "dqn"
-    env = check_environment(settings.env, parameters(parts(settings.env_args)), slots)
+    slots = settings.algorithm == "dqn" and settings.dqn_action == "item"
+    changes = (DiscreteSlates,) if settings.dqn_action == "slate" else ()
+    env = check_environment(settings.env, parameters(parts(settings.env_args)), slots, changes)
     return Flat(env.single_observation_space, env.single_action_space)
 
 

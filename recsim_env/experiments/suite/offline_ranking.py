@@ -18,13 +18,14 @@ Where nothing is masked, the NDCG of what users had before and of what is new to
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from recsim_env.agents.recommender import recommend
 from recsim_env.arrays import Floats, Ints
@@ -41,15 +42,18 @@ from recsim_env.evaluation.paired import against_baseline
 from recsim_env.evaluation.ranking import average_precision, hit_rate, mrr, ndcg, precision, recall
 from recsim_env.evaluation.repeat_explore import repeat_explore
 from recsim_env.experiments import figure
+from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
 from recsim_env.experiments.recommenders import NAMES, make_recommender, recommender_names
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.sequential_models import MODELS
 from recsim_env.experiments.settings import as_json, option, positive
 from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.training import one_thread
+from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.datasets import read_events
 from recsim_env.simulators.log import Log
-from recsim_env.simulators.splits import leave_last_basket_out, leave_one_out, shuffle_ties
+from recsim_env.simulators.splits import HeldOut, leave_last_basket_out, leave_one_out, shuffle_ties
 
 NAME = "offline_ranking"
 BARS = True  # so that `compare` gives every run a panel
@@ -83,8 +87,8 @@ class Settings:
     seed: int = option(0, "of the order of events at equal times")
 
 
-def run(settings: Settings, out: Path, resume: bool) -> Results:
-    """Run the experiment in the directory `out`; it is short, and a run that was killed begins anew."""
+def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
+    """Run the experiment, or what is left of it, in the directory `out`; a cell is one recommender."""
     names = recommender_names(settings.recommenders)
     positive(k=settings.k)
     if settings.buckets < 0:
@@ -96,27 +100,78 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         if value not in choices:
             raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
     data = read_events(settings.data)
-    directory = open_run(out, NAME, as_json(settings), resume)
-    repeats = repeated_share(data.log) > REPEATS
-    whole_basket = settings.hold_out == "last_basket" or (settings.hold_out == "auto" and repeats)
-    mask = settings.mask_history == "yes" or (settings.mask_history == "auto" and not repeats)
-    log = shuffle_ties(data.log, settings.seed)
-    held_out = leave_last_basket_out(log) if whole_basket else leave_one_out(log)
-    sys.stdout.write(
-        f"{data.name}: {len(log):,} events of {data.num_users:,} users and {data.num_items:,} items; "
-        "held out "
-        f"{'the last basket' if whole_basket else 'the last item'} of {len(held_out.user):,} users "
-        f"({held_out.tied_share:.0%} tied in time with the one before), full ranking, "
-        f"history {'masked' if mask else 'not masked'}\n"
-    )
-    results, ndcg_of_users, lists = Results(), {}, {}
-    popularity = np.bincount(held_out.train.slate[:, 0], minlength=data.num_items)
-    length = np.count_nonzero(held_out.history >= 0, axis=1)
-    for name in tqdm(names, unit="recommender"):
-        recommender = make_recommender(name, data.num_items, mask_history=mask).fit(held_out.train)
+    with open_run(out, NAME, as_json(settings), resume) as directory:
+        repeats = repeated_share(data.log) > REPEATS
+        whole_basket = settings.hold_out == "last_basket" or (settings.hold_out == "auto" and repeats)
+        mask = settings.mask_history == "yes" or (settings.mask_history == "auto" and not repeats)
+        log = shuffle_ties(data.log, settings.seed)
+        held_out = leave_last_basket_out(log) if whole_basket else leave_one_out(log)
+        sys.stdout.write(
+            f"{data.name}: {len(log):,} events of {data.num_users:,} users and {data.num_items:,} items; "
+            "held out "
+            f"{'the last basket' if whole_basket else 'the last item'} of {len(held_out.user):,} users "
+            f"({held_out.tied_share:.0%} tied in time with the one before), full ranking, "
+            f"history {'masked' if mask else 'not masked'}\n"
+        )
+        if directory.finished:
+            results = Results.read(directory.results)
+            print_tables(results, settings.k)
+        else:
+            cells = {
+                name: Cell(
+                    name=name,
+                    file=directory.cell(name),
+                    checkpoint=directory.checkpoint(name),
+                    size=1,
+                    label=name,
+                    work=partial(rank, name, held_out, data.num_items, settings.k, mask),
+                )
+                for name in names
+            }
+            run_cells(list(cells.values()), directory.path, workers, "recommender")
+            lists = {name: load_arrays(cell.file, ("ranked",))["ranked"] for name, cell in cells.items()}
+            results = to_results(lists, held_out, data.num_items, mask, settings)
+            for name in names:
+                write_events(directory.path / "tensorboard", name, results.curves[name])
+            figure.save_panel(directory.path / "figure.png", lambda axes: draw(axes, results, settings))
+            results.write(directory.results)
+            print_tables(results, settings.k)
+            for name, others in same_lists(lists).items():
+                sys.stdout.write(f"{', '.join(others)}: the same lists as {name}\n")
+            ndcg_of_users = {name: ndcg(one, held_out.relevant, settings.k) for name, one in lists.items()}
+            print_differences(ndcg_of_users, settings.k, settings.seed)
+            directory.finish()
+    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
+    return results
+
+
+def rank(
+    name: str,
+    held_out: HeldOut,
+    num_items: int,
+    k: int,
+    mask: bool,
+    file: Path,
+    checkpoint: Path,
+    progress: Callable[[int], Any],
+) -> None:
+    """Let a recommender learn, and write the lists (U, k) of all users."""
+    with one_thread() if name in MODELS else nullcontext():  # or trainings would not repeat
+        recommender = make_recommender(name, num_items, mask_history=mask).fit(held_out.train)
         gaps = held_out.gaps if name in MODELS else None
-        ranked = recommend(recommender, held_out.history, settings.k, mask_history=mask, gaps=gaps)
-        lists[name], ndcg_of_users[name] = ranked, ndcg(ranked, held_out.relevant, settings.k)
+        ranked = recommend(recommender, held_out.history, k, mask_history=mask, gaps=gaps)
+    save_arrays(file, {"ranked": ranked})
+    progress(1)
+
+
+def to_results(
+    lists: dict[str, Ints], held_out: HeldOut, num_items: int, mask: bool, settings: Settings
+) -> Results:
+    """What the lists of every recommender score, and what they are like."""
+    results = Results()
+    popularity = np.bincount(held_out.train.slate[:, 0], minlength=num_items)
+    length = np.count_nonzero(held_out.history >= 0, axis=1)
+    for name, ranked in lists.items():
         results.curves[name] = {
             **scores(ranked, held_out.relevant, settings.k),
             **likeness(ranked, popularity, settings.k),
@@ -124,15 +179,8 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
         if not mask:
             results.curves[name] |= of_repeats(ranked, held_out.relevant, held_out.history, settings.k)
         if settings.buckets:
-            results.curves[name] |= by_history(ndcg_of_users[name], length, settings.k, settings.buckets)
-        write_events(directory.path / "tensorboard", name, results.curves[name])
-    results.write(directory.results)
-    figure.save_panel(directory.path / "figure.png", lambda axes: draw(axes, results, settings))
-    print_tables(results, settings.k)
-    for name, others in same_lists(lists).items():
-        sys.stdout.write(f"{', '.join(others)}: the same lists as {name}\n")
-    print_differences(ndcg_of_users, settings.k, settings.seed)
-    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
+            per_user = ndcg(ranked, held_out.relevant, settings.k)
+            results.curves[name] |= by_history(per_user, length, settings.k, settings.buckets)
     return results
 
 

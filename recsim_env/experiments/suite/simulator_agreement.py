@@ -14,31 +14,36 @@ in their favour, less the share that turn against them.
 """
 
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from recsim_env.agents.recommender import Recommender, recommend
-from recsim_env.arrays import Floats, Ints
+from recsim_env.arrays import Bools, Floats, Ints
 from recsim_env.errors import InputError
 from recsim_env.evaluation.agreement import TREC_2023, Agreement, agreement
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.ranking import ndcg
 from recsim_env.experiments import figure
+from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
 from recsim_env.experiments.recommenders import RECOMMENDERS, make_recommender, recommender_names
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run_directory import open_run
+from recsim_env.experiments.run_directory import RunDirectory, open_run
 from recsim_env.experiments.sequential_models import MODELS
 from recsim_env.experiments.settings import as_json, option, positive
 from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.training import one_thread
+from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.calibration.listening import ListeningCalibration, fit_listening, simulate_like
-from recsim_env.simulators.datasets import read_events
+from recsim_env.simulators.datasets import Interactions, read_events
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.splits import leave_last_basket_out, shuffle_ties
+from recsim_env.simulators.splits import HeldOut, leave_last_basket_out, shuffle_ties
 from recsim_env.simulators.worlds.listening import ListeningWorld
 
 NAME = "simulator_agreement"
@@ -48,6 +53,8 @@ MEMORY = ("p_top", "base_level", "latest")
 REMEMBERED = 2000  # plays of a simulated user, as in the fidelity report
 HISTORY = 500  # plays behind a user at the most, live
 SCORES = ("real", "simulated", "live")
+ROLES = ("real", "simulated", "half", "other half")
+"""The logs that recommenders are scored on: the real one, the simulated one, those of halves of the users."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,8 @@ class Settings:
     seed: int = option(0, "of ties, halves, simulated users and resamples")
 
 
-def run(settings: Settings, out: Path, resume: bool) -> Results:
-    """Run the experiment in the directory `out`; it takes minutes, and a run that was killed begins anew."""
+def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
+    """Run the experiment, or what is left of it, in the directory `out`; a cell is one recommender."""
     names = recommender_names(settings.recommenders)
     positive(k=settings.k, live_users=settings.live_users, live_steps=settings.live_steps)
     positive(seconds=settings.seconds)
@@ -88,50 +95,87 @@ def run(settings: Settings, out: Path, resume: bool) -> Results:
             ": whether the simulator favours its own kind is asked"
         )
     data = read_events(settings.data, prefer="timestamp")
-    directory = open_run(out, NAME, as_json(settings), resume)
-    with tqdm(total=6, bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}]") as bar:
-
-        def done(what: str) -> None:
-            bar.update()
-            bar.set_description(what)
-
-        bar.set_description("fitting the world to the log")
-        calibration = fit_listening(data.log, seconds=settings.seconds, name=data.name)
-        done("simulating a log of the same size")
-        simulated = simulated_log(calibration, data.log, settings)
-        done("recommenders on the real log")
-        N = data.num_items
-        real, _ = offline(names, data.log, N, settings)
-        done("recommenders on the simulated log")
-        of_simulation, fitted = offline(names, simulated, N, settings)
-        done("recommenders on the halves of the real log")
-        halves = [offline(names, half, N, settings)[0] for half in split_users(data.log, settings.seed)]
-        done("recommenders live in the world")
-        world = live_world(calibration, settings)
-        live = np.stack([live_rewards(world, calibration.item_ids, one, settings) for one in fitted], axis=1)
-        done("done")
-    scores = dict(zip(SCORES, (real, of_simulation, live), strict=True))
-    families = {"memory": family}
-    pairs = {
-        "real, simulated": (real, of_simulation),
-        "real, live": (real, live),
-        "simulated, live": (of_simulation, live),
-        "two halves of the real": (halves[0], halves[1]),
-    }
-    found = {
-        name: agreement(*pair, families=families, resamples=settings.resamples, seed=settings.seed)
-        for name, pair in pairs.items()
-    }
-    results = to_results(names, scores, found)
-    results.write(directory.results)
-    for name in names:
-        write_events(directory.path / "tensorboard", name, results.curves[name])
-    figure.save(draw_all(results, settings), directory.path / "figure.png")
-    if calibration.problems:
-        sys.stdout.write(f"NOT TO BE TRUSTED, the fit of the world: {'; '.join(calibration.problems)}\n")
+    with open_run(out, NAME, as_json(settings), resume) as directory:
+        if directory.finished:
+            results = Results.read(directory.results)
+        else:
+            results = _score(names, family, data, settings, directory, workers)
     print_table(results, settings)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
     return results
+
+
+def _score(
+    names: list[str],
+    family: Bools,
+    data: Interactions,
+    settings: Settings,
+    directory: RunDirectory,
+    workers: Workers | None,
+) -> Results:
+    sys.stderr.write("fitting the world to the log, and simulating a log of the same size\n")
+    calibration = fit_listening(data.log, seconds=settings.seconds, name=data.name)
+    logs = (data.log, simulated_log(calibration, data.log, settings), *split_users(data.log, settings.seed))
+    held_out = [leave_last_basket_out(shuffle_ties(log, settings.seed)) for log in logs]
+    world = live_world(calibration, settings)
+    cells = [
+        Cell(
+            name=name,
+            file=directory.cell(name),
+            checkpoint=directory.checkpoint(name),
+            size=len(ROLES) + 1,
+            label=name,
+            work=partial(score, name, held_out, data.num_items, world, calibration.item_ids, settings),
+        )
+        for name in names
+    ]
+    run_cells(cells, directory.path, workers, "score")
+    ones = [load_arrays(cell.file, (*ROLES, "live")) for cell in cells]
+    found = {role: np.stack([one[role] for one in ones], axis=1) for role in (*ROLES, "live")}
+    pairs = {
+        "real, simulated": (found["real"], found["simulated"]),
+        "real, live": (found["real"], found["live"]),
+        "simulated, live": (found["simulated"], found["live"]),
+        "two halves of the real": (found["half"], found["other half"]),
+    }
+    agreements = {
+        name: agreement(*pair, families={"memory": family}, resamples=settings.resamples, seed=settings.seed)
+        for name, pair in pairs.items()
+    }
+    results = to_results(names, {one: found[one] for one in SCORES}, agreements)
+    for name in names:
+        write_events(directory.path / "tensorboard", name, results.curves[name])
+    figure.save(draw_all(results, settings), directory.path / "figure.png")
+    results.write(directory.results)
+    if calibration.problems:
+        sys.stdout.write(f"NOT TO BE TRUSTED, the fit of the world: {'; '.join(calibration.problems)}\n")
+    directory.finish()
+    return results
+
+
+def score(
+    name: str,
+    held_out: list[HeldOut],
+    num_items: int,
+    world: ListeningWorld,
+    item_ids: Ints,
+    settings: Settings,
+    file: Path,
+    checkpoint: Path,
+    progress: Callable[[int], Any],
+) -> None:
+    """Write the NDCG of a recommender for the users of every log (U,), and its rewards live."""
+    found = {}
+    with one_thread() if name in MODELS else nullcontext():  # or trainings would not repeat
+        for role, one in zip(ROLES, held_out, strict=True):
+            fitted = make_recommender(name, num_items, mask_history=False).fit(one.train)
+            ranked = recommend(fitted, one.history, settings.k, mask_history=False)
+            found[role] = ndcg(ranked, one.relevant, settings.k)
+            if role == "simulated":
+                found["live"] = live_rewards(world, item_ids, fitted, settings)
+                progress(1)
+            progress(1)
+    save_arrays(file, found)
 
 
 def simulated_log(calibration: ListeningCalibration, log: Log, settings: Settings) -> Log:
@@ -140,19 +184,6 @@ def simulated_log(calibration: ListeningCalibration, log: Log, settings: Setting
     world = calibration.world(num_users=len(calibration.pace), force=True, remembered=remembered, horizon=1)
     found = simulate_like(world, log, seconds=settings.seconds, seed=settings.seed)
     return Log(found.user, found.time, calibration.item_ids[found.slate], found.clicked)
-
-
-def offline(
-    names: list[str], log: Log, num_items: int, settings: Settings
-) -> tuple[Floats, list[Recommender]]:
-    """(U, M) NDCG of every recommender for every user, and the fitted recommenders."""
-    held_out = leave_last_basket_out(shuffle_ties(log, settings.seed))
-    fitted = [make_recommender(name, num_items, mask_history=False).fit(held_out.train) for name in names]
-    columns = []
-    for one in fitted:
-        ranked = recommend(one, held_out.history, settings.k, mask_history=False)
-        columns.append(ndcg(ranked, held_out.relevant, settings.k))
-    return np.stack(columns, axis=1), fitted
 
 
 def split_users(log: Log, seed: int) -> tuple[Log, Log]:
