@@ -13,7 +13,7 @@ what a state is made of:
 Letters: U users, L cells of a history, D numbers a state, N items.
 """
 
-from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.item_table import ItemTable
 from recsim_env.errors import check_ranges, require
 
 require("torch", "torch")
@@ -38,7 +38,7 @@ class SequenceEncoder(nn.Module):
     reads_gaps: bool = False  # whether it must be given the time between items
     widths: tuple[int, ...] = ()  # first numbers of a state that are to name the next item too
 
-    def __init__(self, items: ItemVectors, max_length: int) -> None:
+    def __init__(self, items: ItemTable, max_length: int) -> None:
         super().__init__()
         check_ranges({"max_length": max_length}, {}, {})
         self.items, self.max_length = items, max_length
@@ -72,8 +72,7 @@ class SequenceEncoder(nn.Module):
                     parameter.normal_(0.0, SPREAD, generator=generator)
                 elif name.endswith("bias"):
                     parameter.zero_()
-            if self.items.kind != "features":
-                self.items.learned.weight[self.num_items] = 0.0
+            self.items.clear_empty()
 
 
 def seen_keys(empty: Tensor, *, past: bool = True) -> Tensor:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from recsim_env.errors import InputError, check_ranges, require, unknown_name
+from recsim_env.agents.sequential.neural.encoders.item_table import ItemTable
+from recsim_env.errors import InputError, require, unknown_name
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
@@ -23,7 +24,7 @@ from torch.nn.functional import embedding  # noqa: E402
 KINDS = ("id", "features", "gated")
 
 
-class ItemVectors(nn.Module):
+class ItemVectors(ItemTable):
     """Items of any shape -> their vectors, (..., D).
 
     Args:
@@ -40,15 +41,14 @@ class ItemVectors(nn.Module):
     def __init__(
         self, num_items: int, dimension: int = 64, *, features: Any = None, kind: str | None = None
     ) -> None:
-        super().__init__()
-        check_ranges({"num_items": num_items, "dimension": dimension}, {}, {})
+        super().__init__(num_items, dimension)
         kind = kind or ("id" if features is None else "features")
         if kind not in KINDS:
             raise unknown_name("kind of item vectors", kind, KINDS)
         if (kind == "id") != (features is None):
             wanted = "takes no features" if kind == "id" else "needs features (N, F)"
             raise InputError(f"{kind} item vectors: this kind {wanted}")
-        self.num_items, self.dimension, self.kind = num_items, dimension, kind
+        self.kind = kind
         if kind != "features":
             self.learned = nn.Embedding(num_items + 1, dimension, padding_idx=num_items)
         if features is not None:
@@ -80,6 +80,11 @@ class ItemVectors(nn.Module):
             return self.learned.weight[:-1]
         made: Tensor = self.line(self.given)
         return made if self.kind == "features" else self._mix(self.learned.weight[:-1], made)
+
+    def clear_empty(self) -> None:
+        """See `ItemTable`."""
+        if self.kind != "features":
+            self.learned.weight[self.num_items] = 0.0
 
     def _mix(self, learned: Tensor, made: Tensor) -> Tensor:
         share = torch.sigmoid(self.gate(torch.cat([learned, made], dim=-1)))

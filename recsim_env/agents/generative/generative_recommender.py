@@ -1,0 +1,143 @@
+"""A generative policy trained on a log to say the next item: cross-entropy over the catalogue.
+
+    fit:     minimise the mean over all steps t < n of all users of -log pi(i_{t+1} | i_1 .. i_t)
+    scores:  log pi of all items
+
+log pi is normalised over the codes that may follow, as it is when items are found, so nothing is learned
+about identifiers that no item has. The rest of the training is that of `NeuralRecommender`: Adam, validation
+by the second-last item of every user, patience, what is kept. Validation ranks by the lists of a beam search,
+where a target that is not on the list is a miss.
+
+Source: Rajput and others, "Recommender systems with generative retrieval" (TIGER), NeurIPS 2023; constrained
+training as in MSCGRec and MSL.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+
+from recsim_env.agents.generative.policy import GenerativePolicy
+from recsim_env.agents.recommender import check_history
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
+from recsim_env.arrays import Array, Ints
+from recsim_env.errors import InputError, check_ranges, require
+from recsim_env.evaluation.ranking import TargetRank
+
+require("torch", "torch")
+import torch  # noqa: E402 - after the check that says which extra has it
+from torch import Tensor  # noqa: E402
+
+SCORED = 2**15  # cells, of users and items, whose log pi is computed at a time
+LISTED = 20  # items of the lists of validation, and half the beams
+
+
+class PolicyEncoder(SequenceEncoder):
+    """A policy where `NeuralRecommender` expects an encoder: its states are those of the policy's encoder.
+
+    Args:
+        policy: see `GenerativePolicy`.
+    """
+
+    def __init__(self, policy: GenerativePolicy) -> None:
+        super().__init__(policy.encoder.items, policy.encoder.max_length)
+        self.policy = policy
+        self.reads_gaps = policy.encoder.reads_gaps
+
+    def forward(self, items: Tensor, gaps: Tensor | None = None) -> Tensor:
+        """States (U, L, D)."""
+        states: Tensor = self.policy.encoder(items, gaps)
+        return states
+
+
+class GenerativeRecommender(NeuralRecommender):
+    """See the module.
+
+    Args:
+        policy: (N, generator of the first weights) -> an untrained one.
+        settings: of `NeuralRecommender`, but for its objective, auxiliaries and what they need.
+
+    Raises:
+        InputError: `fit`: as `NeuralRecommender`; an encoder that reads the time between items.
+    """
+
+    def __init__(self, policy: Callable[[int, torch.Generator], GenerativePolicy], **settings: Any) -> None:
+        super().__init__(lambda N, generator: PolicyEncoder(policy(N, generator)), **settings)
+
+    @property
+    def policy_(self) -> GenerativePolicy:
+        """The best one of the training."""
+        return _policy(self.best_)
+
+    def check_encoder(self, network: SequenceEncoder) -> None:
+        """Refuse encoders of which a policy has no state."""
+        if network.reads_gaps:
+            name = type(_policy(network).encoder).__name__
+            raise InputError(f"{name} reads the time between items, which a policy is not told")
+
+    def score_blocks(self, history: Array, gaps: Array | None = None) -> Iterator[Array]:
+        """Log pi of all items, exact: every identifier is read, which takes as long as many beam searches."""
+        history = check_history(self, history)
+        step = max(1, SCORED // self.num_items_)
+        policy = self.policy_.eval()
+        every = torch.arange(self.num_items_, device=self._device)
+        for start in range(0, max(1, len(history)), step):
+            rows = self._tensor(history[start : start + step])
+            with torch.inference_mode():
+                yield policy.log_prob(rows, every.expand(len(rows), -1)).cpu().numpy()
+
+    def lists(self, history: Array, k: int, *, mask_history: bool, width: int | None = None) -> Ints:
+        """The k items that a beam search finds, best first, (U, k), -1 where there are no more.
+
+        Args:
+            history: (U, H), as in `scores`.
+            k: 1 or more.
+            mask_history: whether items of the history are left out.
+            width: of the beam; None = 2 k.
+
+        Raises:
+            InputError: not fitted, a history that `check_history` refuses, a number out of range.
+        """
+        check_ranges({"k": k}, {}, {})
+        history = check_history(self, history)
+        return self._lists(self.policy_, history, k, mask_history=mask_history, width=width)
+
+    def _lists(
+        self, policy: GenerativePolicy, history: Ints, k: int, *, mask_history: bool, width: int | None = None
+    ) -> Ints:
+        policy.eval()
+        found = [np.empty((0, k), np.int64)]
+        step = max(1, SCORED // (20 * k))
+        for start in range(0, len(history), step):
+            rows = self._tensor(history[start : start + step])
+            allow = None
+            if mask_history:
+                allow = torch.ones(len(rows), self.num_items_ + 1, dtype=torch.bool, device=self._device)
+                allow = allow.scatter(1, torch.where(rows < 0, self.num_items_, rows), value=False)[:, :-1]
+            found.append(policy.generate(rows, k, width=width, allow=allow)[0].cpu().numpy())
+        return np.concatenate(found)
+
+    def _tensor(self, history: Ints) -> Tensor:
+        return torch.from_numpy(history if history.shape[1] else np.full((len(history), 1), -1)).to(
+            self._device
+        )
+
+    def _loss(self, users: Ints, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        """The mean of -log pi over all steps of these users."""
+        rows = self._rows(users, rng)
+        items, targets = (torch.from_numpy(part).to(self._device) for part in (rows.items, rows.targets))
+        states, known = self._forward(items, None), targets >= 0
+        return -_policy(self.network_).log_prob_of(states[known], targets[known].unsqueeze(1)).mean()
+
+    def _validation_ranks(self) -> TargetRank:
+        """Where the item that every user had last stands in the lists."""
+        held, k = self._held_out, min(LISTED, self.num_items_)
+        lists = self._lists(_policy(self._rated), held.history, k, mask_history=self.mask_history)
+        hit = lists == held.target[:, None]
+        better = np.where(hit.any(axis=1), hit.argmax(axis=1), self.num_items_)
+        return TargetRank(better, np.zeros_like(better), np.ones(len(better), np.bool_))
+
+
+def _policy(network: SequenceEncoder) -> GenerativePolicy:
+    return cast(GenerativePolicy, network.policy)

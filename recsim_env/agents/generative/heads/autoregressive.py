@@ -1,0 +1,75 @@
+"""Codes one after the other, each given the state and those before it: a small transformer over codes.
+
+    x_0 = s,    x_l = E_l(c_l) + p_l,    y = causal attention blocks over x_0 .. x_l
+    logits of code l + 1 = norm(y_l) . E_{l+1}(c)      the same vectors E as at the input, each level its own
+
+Source: Rajput and others, "Recommender systems with generative retrieval" (TIGER), NeurIPS 2023. Ours: it
+reads the one state that a sequence encoder leaves, where TIGER attends to all of them.
+"""
+
+from collections.abc import Sequence
+
+from recsim_env.agents.generative.heads.head import IdentifierHead
+from recsim_env.agents.sequential.neural.encoders.attention_block import AttentionBlock
+from recsim_env.agents.sequential.neural.encoders.encoder import SPREAD
+from recsim_env.errors import check_ranges, require
+
+require("torch", "torch")
+import torch  # noqa: E402 - after the check that says which extra has it
+from torch import Tensor, nn  # noqa: E402
+
+
+class AutoregressiveHead(IdentifierHead):
+    """See the module.
+
+    Args:
+        level_sizes: (L,) V_1 .. V_L.
+        dimension: D, a multiple of `heads`.
+        blocks: of attention, 1 or more.
+        heads: of attention.
+        dropout: from 0 to below 1.
+        generator: of the first weights.
+
+    Raises:
+        InputError: a number out of range.
+    """
+
+    def __init__(
+        self,
+        level_sizes: Sequence[int],
+        dimension: int,
+        *,
+        blocks: int = 1,
+        heads: int = 2,
+        dropout: float = 0.1,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(level_sizes)
+        check_ranges({"blocks": blocks}, {}, {})
+        self.vectors = nn.ModuleList(nn.Embedding(size, dimension) for size in self.level_sizes)
+        self.positions = nn.Embedding(len(self.level_sizes), dimension)
+        self.blocks = nn.ModuleList(
+            AttentionBlock(dimension, heads, dropout, widening=2) for _ in range(blocks)
+        )
+        self.norm = nn.LayerNorm(dimension)
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                if parameter.ndim > 1:
+                    parameter.normal_(0.0, SPREAD, generator=generator)
+                elif name.endswith("bias"):
+                    parameter.zero_()
+
+    def forward(self, state: Tensor, codes: Tensor) -> list[Tensor]:
+        """See `IdentifierHead`."""
+        D, length = state.shape[-1], codes.shape[-1] + 1
+        parts = [state, *(self.vectors[level](codes[..., level]) for level in range(length - 1))]
+        x = torch.stack([part.reshape(-1, D) for part in parts], dim=1)
+        x = x + self.positions.weight[:length]
+        seen = torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
+        for block in self.blocks:
+            x = block(x, seen)
+        y = self.norm(x)
+        return [
+            (y[:, level] @ self.vectors[level].weight.T).unflatten(0, state.shape[:-1])
+            for level in range(length)
+        ]

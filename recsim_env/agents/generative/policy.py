@@ -1,0 +1,187 @@
+"""What preference tuning sees of a recommender: log pi of items after a history, and items drawn or found.
+
+    log_prob(history, items)   (B, G) log pi(i | h), with gradients
+    generate(history, k)       (B, k) items: the best, or draws with or without putting back
+
+pi is a distribution over the catalogue, the same in both. A recommender that has the two, SASRec as well as
+one that writes codes, is tuned by the same losses (`preference/`).
+
+`GenerativePolicy` makes them of a sequence encoder, an identifier head and a catalogue: the encoder reads the
+items of a history, one vector each, and leaves a state; the head says the codes of the next item.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
+from recsim_env.agents.generative.decoding import beam_search, gumbel_top_k, log_prob, sample
+from recsim_env.agents.generative.heads.head import IdentifierHead
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.simulators.luck import Luck
+
+require("torch", "torch")
+import torch  # noqa: E402 - after the check that says which extra has it
+from torch import Tensor, nn  # noqa: E402
+
+MODES = ("beam", "sample", "gumbel")
+
+
+class Policy(Protocol):
+    """See the module."""
+
+    @property
+    def num_items(self) -> int:
+        """N."""
+
+    def log_prob(self, history: Tensor, items: Tensor) -> Tensor:
+        """Log pi (B, G) of items (B, G) after histories (B, H), -1 = an empty cell, all on the left."""
+
+    def generate(
+        self,
+        history: Tensor,
+        k: int,
+        mode: str = "beam",
+        *,
+        width: int | None = None,
+        allow: Tensor | None = None,
+        luck: Luck | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Items (B, k), and log pi (B, k) of each, see `GenerativePolicy.generate`."""
+
+
+class GenerativePolicy(nn.Module):
+    """An encoder, a head and a catalogue.
+
+    Args:
+        encoder: that reads the past.
+        head: of identifiers with the catalogue's level sizes.
+        trie: the catalogue, of the encoder's items.
+
+    Raises:
+        InputError: parts that do not go together.
+    """
+
+    def __init__(self, encoder: SequenceEncoder, head: IdentifierHead, trie: CatalogueTrie) -> None:
+        super().__init__()
+        if encoder.reads != "past":
+            name = type(encoder).__name__
+            raise InputError(f"{name} reads {encoder.reads}: a policy needs an encoder that reads the past")
+        if encoder.num_items != trie.num_items:
+            raise InputError(
+                f"the encoder has {encoder.num_items} items, and the catalogue {trie.num_items}: they must "
+                "be the same, item i that of row i"
+            )
+        if head.level_sizes != trie.level_sizes:
+            raise InputError(
+                f"the head has levels of {head.level_sizes} codes, and the catalogue of {trie.level_sizes}"
+            )
+        self.encoder, self.head, self.trie = encoder, head, trie
+
+    @property
+    def num_items(self) -> int:
+        """N."""
+        return self.trie.num_items
+
+    def state(self, history: Tensor) -> Tensor:
+        """The state (B, D) after histories (B, H).
+
+        Args:
+            history: ids, -1 = an empty cell, all of them on the left; only the last items are read.
+        """
+        items = history[:, -self.encoder.max_length :]
+        states: Tensor = self.encoder(torch.where(items < 0, self.num_items, items))
+        return states[:, -1]
+
+    def log_prob(self, history: Tensor, items: Tensor) -> Tensor:
+        """Log pi (B, G) of items after histories, with gradients.
+
+        Args:
+            history: (B, H), as of `state`.
+            items: (B, G) ids.
+
+        Raises:
+            InputError: an item that the catalogue does not have.
+        """
+        return self.log_prob_of(self.state(history), items)
+
+    def log_prob_of(self, state: Tensor, items: Tensor) -> Tensor:
+        """The same after states (B, D)."""
+        known = items.clamp(0, self.num_items - 1)  # what is none of them, `log_prob` refuses
+        each = state.unsqueeze(-2).expand(*items.shape, -1)
+        logits = self.head(each, self.trie.codes[known][..., :-1])
+        return log_prob(self.trie, items, logits.__getitem__)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        history: Tensor,
+        k: int,
+        mode: str = "beam",
+        *,
+        width: int | None = None,
+        allow: Tensor | None = None,
+        luck: Luck | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Items for every user.
+
+        Args:
+            history: (B, H), as of `state`.
+            k: 1 or more.
+            mode: beam, the k most likely that a beam search finds; sample, draws with putting back; gumbel,
+                draws without.
+            width: of the beam, k or more; None = 2 k.
+            allow: (N,) or (B, N) flags of items that may be found; None = all. Not for sample.
+            luck: of the draws, of B users; not for beam.
+
+        Returns:
+            items (B, k), -1 where there are no more; log pi (B, k) of each, -inf there.
+
+        Raises:
+            InputError: an unknown mode, a number out of range, luck that is missing, of no use, or of other
+                users.
+        """
+        if mode not in MODES:
+            raise unknown_name("mode", mode, MODES)
+        B = len(history)
+        if mode == "beam":
+            if luck is not None:
+                raise InputError("beam draws nothing: leave out luck")
+        elif luck is None or len(luck) != B:
+            found = "none" if luck is None else f"that of {len(luck)}"
+            raise InputError(f"{mode} needs the luck of {B} users, got {found}")
+        if mode == "sample" and allow is not None:
+            raise InputError("sample draws from pi itself: leave out allow, or take gumbel")
+        if width is not None and mode != "beam":
+            raise InputError(f"width is of beam, got {width} with {mode}")
+        next_code = self.next_code(self.state(history))
+        if luck is None:
+            return beam_search(self.trie, next_code, B, k, width=width, allow=allow)
+        uniforms = partial(_uniforms, luck)
+        if mode == "sample":
+            return sample(self.trie, next_code, B, k, uniforms)
+        return gumbel_top_k(self.trie, next_code, B, k, uniforms, allow=allow)
+
+    def next_code(self, state: Tensor) -> Callable[[int, Tensor, Tensor], Tensor]:
+        """What `decoding` calls for these states (B, D): it remembers the codes of every beam."""
+        prefix = torch.zeros(0)
+
+        def logits(level: int, parents: Tensor, codes: Tensor) -> Tensor:
+            nonlocal prefix
+            if level == 0:
+                prefix = codes.new_zeros((*codes.shape, 0))
+            else:
+                kept = prefix.gather(1, parents.unsqueeze(-1).expand(-1, -1, prefix.shape[2]))
+                prefix = torch.cat([kept, codes.unsqueeze(-1)], dim=2)
+            each = state.unsqueeze(1).expand(-1, codes.shape[1], -1)
+            return self.head(each, prefix)[-1]
+
+        return logits
+
+
+def _uniforms(luck: Luck, level: int, shape: tuple[int, ...]) -> Tensor:
+    """(B, ...) from 0 to below 1, of this level."""
+    return torch.from_numpy(np.ascontiguousarray(luck.uniform(f"generate/{level}", shape[1:])))
