@@ -47,6 +47,7 @@ def experiments() -> dict[str, ModuleType]:
         cascade_bandit,
         cascade_mdp,
         deep_slates,
+        finetune_compare,
         off_policy_accuracy,
         offline_ranking,
         repeat_sessions,
@@ -68,6 +69,7 @@ def experiments() -> dict[str, ModuleType]:
         deep_slates,
         sequential_benchmark,
         sequential_search,
+        finetune_compare,
     )
     return {module.NAME: module for module in modules}
 

@@ -70,6 +70,11 @@ class GenerativeRecommender(NeuralRecommender):
         """The best one of the training."""
         return _policy(self.best_)
 
+    @property
+    def policy_of_last_epoch(self) -> GenerativePolicy:
+        """The one that training would go on with."""
+        return _policy(self._rated)
+
     def check_encoder(self, network: SequenceEncoder) -> None:
         """Refuse encoders of which a policy has no state."""
         if network.reads_gaps:

@@ -1,0 +1,361 @@
+"""What does preference tuning make of a generative recommender: of true reward, and of the metric of the log?
+
+People take items that are near to their interest by themselves; whether an item was any good, which is its
+quality, a log of that does not say (`organic_users.py`). A recommender that writes codes learns from such a
+log what comes next (`sft`), and is then tuned to clicks that simulated users give to items it draws. Beside
+it stand as many gradients more on the log (`sft_continued`) and a loop that asks a reward model instead,
+learned from some feedback once (`reward_model`).
+
+    slate reward    exact expected clicks on the K likeliest items, of users that nobody learned from
+    session         the same over H slates, with what was clicked added to the history
+    regret          what the best slate would have earned more
+    NDCG@10         of the item that these users took next by themselves
+    KL              of the policy from sft, estimated on items it draws
+    coverage        share of the catalogue on the slates of all these users
+    queries         clicks that were asked for
+
+One replicate is one world, with a catalogue, users and a training of its own.
+"""
+
+import sys
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.evaluation.intervals import mean_estimate
+from recsim_env.experiments import figure
+from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
+from recsim_env.experiments.organic_users import CATEGORIES, OrganicUsers, organic_users
+from recsim_env.experiments.policy_measures import LISTED, METRICS, divergence, lists_of, measure
+from recsim_env.experiments.results import Curve, Results
+from recsim_env.experiments.run_directory import open_run
+from recsim_env.experiments.settings import as_json, option, positive
+from recsim_env.experiments.simulated_rewards import SimulatedReward
+from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.training import one_thread
+from recsim_env.experiments.workers import Workers
+from recsim_env.simulators.worlds.world import take_rows
+
+if TYPE_CHECKING:
+    from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
+    from recsim_env.agents.generative.policy import GenerativePolicy
+    from recsim_env.agents.generative.preference.tuning import RewardFunction
+
+NAME = "finetune_compare"
+TUNED: dict[str, dict[str, Any]] = {  # name -> settings of the tuning
+    "rwr": {"method": "rwr", "temperature": 0.3},
+    "dpo": {"method": "dpo"},
+    "softmax_dpo": {"method": "softmax_dpo"},
+    "grpo": {"method": "grpo", "beta": 0.02},
+    "reward_model": {"method": "dpo"},
+}
+CONTROLS = ("random", "popular", "oracle", "sft", "sft_continued")
+POINTS = 5  # of a curve, the first before any tuning
+BATCH = 64  # users of one gradient, in training and tuning
+CODES = 16  # a level, of three, and one that tells apart who shares them
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of the command line."""
+
+    policies: str = option(",".join(TUNED), f"of {', '.join(TUNED)}; the controls are always there")
+    num_items: int = option(1000, "N, items in the catalogue, 24 or more")
+    num_users: int = option(2000, "users whose log is learned from, and who are asked for rewards")
+    test_users: int = option(500, "others, on whom everything is measured")
+    history: int = option(20, "items that a user took before the one that is the log's test")
+    slate_size: int = option(5, "K, from 1 to 10")
+    horizon: int = option(8, "slates of a session")
+    epochs: int = option(6, "of the training on the log")
+    steps: int = option(400, "gradients of a tuning")
+    num_generations: int = option(16, "items that are drawn for each user of a step, and asked about")
+    learning_rate: float = option(5e-4, "of every tuning")
+    feedbacks: int = option(20_000, "clicks or none that the reward model learns from")
+    replicates: int = option(5, "independent worlds, trainings and tunings")
+    seed: int = option(0, "of replicate 0; replicate i has seed + i")
+
+
+def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
+    """Run the experiment, or what is left of it, in the directory `out`; a replicate is done in one go."""
+    names = check(settings)
+    with open_run(out, NAME, as_json(settings), resume) as directory:
+        if directory.finished:
+            results = Results.read(directory.results)
+        else:
+            cells = [
+                Cell(
+                    name=f"replicate-{i}",
+                    file=directory.cell(f"replicate-{i}"),
+                    checkpoint=directory.checkpoint(f"replicate-{i}"),
+                    size=2 + len(names),
+                    label=f"replicate {i}",
+                    work=partial(play_replicate, settings, names, settings.seed + i),
+                )
+                for i in range(settings.replicates)
+            ]
+            run_cells(cells, directory.path, workers, "policy")
+            results = to_results([load_arrays(cell.file) for cell in cells], names, settings)
+            for name, curves in results.curves.items():
+                write_events(directory.path / "tensorboard", name, curves)
+            results.write(directory.results)
+            figure.save(draw_all(results, settings), directory.path / "figure.png")
+            directory.finish()
+    print_tables(results, settings)
+    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
+    return results
+
+
+def check(settings: Settings) -> list[str]:
+    """Refuse settings that cannot be; returns the names of the policies.
+
+    Raises:
+        InputError: the first of them.
+    """
+    names = [name.strip() for name in settings.policies.split(",") if name.strip()]
+    for name in names:
+        if name not in TUNED:
+            raise unknown_name("policy", name, TUNED)
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"policies must name one or more, each once, got {settings.policies!r}")
+    positive(num_users=settings.num_users, test_users=settings.test_users, horizon=settings.horizon)
+    positive(epochs=settings.epochs, steps=settings.steps, feedbacks=settings.feedbacks)
+    positive(learning_rate=settings.learning_rate)
+    if settings.num_items < CATEGORIES:
+        raise InputError(f"num_items must be at least {CATEGORIES}, got {settings.num_items}")
+    if not 1 <= settings.slate_size <= LISTED:
+        raise InputError(f"slate_size must be from 1 to {LISTED}, got {settings.slate_size}")
+    if settings.history < 2 or settings.num_generations < 2 or settings.replicates < 2:
+        least = f"{settings.history}, {settings.num_generations} and {settings.replicates}"
+        raise InputError(f"history, num_generations and replicates must be 2 or more, got {least}")
+    if settings.seed < 0:
+        raise InputError(f"seed must be 0 or more, got {settings.seed}")
+    require("torch", "torch")
+    return names
+
+
+def play_replicate(
+    settings: Settings, names: list[str], seed: int, file: Path, _: Path, progress: Callable[[int], Any]
+) -> None:
+    """Write (points,) of every metric of every policy in one world, and the clicks that each asked for."""
+    with one_thread():  # sums of several come out in any order, and runs would not repeat
+        everyone = settings.num_users + settings.test_users
+        sizes = settings.history + 1, settings.slate_size, settings.horizon
+        of = organic_users(settings.num_items, everyone, *sizes, seed)
+        learned_from, test = np.split(np.arange(everyone), [settings.num_users])
+        recommender = train(of, learned_from, settings, seed)
+        sft, found = deepcopy(recommender.policy_), dict[str, list[float]]()
+
+        def note(name: str, policy: "GenerativePolicy", queries: int) -> None:
+            values = measure(lists_of(policy), of, test, seed)
+            values["kl"] = divergence(policy, sft, of.taken[test, :-1], seed)
+            for metric, value in {**values, "queries": float(queries)}.items():
+                found.setdefault(f"{name}|{metric}", []).append(value)
+
+        note("sft", sft, 0)
+        for name, lists in baselines(of, learned_from, seed).items():
+            for metric, value in measure(lists, of, test, seed).items():
+                found[f"{name}|{metric}"] = [value]
+        progress(1)
+        for _epoch in range(max(1, settings.steps * BATCH // settings.num_users)):
+            recommender.train_epoch()
+        note("sft_continued", recommender.policy_of_last_epoch, 0)
+        progress(1)
+        for name in names:
+            tune(name, sft, of, learned_from, settings, seed, partial(note, name))
+            progress(1)
+    save_arrays(file, {name: np.array(values) for name, values in found.items()})
+
+
+def train(of: OrganicUsers, users: Ints, settings: Settings, seed: int) -> "GenerativeRecommender":
+    """A policy that writes codes of residual k-means, trained on what users took."""
+    import torch
+
+    from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
+    from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
+    from recsim_env.agents.generative.heads.autoregressive import AutoregressiveHead
+    from recsim_env.agents.generative.item_encoders.code_vectors import CodeVectors
+    from recsim_env.agents.generative.policy import GenerativePolicy
+    from recsim_env.agents.generative.tokenisers.residual_k_means import residual_k_means
+    from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
+
+    features = of.world.catalogue.features.astype(np.float64)
+    known = residual_k_means(features, (CODES,) * 3, balanced=True, seed=seed)
+
+    def policy(num_items: int, generator: torch.Generator) -> GenerativePolicy:
+        items = CodeVectors(known.codes, known.level_sizes, 64)
+        encoder = SASRec(items, max_length=settings.history, dropout=0.1, generator=generator)
+        head = AutoregressiveHead(known.level_sizes, 64, generator=generator)
+        return GenerativePolicy(encoder, head, CatalogueTrie(known.codes, known.level_sizes, unique=True))
+
+    recommender = GenerativeRecommender(
+        policy,
+        epochs=settings.epochs,
+        patience=settings.epochs,
+        learning_rate=3e-3,
+        batch_size=BATCH,
+        mask_history=False,
+        num_items=settings.num_items,
+        device="cpu",
+        seed=seed,
+    )
+    return recommender.fit(of.log(users))
+
+
+def baselines(of: OrganicUsers, learned_from: Ints, seed: int) -> dict[str, Callable[[Ints, Ints], Ints]]:
+    """Lists of chance, of what is taken most, and of one who knows the users."""
+    rng, N = np.random.default_rng(seed), of.world.num_items
+    count = np.bincount(of.taken[learned_from].ravel(), minlength=N)
+    most = np.argsort(-count, kind="stable")[:LISTED]
+
+    def best(history: Ints, users: Ints) -> Ints:
+        slates = of.world.best_slate(take_rows(of.state, users))
+        return np.pad(slates, ((0, 0), (0, LISTED - slates.shape[1])), constant_values=-1)
+
+    return {
+        "random": lambda history, users: np.stack([rng.permutation(N)[:LISTED] for _ in users]),
+        "popular": lambda history, users: np.tile(most, (len(users), 1)),
+        "oracle": best,
+    }
+
+
+def tune(
+    name: str,
+    sft: "GenerativePolicy",
+    of: OrganicUsers,
+    users: Ints,
+    settings: Settings,
+    seed: int,
+    note: Callable[["GenerativePolicy", int], None],
+) -> None:
+    """Tune a copy of `sft`, and note what it is worth before, between and at the end."""
+    from recsim_env.agents.generative.preference.tuning import PreferenceTuner, TuningSettings
+
+    simulated = SimulatedReward(of.world, take_rows(of.state, users), seed)
+    history = np.ascontiguousarray(of.taken[users, :-1])
+    reward: RewardFunction = simulated
+    if name == "reward_model":
+        reward = learned_reward(sft, history, simulated, settings, seed)
+    chosen = TuningSettings(
+        **TUNED[name],
+        batch_size=BATCH,
+        num_generations=settings.num_generations,
+        learning_rate=settings.learning_rate,
+        seed=seed,
+    )
+    tuner = PreferenceTuner(deepcopy(sft), history, reward, chosen)
+    for last in points(settings):
+        while tuner.steps < last:
+            tuner.step()
+        note(tuner.policy, simulated.queries)
+
+
+def learned_reward(
+    sft: "GenerativePolicy", history: Ints, simulated: SimulatedReward, settings: Settings, seed: int
+) -> "RewardFunction":
+    """A reward model of feedback on items that `sft` draws: what a log of its recommendations would hold."""
+    import torch
+
+    from recsim_env.agents.generative.preference.reward_model import RewardModel
+    from recsim_env.simulators.luck import Luck
+
+    shown = np.random.default_rng(seed).integers(len(history), size=settings.feedbacks)
+    luck = Luck.from_seeds(np.arange(len(shown)) + ((seed + 1) << 33))
+    items, _ = sft.generate(torch.from_numpy(history[shown]), 1, "sample", luck=luck)
+    feedback = simulated(shown, items.numpy())[:, 0]
+    model = RewardModel(history, sft.num_items, seed=seed)
+    return model.fit(shown, items.numpy()[:, 0], feedback).reward
+
+
+def points(settings: Settings) -> Ints:
+    """(POINTS,) gradients after which a tuned policy is measured."""
+    return np.unique(np.linspace(0, settings.steps, POINTS).astype(np.int64))
+
+
+def to_results(cells: list[dict[str, Array]], names: list[str], settings: Settings) -> Results:
+    """Curves over gradients; policies that are not tuned stay where they are."""
+    results, at = Results(), points(settings)
+    for name in (*CONTROLS, *names):
+        results.curves[name] = {}
+        for metric in (*METRICS, "queries"):
+            if f"{name}|{metric}" in cells[0]:
+                values = np.stack([cell[f"{name}|{metric}"] for cell in cells], axis=1)
+                steps = at if len(values) == len(at) else at[[0, -1]]
+                results.curves[name][metric] = Curve(steps, np.broadcast_to(values, (len(steps), len(cells))))
+    return results
+
+
+def last(results: Results, name: str, metric: str) -> Floats:
+    """(replicates,) at the end."""
+    return results.curves[name][metric].values[-1]
+
+
+def print_tables(results: Results, settings: Settings) -> None:
+    """All policies at the end, and how far each is from `sft`, replicate by replicate."""
+    width = max(map(len, results.curves))
+    sys.stdout.write(
+        "\n" + " " * width + "".join(f"{metric:>19}" for metric in METRICS) + "  of oracle  queries\n"
+    )
+    oracle = last(results, "oracle", "slate_reward")
+    for name, curves in results.curves.items():
+        cells = ""
+        for metric in METRICS:
+            if metric in curves:
+                estimate = mean_estimate(last(results, name, metric))
+                cells += f"{estimate.value:9.3f} +- {estimate.std_error:.3f}".rjust(19)
+            else:
+                cells += " " * 19
+        share = (last(results, name, "slate_reward") / oracle).mean()
+        queries = last(results, name, "queries").mean() if "queries" in curves else 0.0
+        sys.stdout.write(f"{name:{width}}{cells}  {share:9.1%}  {queries:7,.0f}\n")
+    sys.stdout.write(f"mean +- standard error over {len(oracle)} replicates\n\n")
+    for name in results.curves:
+        if name in (*CONTROLS[:3], "sft"):
+            continue
+        for metric in ("slate_reward", "ndcg@10"):
+            less = mean_estimate(last(results, name, metric) - last(results, "sft", metric))
+            low, high = less.interval
+            sys.stdout.write(f"{name} less sft, {metric}: {less.value:+.3f} [{low:+.3f}, {high:+.3f}], ")
+            sys.stdout.write(f"{less.value / max(float(less.std_error), 1e-12):+.1f} standard errors\n")
+
+
+def title(settings: Settings) -> str:
+    """What the run is about, for a picture; runs with one title are comparable."""
+    return f"{settings.num_items} items, slates of {settings.slate_size}, {settings.num_generations} a draw"
+
+
+def draw(axes: Any, results: Results, settings: Settings, label: str = "", style: int = 0) -> None:
+    """True reward against gradients."""
+    figure.draw_curves(axes, results, "slate_reward", label, style)
+    axes.set(title=title(settings), xlabel="gradients of the tuning", ylabel="expected clicks on a slate")
+
+
+def draw_all(results: Results, settings: Settings) -> Any:
+    """The picture of a run: true reward as tuning goes on, and against the metric of the log."""
+    picture, axes = figure.new_figure(2)
+    draw(axes[0], results, settings)
+    colours = {line.get_gid(): line.get_color() for line in axes[0].get_lines()}
+    for name, curves in results.curves.items():
+        reward, logged = curves["slate_reward"].values, curves["ndcg@10"].values
+        if name in TUNED:
+            axes[1].plot(
+                logged.mean(axis=1), reward.mean(axis=1), "-", color=colours[name], lw=1.2, alpha=0.6
+            )
+        if name != "oracle":
+            x, y = mean_estimate(logged[-1]), mean_estimate(reward[-1])
+            spread = {"xerr": 1.96 * float(x.std_error), "yerr": 1.96 * float(y.std_error)}
+            axes[1].errorbar(x.value, y.value, **spread, fmt="o", color=colours[name], label=name)
+    axes[1].axhline(
+        last(results, "oracle", "slate_reward").mean(), color=colours["oracle"], lw=1, label="oracle"
+    )
+    axes[1].set(title="What the log sees", xlabel="NDCG@10 on the log", ylabel="expected clicks on a slate")
+    axes[1].spines[["top", "right"]].set_visible(False)
+    axes[1].grid(alpha=0.25, lw=0.6)
+    axes[1].legend(frameon=False, fontsize=9)
+    return picture
