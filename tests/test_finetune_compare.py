@@ -1,0 +1,84 @@
+"""The experiment that tunes to true reward: files, tables, workers, errors."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from recsim_env.experiments import cells, cli
+from recsim_env.experiments.cli import main
+from recsim_env.experiments.results import Results
+
+pytestmark = pytest.mark.extra
+
+SMALL = ["--num-items", "60", "--num-users", "80", "--test-users", "30", "--epochs", "2", "--steps", "6"]
+SMALL += [
+    "--horizon",
+    "2",
+    "--replicates",
+    "2",
+    "--feedbacks",
+    "200",
+    "--num-generations",
+    "4",
+    "--history",
+    "6",
+]
+
+
+def run(*more):
+    return main(["run", "finetune_compare", *SMALL, *map(str, more)])
+
+
+def test_the_command(tmp_path, capsys, monkeypatch):
+    assert run("--out", tmp_path / "r") == 0
+    said = capsys.readouterr().out
+    results = Results.read(tmp_path / "r" / "results.csv")
+    tuned = ["rwr", "dpo", "softmax_dpo", "grpo", "reward_model"]
+    assert list(results.curves) == ["random", "popular", "oracle", "sft", "sft_continued", *tuned]
+    sft, oracle = results.curves["sft"], results.curves["oracle"]
+    assert not oracle["regret"].values.any()
+    for name, curves in results.curves.items():
+        total = curves["slate_reward"].values + curves["regret"].values
+        np.testing.assert_allclose(total, np.broadcast_to(oracle["slate_reward"].values[-1], total.shape))
+        assert f"\n{name} " in said
+    for name in tuned:  # all begin where sft ended
+        curves = results.curves[name]
+        assert np.array_equal(curves["slate_reward"].values[0], sft["slate_reward"].values[0])
+        assert abs(curves["kl"].values[0]).max() < 1e-6
+        asked = [200] * 5 if name == "reward_model" else [0, 64 * 4, 64 * 4 * 3, 64 * 4 * 4, 64 * 4 * 6]
+        assert curves["queries"].values[:, 0].tolist() == asked
+    assert (tmp_path / "r" / "figure.png").stat().st_size > 10_000
+    assert run("--out", tmp_path / "r", "--resume") == 0
+    assert capsys.readouterr().out == said
+
+    def on_workers(jobs, work, workers, *, seen):
+        for job in reversed(jobs):
+            function, sent = pickle.loads(pickle.dumps((work, job)))
+            function(sent)
+            yield job, True
+
+    monkeypatch.setattr(cells, "on_workers", on_workers)
+    monkeypatch.setattr(cli, "require", lambda module, extra: None)  # no Ray here
+    assert run("--out", tmp_path / "cut", "--workers", 2) == 0
+    assert (tmp_path / "cut" / "results.csv").read_bytes() == (tmp_path / "r" / "results.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--policies", "ppo"], "there is no policy 'ppo'"),
+        (["--policies", "dpo,dpo"], "policies must name one or more, each once"),
+        (["--num-items", 23], "num_items must be at least 24, got 23"),
+        (["--slate-size", 11], "slate_size must be from 1 to 10, got 11"),
+        (["--replicates", 1], "history, num_generations and replicates must be 2 or more, got 6, 4 and 1"),
+        (["--steps", 0], "steps"),
+        (["--seed", -1], "seed must be 0 or more, got -1"),
+    ],
+)
+def test_bad_settings(tmp_path, capsys, more, message):
+    assert run("--out", tmp_path / "r", *more) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()

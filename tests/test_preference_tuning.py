@@ -1,0 +1,278 @@
+"""Preference tuning: what a step does, what the learner is told, and rewards of simulated users."""
+
+import math
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+pytest.importorskip("torch")
+import torch
+
+from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
+from recsim_env.agents.generative.heads.autoregressive import AutoregressiveHead
+from recsim_env.agents.generative.heads.projection import ProjectionHead
+from recsim_env.agents.generative.item_encoders.code_vectors import CodeVectors
+from recsim_env.agents.generative.policy import GenerativePolicy
+from recsim_env.agents.generative.preference.reward_model import RewardModel
+from recsim_env.agents.generative.preference.tuning import METHODS, PreferenceTuner, TuningSettings
+from recsim_env.agents.generative.tokenisers.numbered import atomic, random
+from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
+from recsim_env.errors import InputError
+from recsim_env.experiments.organic_users import TEMPERATURE, organic_users
+from recsim_env.experiments.policy_measures import _longer, lists_of, measure
+from recsim_env.experiments.simulated_rewards import SimulatedReward
+from recsim_env.simulators.worlds.world import take_rows
+
+pytestmark = pytest.mark.extra
+
+N = 40
+HISTORY = np.random.default_rng(0).integers(N, size=(30, 6))
+
+
+def policy_of(seed=0, *, codes=True):
+    generator = torch.Generator().manual_seed(seed)
+    made = random(N, levels=2, size=8, seed=1) if codes else atomic(N)
+    items = CodeVectors(made.codes, made.level_sizes, 16) if codes else ItemVectors(N, 16)
+    encoder = SASRec(items, max_length=6, blocks=1, dropout=0.3, generator=generator)
+    head = AutoregressiveHead(made.level_sizes, 16, generator=generator) if codes else ProjectionHead(items)
+    return GenerativePolicy(encoder, head, CatalogueTrie(made.codes, made.level_sizes))
+
+
+def tens(users, items):
+    """Items 0, 10, 20 and 30 are liked by all."""
+    return (items % 10 == 0).astype(float)
+
+
+def tuner_of(reward=tens, *, policy=None, next_item=None, **settings):
+    chosen = TuningSettings(**{"batch_size": 16, "num_generations": 8, "learning_rate": 5e-3, **settings})
+    return PreferenceTuner(policy or policy_of(), HISTORY, reward, chosen, next_item)
+
+
+def share_of_tens(policy):
+    log_pi = policy.eval().log_prob(torch.from_numpy(HISTORY), torch.arange(0, N, 10).expand(30, 4))
+    return float(log_pi.detach().exp().sum(dim=1).mean())
+
+
+@pytest.mark.parametrize("codes", [True, False])
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_liked_becomes_likelier(method, codes):
+    policy = policy_of(codes=codes)
+    assert share_of_tens(policy) == pytest.approx(0.1, abs=0.05)
+    tuner = tuner_of(policy=policy, method=method, temperature=0.1)
+    for _ in range(60):
+        tuner.step()
+    assert share_of_tens(tuner.reference) == pytest.approx(0.1, abs=0.05)
+    assert share_of_tens(tuner.policy) > 0.7
+
+
+def test_first_losses():
+    """At the reference DPO is ln 2, S-DPO of J others ln(1 + J), and GRPO 0."""
+    assert tuner_of(method="dpo").step()["loss"] == pytest.approx(math.log(2), abs=1e-5)
+
+    def first(users, items):  # the first of a group alone is liked
+        return (np.arange(items.shape[1]) == 0).astype(float) + 0.0 * items
+
+    found = tuner_of(first, method="softmax_dpo").step()
+    assert found["loss"] == pytest.approx(math.log(1 + 7), abs=1e-5)
+    assert found["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert tuner_of(method="grpo").step()["loss"] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("method", "beta"), [("dpo", 0.1), ("softmax_dpo", 0.1), ("grpo", 0.0)])
+def test_rewards_that_are_all_alike_change_nothing(method, beta):
+    tuner = tuner_of(lambda users, items: np.ones(items.shape), method=method, beta=beta)
+    before = deepcopy(tuner.policy.state_dict())
+    found = tuner.step()
+    assert found["frac_reward_zero_std"] == 1.0
+    assert all(torch.equal(before[name], value) for name, value in tuner.policy.state_dict().items())
+
+
+def test_gradients_of_softmax_dpo_leave_out_who_is_worth_as_much():
+    """Of a group of which two are best, the second has no part in the loss of the first."""
+    tuner = tuner_of(method="softmax_dpo")
+    log_pi = torch.tensor([[0.3, -0.2, 0.5, 0.1]], dtype=torch.float64, requires_grad=True)
+    reward, reference = torch.tensor([[1.0, 1.0, 0.0, 0.2]]), torch.zeros(1, 4, dtype=torch.float64)
+    tuner._loss(reward, log_pi, reference).backward()
+    expected = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    others = torch.tensor([0.5, 0.1], dtype=torch.float64, requires_grad=True)
+    (-torch.nn.functional.logsigmoid(-torch.logsumexp(0.1 * (others - expected), dim=0))).backward()
+    assert log_pi.grad[0, 1] == 0.0
+    torch.testing.assert_close(log_pi.grad[0, [0, 2, 3]], torch.stack([expected.grad, *others.grad]))
+
+
+def test_a_run_repeats_and_depends_on_rewards_alone():
+    """Answers that were written down do as well as users: no gradient sees what these are like."""
+    of = organic_users(N, 30, 7, 3, 2, seed=4)
+    simulated, answers = SimulatedReward(of.world, of.state, seed=1), []
+
+    def asked(users, items):
+        answers.append(simulated(users, items))
+        return answers[-1]
+
+    first = tuner_of(asked, method="grpo", seed=3)
+    for _ in range(4):
+        first.step()
+    written = iter(answers)
+    second = tuner_of(lambda users, items: next(written), method="grpo", seed=3)
+    for _ in range(4):
+        second.step()
+    ours, theirs = first.policy.state_dict(), second.policy.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert simulated.queries == 4 * 16 * 8
+
+
+def test_the_log_holds_a_policy():
+    """With the guard, what users took next stays likely."""
+    next_item = (HISTORY[:, -1] + 1) % N
+
+    def of_next(policy):
+        rows, items = torch.from_numpy(HISTORY), torch.from_numpy(next_item)[:, None]
+        return float(policy.eval().log_prob(rows, items).detach().mean())
+
+    found = {}
+    for weight in (0.0, 1.0):
+        tuner = tuner_of(method="dpo", next_item=next_item, ntp_weight=weight)
+        for _ in range(40):
+            tuner.step()
+        found[weight] = of_next(tuner.policy)
+    assert found[1.0] > found[0.0] + 1.0
+
+
+def test_the_reference_moves_when_it_is_asked_to():
+    tuner = tuner_of(method="grpo", sync_ref_steps=2, ref_model_mixup_alpha=0.5)
+    start = deepcopy(tuner.reference.state_dict())
+    tuner.step()
+    assert all(torch.equal(start[name], value) for name, value in tuner.reference.state_dict().items())
+    tuner.step()
+    for name, value in tuner.reference.named_parameters():
+        expected = 0.5 * (start[name] + tuner.policy.get_parameter(name))
+        torch.testing.assert_close(value, expected.detach())
+
+
+@pytest.mark.parametrize(
+    ("reward", "message"),
+    [
+        (lambda users, items: np.ones(len(items)), r"must return \(16, 8\) rewards, got \(16,\)"),
+        (lambda users, items: np.where(items == items[2, 5], np.nan, 1.0), "returned nan for item . of user"),
+    ],
+)
+def test_rewards_that_are_none_are_refused(reward, message):
+    with pytest.raises(InputError, match=message):
+        tuner_of(reward).step()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "ppo"}, "there is no method 'ppo'"),
+        ({"num_generations": 1}, "num_generations must be at least 2, got 1"),
+        ({"method": "dpo", "beta": 0.0}, "beta must be above 0"),
+        ({"method": "dpo", "loss_type": "hinge"}, "there is no loss_type 'hinge'"),
+        ({"scale_rewards": "all"}, "there is no scale_rewards 'all'"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"ntp_weight": -1.0}, "ntp_weight must be 0 or more"),
+        ({"ref_model_mixup_alpha": 0.0}, r"ref_model_mixup_alpha must be in \(0, 1\]"),
+        ({"ntp_weight": 0.1}, r"next_item must be \(30,\) where ntp_weight > 0, got None"),
+    ],
+)
+def test_bad_settings_of_tuning(settings, message):
+    with pytest.raises(InputError, match=message):
+        tuner_of(**settings)
+
+
+def test_groups_larger_than_the_catalogue_are_refused():
+    with pytest.raises(InputError, match="num_generations = 41, but the catalogue has 40 items"):
+        tuner_of(method="dpo", num_generations=41).step()
+
+
+# --- rewards
+
+
+def test_simulated_rewards_are_clicks_of_users_as_they_are():
+    of = organic_users(N, 50, 7, 3, 2, seed=4)
+    reward = SimulatedReward(of.world, of.state, seed=1)
+    users, items = np.array([3, 7, 3]), np.array([[1, 2, 1], [5, 5, 9], [1, 2, 1]])
+    draws = np.stack([reward(users, items) for _ in range(4000)])
+    assert reward.queries == 4000 * 9
+    assert set(np.unique(draws)) == {0.0, 1.0}
+    assert np.array_equal(draws[:, :, 0][:, [0, 2]], draws[:, :, 2][:, [0, 2]])  # one luck for a user's group
+    slates = np.full((9, 3), -1)
+    slates[:, 0] = items.ravel()
+    state = take_rows(of.state, users.repeat(3))
+    expected = of.world.expected_reward(state, slates).reshape(3, 3)
+    np.testing.assert_allclose(draws.mean(axis=0), expected, atol=5 * 0.5 / math.sqrt(4000))
+    assert not of.state.step.any()
+
+
+def test_people_take_what_is_near_and_not_what_is_good():
+    of = organic_users(60, 3000, 5, 3, 2, seed=2)
+    user, features = 11, of.world.catalogue.features
+    again = organic_users(60, 3000, 4000, 3, 2, seed=2)
+    share = np.exp(features @ again.world.interest[user].astype(float) / TEMPERATURE)
+    share /= share.sum()
+    often = share > 0.005
+    seen = np.bincount(again.taken[user], minlength=60)
+    expected = np.append(share[often], share[~often].sum()) * 4000
+    assert chisquare(np.append(seen[often], seen[~often].sum()), expected).pvalue > 1e-3
+    count = np.bincount(of.taken.ravel(), minlength=60)
+    assert abs(np.corrcoef(count, of.world.catalogue.quality)[0, 1]) < 0.4  # 60 items by chance: 0.13
+    log = of.log(np.array([5, 9]))
+    assert log.user.tolist() == [0] * 5 + [1] * 5
+    assert log.slate[5:, 0].tolist() == of.taken[9].tolist()
+
+
+def test_a_reward_model_learns_who_likes_what():
+    rng = np.random.default_rng(1)
+    history = np.where(
+        rng.random((200, 1)) < 0.5, rng.integers(20, size=(200, 6)), rng.integers(20, 40, size=(200, 6))
+    )
+    users, items = rng.integers(200, size=20_000), rng.integers(N, size=20_000)
+    likes = (history[users, 0] < 20) == (items < 20)
+    feedback = rng.random(20_000) < np.where(likes, 0.8, 0.1)
+    model = RewardModel(history, N).fit(users, items, feedback)
+    found = model.reward(np.arange(200), np.tile([3, 33], (200, 1)))
+    group = (history[:, 0] >= 20).astype(int)
+    assert found[np.arange(200), group].mean() == pytest.approx(0.8, abs=0.07)
+    assert found[np.arange(200), 1 - group].mean() == pytest.approx(0.1, abs=0.07)
+    again = RewardModel(history, N).fit(users, items, feedback)
+    assert np.array_equal(again.reward(np.arange(200), np.tile([3, 33], (200, 1))), found)
+    with pytest.raises(InputError, match="feedback must be 0 or 1"):
+        model.fit(users, items, rng.random(20_000))
+    with pytest.raises(InputError, match="must be as many"):
+        model.fit(users, items[1:], feedback)
+    with pytest.raises(InputError, match="dimension"):
+        RewardModel(history, N, dimension=0)
+
+
+# --- measures
+
+
+def test_measures_of_one_who_knows():
+    of = organic_users(60, 40, 7, 10, 3, seed=2)
+    users = np.arange(40)
+
+    def best(history, rows):
+        return of.world.best_slate(take_rows(of.state, rows))
+
+    found = measure(best, of, users, seed=0)
+    assert found["regret"] == 0.0
+    assert found["session"] == pytest.approx(3 * found["slate_reward"])
+    reward = of.world.expected_reward(of.state, of.world.best_slate(of.state)).mean()
+    assert found["slate_reward"] == pytest.approx(reward)
+    assert found["coverage"] == len(np.unique(of.world.best_slate(of.state))) / 60
+
+
+def test_clicked_items_end_a_history():
+    history = np.array([[-1, 4, 5], [1, 2, 3]])
+    clicked = np.array([[True, False, True], [False, False, False]])
+    longer = _longer(history, np.array([[7, 8, 9], [7, 8, 9]]), clicked)
+    assert longer.tolist() == [[5, 7, 9], [1, 2, 3]]
+
+
+def test_lists_are_those_of_beams():
+    policy = policy_of()
+    lists = lists_of(policy)(HISTORY, np.arange(30))
+    assert np.array_equal(lists, policy.generate(torch.from_numpy(HISTORY), 10)[0].numpy())
