@@ -16,8 +16,15 @@ from recsim_env.agents.generative.heads.projection import ProjectionHead
 from recsim_env.agents.generative.item_encoders.code_vectors import CodeVectors
 from recsim_env.agents.generative.policy import GenerativePolicy
 from recsim_env.agents.generative.preference.reward_model import RewardModel
+from recsim_env.agents.generative.preference.rewards import (
+    CollaborativeReward,
+    RankingReward,
+    RuleReward,
+    WeightedRewards,
+)
 from recsim_env.agents.generative.preference.tuning import METHODS, PreferenceTuner, TuningSettings
 from recsim_env.agents.generative.tokenisers.numbered import atomic, random
+from recsim_env.agents.sequential.markov import MarkovRecommender
 from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
 from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
 from recsim_env.errors import InputError
@@ -276,3 +283,34 @@ def test_lists_are_those_of_beams():
     policy = policy_of()
     lists = lists_of(policy)(HISTORY, np.arange(30))
     assert np.array_equal(lists, policy.generate(torch.from_numpy(HISTORY), 10)[0].numpy())
+
+
+NEXT = np.array([4, 9, 2])
+USERS, ITEMS = np.array([2, 0]), np.array([[2, 5, 7], [1, 3, 8]])
+
+
+def test_rewards_of_the_log():
+    assert RuleReward(NEXT)(USERS, ITEMS).tolist() == [[1, 0, 0], [0, 0, 0]]
+    weight = 1 / np.log2([2, 3, 4])
+    expected = [[0, *(-weight[1:] / weight.sum())], [0, 0, 0]]
+    np.testing.assert_allclose(RankingReward(NEXT)(USERS, ITEMS), expected)
+    both = WeightedRewards([RuleReward(NEXT), RankingReward(NEXT)], [2.0, 1.0])
+    np.testing.assert_allclose(both(USERS, ITEMS), expected + 2.0 * RuleReward(NEXT)(USERS, ITEMS))
+
+
+def test_rewards_of_another_recommender():
+    of = organic_users(60, 50, 9, 3, 2, seed=2)
+    recommender = MarkovRecommender(order=1, num_items=60).fit(of.log(np.arange(50)))
+    found = CollaborativeReward(recommender, of.taken)(np.array([3, 8]), np.array([[1, 2], [30, 1]]))
+    scores = recommender.scores(of.taken[[3, 8]])
+    expected = (scores - scores.mean(axis=1)[:, None]) / scores.std(axis=1)[:, None]
+    np.testing.assert_allclose(found, [[expected[0, 1], expected[0, 2]], [expected[1, 30], expected[1, 1]]])
+
+
+def test_rewards_that_cannot_be():
+    with pytest.raises(InputError, match="next_item must be integers of 1 axes"):
+        RuleReward(np.ones((3, 2), int))
+    with pytest.raises(InputError, match="next_item must be integers"):
+        RankingReward(np.ones(3))
+    with pytest.raises(InputError, match="reward_weights must be finite, one for each of 1 rewards"):
+        WeightedRewards([RuleReward(NEXT)], [1.0, 2.0])
