@@ -1,4 +1,4 @@
-"""The experiment that tunes to true reward: files, tables, workers, errors."""
+"""The experiments that tune policies: files, tables, workers, errors."""
 
 import pickle
 
@@ -28,8 +28,8 @@ SMALL += [
 ]
 
 
-def run(*more):
-    return main(["run", "finetune_compare", *SMALL, *map(str, more)])
+def run(*more, name="finetune_compare"):
+    return main(["run", name, *SMALL, *map(str, more)])
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):
@@ -64,6 +64,40 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(cli, "require", lambda module, extra: None)  # no Ray here
     assert run("--out", tmp_path / "cut", "--workers", 2) == 0
     assert (tmp_path / "cut" / "results.csv").read_bytes() == (tmp_path / "r" / "results.csv").read_bytes()
+
+
+def test_the_gap_of_reward_models(tmp_path, capsys):
+    name = "reward_model_gap"
+    assert run("--out", tmp_path / "r", "--feedbacks", "100,2000", name=name) == 0
+    said = capsys.readouterr().out
+    results = Results.read(tmp_path / "r" / "results.csv")
+    tunings = ["100 feedbacks", "100 feedbacks, guarded", "2,000 feedbacks", "2,000 feedbacks, guarded"]
+    assert list(results.curves) == [*tunings, "oracle"]
+    for tuning in tunings:
+        curves = results.curves[tuning]
+        assert f"\n{tuning} " in said
+        assert (curves["score"].values > 0).all()
+        assert (curves["score"].values < 1).all()
+        for metric in ("truth", "slate_reward", "ndcg@10"):  # all begin with the same policy
+            assert np.array_equal(curves[metric].values[0], results.curves[tunings[0]][metric].values[0])
+        assert (
+            curves["slate_reward"].values <= results.curves["oracle"]["slate_reward"].values[-1] + 1e-9
+        ).all()
+    for kind in ("100 feedbacks", "2,000 feedbacks"):  # one model for both
+        scores = (results.curves[kind + more]["score"].values[0] for more in ("", ", guarded"))
+        np.testing.assert_allclose(*scores)
+    assert (tmp_path / "r" / "figure.png").stat().st_size > 10_000
+    assert run("--out", tmp_path / "again", "--feedbacks", "100,2000", "--workers", "0", name=name) == 2
+    capsys.readouterr()
+    for more, message in (
+        (["--feedbacks", "1e3"], "feedbacks must be whole numbers such as 1000,10000, got '1e3'"),
+        (["--feedbacks", "9,9"], "feedbacks must be 1 or more, each once"),
+        (["--guard", "0"], "guard must be above 0 and finite"),
+        (["--num-items", "9"], "num_items must be at least 24"),
+    ):
+        assert run("--out", tmp_path / "x", *more, name=name) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def experiments() -> dict[str, ModuleType]:
         off_policy_accuracy,
         offline_ranking,
         repeat_sessions,
+        reward_model_gap,
         sequential_benchmark,
         sequential_search,
         simulator_agreement,
@@ -70,6 +71,7 @@ def experiments() -> dict[str, ModuleType]:
         sequential_benchmark,
         sequential_search,
         finetune_compare,
+        reward_model_gap,
     )
     return {module.NAME: module for module in modules}
 

@@ -28,12 +28,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.errors import InputError, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
-from recsim_env.experiments.organic_users import CATEGORIES, OrganicUsers, organic_users
+from recsim_env.experiments.organic_users import OrganicUsers
 from recsim_env.experiments.policy_measures import LISTED, METRICS, divergence, lists_of, measure
+from recsim_env.experiments.policy_training import (
+    BATCH,
+    PolicySettings,
+    check_policy_settings,
+    learned_reward,
+    points,
+    train_policy,
+    users_of,
+)
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
@@ -44,7 +53,6 @@ from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.worlds.world import take_rows
 
 if TYPE_CHECKING:
-    from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
     from recsim_env.agents.generative.policy import GenerativePolicy
     from recsim_env.agents.generative.preference.tuning import RewardFunction
 
@@ -57,29 +65,14 @@ TUNED: dict[str, dict[str, Any]] = {  # name -> settings of the tuning
     "reward_model": {"method": "dpo"},
 }
 CONTROLS = ("random", "popular", "oracle", "sft", "sft_continued")
-POINTS = 5  # of a curve, the first before any tuning
-BATCH = 64  # users of one gradient, in training and tuning
-CODES = 16  # a level, of three, and one that tells apart who shares them
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(PolicySettings):
     """Options of the command line."""
 
     policies: str = option(",".join(TUNED), f"of {', '.join(TUNED)}; the controls are always there")
-    num_items: int = option(1000, "N, items in the catalogue, 24 or more")
-    num_users: int = option(2000, "users whose log is learned from, and who are asked for rewards")
-    test_users: int = option(500, "others, on whom everything is measured")
-    history: int = option(20, "items that a user took before the one that is the log's test")
-    slate_size: int = option(5, "K, from 1 to 10")
-    horizon: int = option(8, "slates of a session")
-    epochs: int = option(6, "of the training on the log")
-    steps: int = option(400, "gradients of a tuning")
-    num_generations: int = option(16, "items that are drawn for each user of a step, and asked about")
-    learning_rate: float = option(5e-4, "of every tuning")
     feedbacks: int = option(20_000, "clicks or none that the reward model learns from")
-    replicates: int = option(5, "independent worlds, trainings and tunings")
-    seed: int = option(0, "of replicate 0; replicate i has seed + i")
 
 
 def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
@@ -124,19 +117,8 @@ def check(settings: Settings) -> list[str]:
             raise unknown_name("policy", name, TUNED)
     if not names or len(set(names)) < len(names):
         raise InputError(f"policies must name one or more, each once, got {settings.policies!r}")
-    positive(num_users=settings.num_users, test_users=settings.test_users, horizon=settings.horizon)
-    positive(epochs=settings.epochs, steps=settings.steps, feedbacks=settings.feedbacks)
-    positive(learning_rate=settings.learning_rate)
-    if settings.num_items < CATEGORIES:
-        raise InputError(f"num_items must be at least {CATEGORIES}, got {settings.num_items}")
-    if not 1 <= settings.slate_size <= LISTED:
-        raise InputError(f"slate_size must be from 1 to {LISTED}, got {settings.slate_size}")
-    if settings.history < 2 or settings.num_generations < 2 or settings.replicates < 2:
-        least = f"{settings.history}, {settings.num_generations} and {settings.replicates}"
-        raise InputError(f"history, num_generations and replicates must be 2 or more, got {least}")
-    if settings.seed < 0:
-        raise InputError(f"seed must be 0 or more, got {settings.seed}")
-    require("torch", "torch")
+    positive(feedbacks=settings.feedbacks)
+    check_policy_settings(settings)
     return names
 
 
@@ -145,11 +127,8 @@ def play_replicate(
 ) -> None:
     """Write (points,) of every metric of every policy in one world, and the clicks that each asked for."""
     with one_thread():  # sums of several come out in any order, and runs would not repeat
-        everyone = settings.num_users + settings.test_users
-        sizes = settings.history + 1, settings.slate_size, settings.horizon
-        of = organic_users(settings.num_items, everyone, *sizes, seed)
-        learned_from, test = np.split(np.arange(everyone), [settings.num_users])
-        recommender = train(of, learned_from, settings, seed)
+        of, learned_from, test = users_of(settings, seed)
+        recommender = train_policy(of, learned_from, settings, seed)
         sft, found = deepcopy(recommender.policy_), dict[str, list[float]]()
 
         def note(name: str, policy: "GenerativePolicy", queries: int) -> None:
@@ -171,41 +150,6 @@ def play_replicate(
             tune(name, sft, of, learned_from, settings, seed, partial(note, name))
             progress(1)
     save_arrays(file, {name: np.array(values) for name, values in found.items()})
-
-
-def train(of: OrganicUsers, users: Ints, settings: Settings, seed: int) -> "GenerativeRecommender":
-    """A policy that writes codes of residual k-means, trained on what users took."""
-    import torch
-
-    from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
-    from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
-    from recsim_env.agents.generative.heads.autoregressive import AutoregressiveHead
-    from recsim_env.agents.generative.item_encoders.code_vectors import CodeVectors
-    from recsim_env.agents.generative.policy import GenerativePolicy
-    from recsim_env.agents.generative.tokenisers.residual_k_means import residual_k_means
-    from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
-
-    features = of.world.catalogue.features.astype(np.float64)
-    known = residual_k_means(features, (CODES,) * 3, balanced=True, seed=seed)
-
-    def policy(num_items: int, generator: torch.Generator) -> GenerativePolicy:
-        items = CodeVectors(known.codes, known.level_sizes, 64)
-        encoder = SASRec(items, max_length=settings.history, dropout=0.1, generator=generator)
-        head = AutoregressiveHead(known.level_sizes, 64, generator=generator)
-        return GenerativePolicy(encoder, head, CatalogueTrie(known.codes, known.level_sizes, unique=True))
-
-    recommender = GenerativeRecommender(
-        policy,
-        epochs=settings.epochs,
-        patience=settings.epochs,
-        learning_rate=3e-3,
-        batch_size=BATCH,
-        mask_history=False,
-        num_items=settings.num_items,
-        device="cpu",
-        seed=seed,
-    )
-    return recommender.fit(of.log(users))
 
 
 def baselines(of: OrganicUsers, learned_from: Ints, seed: int) -> dict[str, Callable[[Ints, Ints], Ints]]:
@@ -241,7 +185,7 @@ def tune(
     history = np.ascontiguousarray(of.taken[users, :-1])
     reward: RewardFunction = simulated
     if name == "reward_model":
-        reward = learned_reward(sft, history, simulated, settings, seed)
+        reward = learned_reward(sft, history, simulated, settings.feedbacks, seed).reward
     chosen = TuningSettings(
         **TUNED[name],
         batch_size=BATCH,
@@ -254,28 +198,6 @@ def tune(
         while tuner.steps < last:
             tuner.step()
         note(tuner.policy, simulated.queries)
-
-
-def learned_reward(
-    sft: "GenerativePolicy", history: Ints, simulated: SimulatedReward, settings: Settings, seed: int
-) -> "RewardFunction":
-    """A reward model of feedback on items that `sft` draws: what a log of its recommendations would hold."""
-    import torch
-
-    from recsim_env.agents.generative.preference.reward_model import RewardModel
-    from recsim_env.simulators.luck import Luck
-
-    shown = np.random.default_rng(seed).integers(len(history), size=settings.feedbacks)
-    luck = Luck.from_seeds(np.arange(len(shown)) + ((seed + 1) << 33))
-    items, _ = sft.generate(torch.from_numpy(history[shown]), 1, "sample", luck=luck)
-    feedback = simulated(shown, items.numpy())[:, 0]
-    model = RewardModel(history, sft.num_items, seed=seed)
-    return model.fit(shown, items.numpy()[:, 0], feedback).reward
-
-
-def points(settings: Settings) -> Ints:
-    """(POINTS,) gradients after which a tuned policy is measured."""
-    return np.unique(np.linspace(0, settings.steps, POINTS).astype(np.int64))
 
 
 def to_results(cells: list[dict[str, Array]], names: list[str], settings: Settings) -> Results:

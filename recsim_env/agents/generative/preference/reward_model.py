@@ -9,6 +9,9 @@ Schulman, Hilton, "Scaling laws for reward model overoptimization", ICML 2023).
 Source: as in OneRec's loop, a small one: Deng and others, "OneRec", 2025.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
@@ -21,7 +24,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits  # noqa: E402
 
 
 class RewardModel(nn.Module):
-    """Numbers of users in a pool (B,), items (B, G) -> rewards (B, G): a `RewardFunction` once it is fitted.
+    """What items are worth to users, once it is fitted; see `reward`.
 
     Args:
         history: (P, H) of the pool, -1 = an empty cell.
@@ -62,9 +65,9 @@ class RewardModel(nn.Module):
             for parameter in self.parameters():
                 parameter.normal_(0.0, 0.1, generator=generator)
 
-    def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Logits (B, G)."""
-        u = self.user(self.of_history(self.history[users]))
+    def forward(self, history: Tensor, items: Tensor) -> Tensor:
+        """Logits (B, G) of items (B, G) after histories (B, H), N = an empty cell."""
+        u = self.user(self.of_history(history))
         found: Tensor = (self.items(items) @ u.unsqueeze(-1)).squeeze(-1) + self.bias(items).squeeze(-1)
         return found
 
@@ -90,7 +93,7 @@ class RewardModel(nn.Module):
         user, item = torch.from_numpy(users), torch.from_numpy(items)
         for _ in range(self.epochs):
             for rows in np.array_split(rng.permutation(len(users)), -(-len(users) // self.batch_size)):
-                logits = self(user[rows], item[rows, None]).squeeze(1)
+                logits = self(self.history[user[rows]], item[rows, None]).squeeze(1)
                 loss = binary_cross_entropy_with_logits(logits, said[rows])
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
@@ -98,7 +101,15 @@ class RewardModel(nn.Module):
         return self
 
     def reward(self, users: Ints, items: Ints) -> Floats:
-        """R (B, G) of items (B, G)."""
+        """R (B, G) of items (B, G) for users of the pool: a `RewardFunction`."""
+        return self._reward(self.history, users, items)
+
+    def of_other_users(self, history: Ints) -> Callable[[Ints, Ints], Floats]:
+        """The same for users who have these histories (P', H), numbered from 0."""
+        known = torch.from_numpy(np.where(history < 0, self.items.num_embeddings, history))
+        return partial(self._reward, known)
+
+    def _reward(self, history: Tensor, users: Ints, items: Ints) -> Floats:
         with torch.no_grad():
-            logits = self(torch.from_numpy(users), torch.from_numpy(items))
+            logits = self(history[torch.from_numpy(users)], torch.from_numpy(items))
         return np.asarray(logits.sigmoid().double().numpy())
