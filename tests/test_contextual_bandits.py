@@ -614,6 +614,18 @@ def test_training_does_what_that_of_pytorch_does():
         np.testing.assert_allclose(weights[b], expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("reward", [1e9, -1e39, math.nan])
+def test_rewards_that_single_precision_cannot_square_are_refused(reward):
+    agent, seen = neural(2), {"context": np.full((2, 1), 0.5, np.float32)}
+    slates = agent.act(seen, Luck.from_seeds([1, 2]))
+    none = np.zeros((2, 1), bool)
+    transition = Transition(seen, slates, none, none, np.array([0.5, reward]), seen, none[:, 0], none[:, 0])
+    with pytest.raises(InputError, match=r"reward\[1\] = .*: a network needs finite rewards, below 1e9"):
+        agent.update(transition)
+    assert not agent.rounds.any()
+    assert not agent.regressions.estimate.any()
+
+
 def test_training_lowers_the_error():
     """Of the network alone, on a memory filled by chance."""
     world = contextual_bandit(num_items=3, waves=1, height=0.5, horizon=301)

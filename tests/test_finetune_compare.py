@@ -109,7 +109,7 @@ def test_the_gap_of_reward_models(tmp_path, capsys):
         (["--slate-size", 11], "slate_size must be from 1 to 10, got 11"),
         (["--replicates", 1], "history, num_generations and replicates must be 2 or more, got 6, 4 and 1"),
         (["--steps", 0], "steps"),
-        (["--seed", -1], "seed must be 0 or more, got -1"),
+        (["--seed", -1], "seed must be from 0 to 2^31 less the replicates, got -1"),
     ],
 )
 def test_bad_settings(tmp_path, capsys, more, message):

@@ -195,6 +195,66 @@ def test_training_on_a_log_learns_what_comes_next(head):
     assert np.array_equal(again.validation_, recommender.validation_[:3])
 
 
+def small(head="autoregressive", **more):
+    settings = {"epochs": 2, "learning_rate": 0.01, "batch_size": 64, "num_items": N, "device": "cpu", **more}
+    return GenerativeRecommender(
+        lambda num_items, generator: policy_of(head, num_items, generator), **settings
+    )
+
+
+def test_what_a_fitted_policy_says_does_not_change():
+    """Neither dropout nor what was measured before has a part in it."""
+
+    def with_dropout(num_items, generator):
+        policy = policy_of("autoregressive", num_items, generator)
+        policy.encoder.dropout.share = 0.5
+        return policy
+
+    fitted = GenerativeRecommender(
+        with_dropout, epochs=1, batch_size=64, num_items=N, device="cpu", learning_rate=0.01
+    ).fit(pairs_log())
+    items = torch.tensor([[3, 17], [59, 0], [8, 8]])
+    assert torch.equal(fitted.policy_.log_prob(HISTORY, items), fitted.policy_.log_prob(HISTORY, items))
+    policy = fitted.policy_.train()
+    first, again = (policy.generate(HISTORY, 5)[1] for _ in range(2))
+    assert torch.equal(first, again)
+    assert policy.training
+
+
+def test_going_on_takes_as_many_gradients_and_keeps_what_was_fitted():
+    fitted = small().fit(pairs_log())
+    items = torch.tensor([[3, 17], [59, 0], [8, 8]])
+    before = fitted.policy_.log_prob(HISTORY, items).detach()
+    assert torch.equal(fitted.continued(0, 0.01).log_prob(HISTORY, items), before)
+    counted = []
+    original = fitted._mean_loss
+    fitted._mean_loss = lambda *args: counted.append(1) or original(*args)
+    more = fitted.continued(7, 0.01)
+    assert len(counted) == 7
+    assert not more.training
+    assert torch.equal(fitted.policy_.log_prob(HISTORY, items), before)
+    history, target = torch.tensor([[1, 4, 7], [-1, 20, 23]]), torch.tensor([[10], [26]])
+    longer = fitted.continued(60, 0.01)
+    assert longer.log_prob(history, target).mean() > fitted.policy_.log_prob(history, target).mean()
+    assert torch.equal(longer.log_prob(history, target), fitted.continued(60, 0.01).log_prob(history, target))
+
+
+def test_a_user_who_had_everything_is_shown_nothing():
+    fitted = small().fit(pairs_log())
+    all_of_them = np.arange(N)[None].repeat(2, axis=0)
+    all_of_them[1] = 3
+    lists = fitted.lists(all_of_them, 4, mask_history=True)
+    assert lists[0].tolist() == [-1] * 4
+    assert (lists[1] >= 0).all()
+    assert (lists[1] != 3).all()
+
+
+def test_the_catalogue_goes_where_the_weights_go():
+    policy = policy_of("autoregressive").to("meta")
+    assert policy.trie.items.is_meta
+    assert all(one is None or one.is_meta for one in (*policy.trie.table, *policy.trie.first_child))
+
+
 def test_sasrec_as_a_policy_learns_what_sasrec_does():
     """A projection head under cross-entropy is SASRec with full softmax: the same losses, step by step."""
     settings = {
@@ -246,6 +306,9 @@ def test_sasrec_as_a_policy_learns_what_sasrec_does():
         (lambda p: p.generate(HISTORY, 3, allow=torch.zeros(N, dtype=torch.bool)), "leaves no item"),
         (lambda p: p.log_prob(HISTORY, torch.full((3, 1), N)), f"item {N} is not in the catalogue of {N}"),
         (lambda p: p.log_prob(HISTORY, torch.full((3, 1), -1)), "item -1 is not in the catalogue"),
+        (lambda p: p.state(torch.tensor([[3, -1]])), "has an empty cell behind an item"),
+        (lambda p: p.state(torch.tensor([[-1, N]])), f"item {N} of a history is none"),
+        (lambda p: p.state(torch.tensor([3, 4])), "history must be"),
     ],
 )
 def test_bad_calls_of_a_policy(call, message):
@@ -270,6 +333,17 @@ def test_parts_that_do_not_go_together():
         GenerativePolicy(
             SASRec(items, generator=generator), ParallelHead((4, 4), D, generator=generator), trie
         )
+
+    other = ProjectionHead(ItemVectors(N, D))
+    with pytest.raises(InputError, match=r"make it of encoder\.items"):
+        GenerativePolicy(SASRec(items, generator=generator), other, CatalogueTrie(atomic(N).codes, (N,)))
+    turned = CatalogueTrie(atomic(N).codes[::-1], (N,))
+    with pytest.raises(InputError, match="in the order of the items"):
+        GenerativePolicy(SASRec(items, generator=generator), ProjectionHead(items), turned)
+    with pytest.raises(InputError, match="codes are from 0 to below their level's size"):
+        CodeVectors(np.array([[0, 2]]), (2, 2), 4)
+    with pytest.raises(InputError, match="objective must be left out"):
+        small(objective="bce")
 
     def timed(num_items, generator):
         return GenerativePolicy(

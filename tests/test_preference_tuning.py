@@ -31,6 +31,8 @@ from recsim_env.errors import InputError
 from recsim_env.experiments.organic_users import TEMPERATURE, organic_users
 from recsim_env.experiments.policy_measures import _longer, lists_of, measure
 from recsim_env.experiments.simulated_rewards import SimulatedReward
+from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.slate_rec import slate_rec
 from recsim_env.simulators.worlds.world import take_rows
 
 pytestmark = pytest.mark.extra
@@ -90,7 +92,9 @@ def test_first_losses():
 
 @pytest.mark.parametrize(("method", "beta"), [("dpo", 0.1), ("softmax_dpo", 0.1), ("grpo", 0.0)])
 def test_rewards_that_are_all_alike_change_nothing(method, beta):
-    tuner = tuner_of(lambda users, items: np.ones(items.shape), method=method, beta=beta)
+    answers = iter([tens, lambda users, items: np.ones(items.shape)])
+    tuner = tuner_of(lambda users, items: next(answers)(users, items), method=method, beta=beta)
+    tuner.step()  # so that there is momentum
     before = deepcopy(tuner.policy.state_dict())
     found = tuner.step()
     assert found["frac_reward_zero_std"] == 1.0
@@ -178,6 +182,9 @@ def test_rewards_that_are_none_are_refused(reward, message):
         ({"num_generations": 1}, "num_generations must be at least 2, got 1"),
         ({"method": "dpo", "beta": 0.0}, "beta must be above 0"),
         ({"method": "dpo", "loss_type": "hinge"}, "there is no loss_type 'hinge'"),
+        ({"seed": 0.5}, "seed must be a whole number"),
+        ({"seed": 1 << 31}, r"seed must be below 2\^31"),
+        ({"batch_size": 3.5}, "batch_size must be a whole number"),
         ({"scale_rewards": "all"}, "there is no scale_rewards 'all'"),
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"ntp_weight": -1.0}, "ntp_weight must be 0 or more"),
@@ -191,8 +198,9 @@ def test_bad_settings_of_tuning(settings, message):
 
 
 def test_groups_larger_than_the_catalogue_are_refused():
-    with pytest.raises(InputError, match="num_generations = 41, but the catalogue has 40 items"):
-        tuner_of(method="dpo", num_generations=41).step()
+    with pytest.raises(InputError, match="num_generations = 41, but there are 40 items"):
+        tuner_of(method="dpo", num_generations=41)
+    tuner_of(method="grpo", num_generations=41).step()  # draws with putting back
 
 
 # --- rewards
@@ -212,6 +220,26 @@ def test_simulated_rewards_are_clicks_of_users_as_they_are():
     expected = of.world.expected_reward(state, slates).reshape(3, 3)
     np.testing.assert_allclose(draws.mean(axis=0), expected, atol=5 * 0.5 / math.sqrt(4000))
     assert not of.state.step.any()
+
+
+def test_feedback_of_one_user_is_independent():
+    """Else a reward model would learn who was lucky: residuals of rows of one user do not go together."""
+    of = organic_users(N, 200, 7, 3, 2, seed=4)
+    reward = SimulatedReward(of.world, of.state, seed=1)
+    users = np.repeat(np.arange(200), 20)
+    items = np.random.default_rng(0).integers(N, size=(4000, 1))
+    slates = np.pad(items, ((0, 0), (0, 2)), constant_values=-1)
+    probable = of.world.expected_reward(take_rows(of.state, users), slates)
+    residual = ((reward(users, items)[:, 0] - probable) / np.sqrt(probable * (1 - probable))).reshape(200, 20)
+    together = (residual.sum(axis=1) ** 2 - (residual**2).sum(axis=1)) / (20 * 19)
+    assert abs(together.mean()) < 4 * together.std() / math.sqrt(200)
+    assert together.mean() < 0.03
+
+
+def test_worlds_with_candidates_are_refused():
+    world = slate_rec(num_items=50, slate_size=3, candidates=10)
+    with pytest.raises(InputError, match="the world shows candidates"):
+        SimulatedReward(world, world.begin(Luck.from_seeds([1])), seed=0)
 
 
 def test_people_take_what_is_near_and_not_what_is_good():
@@ -250,6 +278,12 @@ def test_a_reward_model_learns_who_likes_what():
         model.fit(users, items, rng.random(20_000))
     with pytest.raises(InputError, match="must be as many"):
         model.fit(users, items[1:], feedback)
+    with pytest.raises(InputError, match=r"users\[0\] = -1"):
+        model.fit(users - users[0] - 1, items, feedback)
+    with pytest.raises(InputError, match=r"there are 40 \(0-39\)"):
+        model.fit(users, items + 20, feedback)
+    with pytest.raises(InputError, match="one or more, got"):
+        RewardModel(history[:, :0], N)
     with pytest.raises(InputError, match="dimension"):
         RewardModel(history, N, dimension=0)
 

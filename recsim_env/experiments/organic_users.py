@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.errors import check_ranges
 from recsim_env.simulators.catalogue import category_centres, synthetic_catalogue
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
@@ -58,6 +59,7 @@ def organic_users(
     Raises:
         InputError: a number out of range.
     """
+    check_ranges({"num_users": num_users, "taken": taken}, {}, {})
     catalogue = synthetic_catalogue(
         num_items, DIMENSION, CATEGORIES, spread=SPREAD, quality_deviation=QUALITY, world_seed=seed
     )

@@ -75,7 +75,7 @@ def divergence(policy: "GenerativePolicy", reference: "GenerativePolicy", histor
     import torch
 
     rows = torch.from_numpy(history)
-    luck = Luck.from_seeds(np.arange(len(rows)) + (seed << 32))
+    luck = Luck.from_seeds(np.arange(len(rows)) + (seed << 32)).of_episode(1)  # a tuner draws in episode 0
     items, log_pi = policy.eval().generate(rows, DRAWN, "sample", luck=luck)
     with torch.no_grad():
         return float((log_pi - reference.eval().log_prob(rows, items)).mean())

@@ -61,8 +61,13 @@ def check_policy_settings(settings: PolicySettings) -> None:
     if settings.history < 2 or settings.num_generations < 2 or settings.replicates < 2:
         least = f"{settings.history}, {settings.num_generations} and {settings.replicates}"
         raise InputError(f"history, num_generations and replicates must be 2 or more, got {least}")
-    if settings.seed < 0:
-        raise InputError(f"seed must be 0 or more, got {settings.seed}")
+    if not 0 <= settings.seed <= (1 << 31) - settings.replicates:
+        raise InputError(f"seed must be from 0 to 2^31 less the replicates, got {settings.seed}")
+    if settings.num_generations > settings.num_items:
+        raise InputError(
+            f"num_generations must be at most {settings.num_items} (num_items), got "
+            f"{settings.num_generations}"
+        )
     require("torch", "torch")
 
 
@@ -121,7 +126,7 @@ def learned_reward(
     from recsim_env.agents.generative.preference.reward_model import RewardModel
 
     shown = np.random.default_rng(seed).integers(len(history), size=feedbacks)
-    luck = Luck.from_seeds(np.arange(len(shown)) + ((seed + 1) << 33))
+    luck = Luck.from_seeds(np.arange(len(shown)) + (seed << 32)).of_episode(2)  # 0 and 1 are others'
     items, _ = sft.generate(torch.from_numpy(history[shown]), 1, "sample", luck=luck)
     feedback = simulated(shown, items.numpy())[:, 0]
     model = RewardModel(history, sft.num_items, seed=seed)

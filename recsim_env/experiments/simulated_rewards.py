@@ -1,8 +1,9 @@
 """What items are worth to simulated users, as a learner may ask: a click or none, and how often it asked.
 
 Every user of a pool is in some state of a world. An item is shown to a user alone on a slate, in their state,
-which stays as it is; the reward is what the user does then, drawn once. All items that are asked about at
-once meet a user under the same luck (common random numbers), so that the better one is told sooner.
+which stays as it is; the reward is what the user does then, drawn once. The items of a row meet the user
+under the same luck (common random numbers), so that the better one is told sooner; rows are independent,
+those of one user too.
 
 What a user is like stays in here: a learner gets numbers of users, and rewards.
 """
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from recsim_env.arrays import Floats, Ints
+from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.world import World, repeat_rows, take_rows
+from recsim_env.simulators.worlds.world import ShowsCandidates, World, repeat_rows, take_rows
 
 
 class SimulatedReward:
@@ -22,13 +24,18 @@ class SimulatedReward:
     Args:
         world: whose slates have one slot or more.
         state: of P users.
-        seed: of what they do.
+        seed: of what they do, from 0 to below 2^31.
 
     Attributes:
         queries: rewards that were asked for so far.
+
+    Raises:
+        InputError: a world in which a number on a slate is a place among candidates and not an item.
     """
 
     def __init__(self, world: World, state: Any, seed: int) -> None:
+        if isinstance(world, ShowsCandidates):
+            raise InputError("the world shows candidates: take one in which every item can be shown")
         self._world, self._state, self._seed = world, state, seed
         self._calls = 0
         self.queries = 0
@@ -38,9 +45,9 @@ class SimulatedReward:
         B, G = items.shape
         slates = np.full((B * G, self._world.slate_size), -1)
         slates[:, 0] = items.ravel()
-        luck = Luck.from_seeds(users + (self._seed << 32)).at(self._calls).repeat(G)
+        self._calls += 1  # an episode of every row: 0 is left to those who are not asked
+        luck = Luck.from_seeds(np.arange(B) + (self._seed << 32)).of_episode(self._calls).repeat(G)
         state = repeat_rows(take_rows(self._state, users), G)
         _, outcome = self._world.respond(state, slates, luck)
-        self._calls += 1
         self.queries += B * G
         return np.asarray(outcome.reward.reshape(B, G))

@@ -13,6 +13,7 @@ from recsim_env.agents.bandits.ridge_regressions import add_rewards
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.simulators.normal_draws import fill_normal
 
+LARGEST = 1e9  # of a reward: squares of errors, and of their gradients, are numbers in single precision
 SUMS = {"contract", "reassoc", "nsz"}  # what a compiler may do to sums: their terms in lanes, and fused
 
 
@@ -41,7 +42,7 @@ def draw_best_item(
     features = hidden_layers(context, weights, sizes)
     for b in range(B):
         seen = features[b, 0]
-        highest = -np.inf
+        highest, slates[b, 0] = -np.inf, 0
         for a in range(N):
             mean, variance = moments(seen, estimate[b, a], inverse[b, a])
             drawn = mean + inflation * np.sqrt(max(variance, 0.0)) * normal[a, b]
@@ -78,18 +79,19 @@ def learn_round(
     rewards: Floats,
     rounds: Ints,
 ) -> int:
-    """Bring regressions and memory up to date; returns the first row whose reward is not finite, or -1."""
+    """Bring regressions and memory up to date; returns the first row whose reward is too large, or -1."""
+    for b in range(len(rounds)):
+        if not abs(reward[b]) < LARGEST:
+            return b
     features = hidden_layers(context, weights, sizes)
-    bad = add_rewards(features, slates, reward, inverse, estimate, log_growth)
-    if bad >= 0:
-        return bad
+    add_rewards(features, slates, reward, inverse, estimate, log_growth)
     for b in range(len(rounds)):
         place = rounds[b] % items.shape[1]
         for d in range(context.shape[1]):
             contexts[b, place, d] = context[b, d]
         items[b, place], rewards[b, place] = slates[b, 0], reward[b]
         rounds[b] += 1
-    return bad
+    return -1
 
 
 @njit(cache=True)

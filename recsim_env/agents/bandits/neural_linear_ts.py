@@ -37,7 +37,6 @@ from recsim_env.agents.bandits.neural_linear_kernels import (
 )
 from recsim_env.agents.bandits.ridge_regressions import (
     RidgeRegressions,
-    check_finite,
     check_ridge,
     seen_context,
 )
@@ -144,14 +143,15 @@ class NeuralLinearTS:
         """Remember the round, and learn from the reward in the last layer.
 
         Raises:
-            InputError: a reward that is not finite.
+            InputError: a reward that is not finite, or not between -1e9 and 1e9.
         """
         context = seen_context(transition.observation, self.shape)
         reward, known = transition.reward, self.regressions
         learned = known.inverse, known.estimate, known.log_growth
         network = context, transition.slates, reward, self.weights, self.sizes, *learned
         bad = learn_round(*network, self.contexts, self.items, self.rewards, self.rounds)
-        check_finite(reward, bad)
+        if bad >= 0:
+            raise InputError(f"reward[{bad}] = {reward[bad]}: a network needs finite rewards, below 1e9")
 
     def _begin(self, luck: "Luck") -> None:
         """Normal weights of variance 2 / inputs (He et al. 2015), constants of variance 1."""

@@ -57,13 +57,9 @@ class RidgeRegressions:
             InputError: a reward that is not finite.
         """
         known = self.inverse, self.estimate, self.log_growth
-        check_finite(reward, add_rewards(features, slates, reward, *known))
-
-
-def check_finite(reward: Floats, row: int) -> None:
-    """Refuse the reward of a row that `add_rewards` returned, if it is one."""
-    if row >= 0:
-        raise InputError(f"reward[{row}] = {reward[row]}: a regression needs finite rewards")
+        row = add_rewards(features, slates, reward, *known)
+        if row >= 0:
+            raise InputError(f"reward[{row}] = {reward[row]}: a regression needs finite rewards")
 
 
 def check_ridge(num_replicates: int, num_items: int, num_features: int, penalty: float) -> None:

@@ -19,6 +19,8 @@ a request.
 """
 
 from collections.abc import Sequence
+from copy import copy
+from typing import Self
 
 import numpy as np
 
@@ -110,6 +112,18 @@ class CatalogueTrie:
                 self.table.append(None)
                 self._absent.append(None)
                 self.width.append(most)
+
+    def to(self, device: "torch.device | str") -> Self:
+        """The same on another device; itself where it is there already."""
+        if self.items.device == torch.device(device):
+            return self
+        moved = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(moved, name, value.to(device))
+            elif isinstance(value, list):
+                setattr(moved, name, [one.to(device) if isinstance(one, Tensor) else one for one in value])
+        return moved
 
     def of_children(self, level: int, nodes: Tensor, logits: Tensor) -> Tensor:
         """(..., C) the logits of what may follow nodes, -inf in cells without a child; with gradients.

@@ -13,14 +13,17 @@ training as in MSCGRec and MSL.
 """
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any, cast
 
 import numpy as np
 
 from recsim_env.agents.generative.policy import GenerativePolicy
 from recsim_env.agents.recommender import check_history
+from recsim_env.agents.sequential.neural.device import repeatable
 from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
+from recsim_env.agents.sequential.neural.trained_network import LONGEST_GRADIENT, luck_of_epoch
 from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError, check_ranges, require
 from recsim_env.evaluation.ranking import TargetRank
@@ -59,21 +62,46 @@ class GenerativeRecommender(NeuralRecommender):
         settings: of `NeuralRecommender`, but for its objective, auxiliaries and what they need.
 
     Raises:
-        InputError: `fit`: as `NeuralRecommender`; an encoder that reads the time between items.
+        InputError: such a setting. `fit`: as `NeuralRecommender`; an encoder that reads the time between
+            items.
     """
 
     def __init__(self, policy: Callable[[int, torch.Generator], GenerativePolicy], **settings: Any) -> None:
+        refused = sorted({"objective", "negatives", "calibration", "auxiliaries"} & settings.keys())
+        if refused:
+            raise InputError(
+                f"{refused[0]} must be left out: a policy learns by cross-entropy over its catalogue"
+            )
         super().__init__(lambda N, generator: PolicyEncoder(policy(N, generator)), **settings)
 
     @property
     def policy_(self) -> GenerativePolicy:
-        """The best one of the training."""
-        return _policy(self.best_)
+        """The best one of the training, without dropout."""
+        return _policy(self.best_).eval()
 
-    @property
-    def policy_of_last_epoch(self) -> GenerativePolicy:
-        """The one that training would go on with."""
-        return _policy(self._rated)
+    def continued(self, gradients: int, learning_rate: float) -> GenerativePolicy:
+        """A copy of the best policy after so many gradients more on the same log, of an Adam of its own.
+
+        Raises:
+            InputError: a loss that is no number.
+        """
+        network = deepcopy(self.best_).train()
+        optimiser = torch.optim.Adam(network.parameters(), learning_rate)
+        done = epoch = 0
+        while done < gradients:
+            rng, _, seed = luck_of_epoch(self.seed, self.epochs + epoch)
+            with repeatable(self._device, seed):
+                for users in list(self._sequences.batches(self.batch_size, rng))[: gradients - done]:
+                    loss = self._mean_loss(network, network, users, rng)
+                    if not torch.isfinite(loss):
+                        raise InputError(f"the loss is {loss.item()}: lower learning_rate ({learning_rate})")
+                    optimiser.zero_grad(set_to_none=True)
+                    loss.backward()
+                    torch.nn.utils.clip_grad_norm_(network.parameters(), LONGEST_GRADIENT)
+                    optimiser.step()
+                    done += 1
+            epoch += 1
+        return _policy(network).eval()
 
     def check_encoder(self, network: SequenceEncoder) -> None:
         """Refuse encoders of which a policy has no state."""
@@ -116,11 +144,16 @@ class GenerativeRecommender(NeuralRecommender):
         step = max(1, SCORED // (20 * k))
         for start in range(0, len(history), step):
             rows = self._tensor(history[start : start + step])
-            allow = None
+            allow = nothing = None
             if mask_history:
                 allow = torch.ones(len(rows), self.num_items_ + 1, dtype=torch.bool, device=self._device)
                 allow = allow.scatter(1, torch.where(rows < 0, self.num_items_, rows), value=False)[:, :-1]
-            found.append(policy.generate(rows, k, width=width, allow=allow)[0].cpu().numpy())
+                nothing = ~allow.any(dim=1)  # they had all there is
+                allow = allow | nothing[:, None]
+            items = policy.generate(rows, k, width=width, allow=allow)[0]
+            if nothing is not None:
+                items = items.masked_fill(nothing[:, None], -1)
+            found.append(items.cpu().numpy())
         return np.concatenate(found)
 
     def _tensor(self, history: Ints) -> Tensor:
@@ -130,10 +163,19 @@ class GenerativeRecommender(NeuralRecommender):
 
     def _loss(self, users: Ints, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         """The mean of -log pi over all steps of these users."""
+        return self._mean_loss(self.network_, self._forward, users, rng)
+
+    def _mean_loss(
+        self,
+        network: SequenceEncoder,
+        forward: Callable[[Tensor, None], Tensor],
+        users: Ints,
+        rng: np.random.Generator,
+    ) -> Tensor:
         rows = self._rows(users, rng)
         items, targets = (torch.from_numpy(part).to(self._device) for part in (rows.items, rows.targets))
-        states, known = self._forward(items, None), targets >= 0
-        return -_policy(self.network_).log_prob_of(states[known], targets[known].unsqueeze(1)).mean()
+        states, known = forward(items, None), targets >= 0
+        return -_policy(network).log_prob_of(states[known], targets[known].unsqueeze(1)).mean()
 
     def _validation_ranks(self) -> TargetRank:
         """Where the item that every user had last stands in the lists."""

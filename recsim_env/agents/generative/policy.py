@@ -12,13 +12,14 @@ items of a history, one vector each, and leaves a state; the head says the codes
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
 from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
 from recsim_env.agents.generative.decoding import beam_search, gumbel_top_k, log_prob, sample
 from recsim_env.agents.generative.heads.head import IdentifierHead
+from recsim_env.agents.generative.heads.projection import ProjectionHead
 from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
 from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.simulators.luck import Luck
@@ -79,6 +80,13 @@ class GenerativePolicy(nn.Module):
             raise InputError(
                 f"the head has levels of {head.level_sizes} codes, and the catalogue of {trie.level_sizes}"
             )
+        if isinstance(head, ProjectionHead):
+            itself = torch.arange(trie.num_items, device=trie.codes.device)
+            if head.items is not encoder.items or not torch.equal(trie.codes[:, 0], itself):
+                raise InputError(
+                    "a projection head scores items by the encoder's vectors: make it of encoder.items, and "
+                    "the catalogue of codes 0, 1, .. in the order of the items"
+                )
         self.encoder, self.head, self.trie = encoder, head, trie
 
     @property
@@ -86,13 +94,33 @@ class GenerativePolicy(nn.Module):
         """N."""
         return self.trie.num_items
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What `to`, `cuda` and their like call: the catalogue goes where the weights go."""
+        super()._apply(fn, recurse)
+        self.trie = self.trie.to(next(self.parameters()).device)
+        return self
+
     def state(self, history: Tensor) -> Tensor:
         """The state (B, D) after histories (B, H).
 
         Args:
             history: ids, -1 = an empty cell, all of them on the left; only the last items are read.
+
+        Raises:
+            InputError: a history of another shape, an id that is no item, an empty cell behind an item.
         """
+        if history.ndim != 2:
+            raise InputError(f"history must be (users, items), got {tuple(history.shape)}")
         items = history[:, -self.encoder.max_length :]
+        if not items.shape[1]:
+            items = history.new_full((len(history), 1), -1)
+        elif ((items < -1) | (items >= self.num_items)).any():
+            wrong = items[(items < -1) | (items >= self.num_items)][0].item()
+            raise InputError(
+                f"item {wrong} of a history is none: there are {self.num_items} (0-{self.num_items - 1})"
+            )
+        elif ((items[:, 1:] < 0) & (items[:, :-1] >= 0)).any():
+            raise InputError("a history has an empty cell behind an item: empty cells stand on the left")
         states: Tensor = self.encoder(torch.where(items < 0, self.num_items, items))
         return states[:, -1]
 
@@ -157,7 +185,17 @@ class GenerativePolicy(nn.Module):
             raise InputError("sample draws from pi itself: leave out allow, or take gumbel")
         if width is not None and mode != "beam":
             raise InputError(f"width is of beam, got {width} with {mode}")
-        next_code = self.next_code(self.state(history))
+        training = self.training
+        try:
+            self.eval()  # what is drawn or found does not depend on dropout
+            return self._generate(history, k, mode, width, allow, luck)
+        finally:
+            self.train(training)
+
+    def _generate(
+        self, history: Tensor, k: int, mode: str, width: int | None, allow: Tensor | None, luck: Luck | None
+    ) -> tuple[Tensor, Tensor]:
+        next_code, B = self.next_code(self.state(history)), len(history)
         if luck is None:
             return beam_search(self.trie, next_code, B, k, width=width, allow=allow)
         uniforms = partial(_uniforms, luck)

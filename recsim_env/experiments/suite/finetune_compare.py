@@ -142,9 +142,7 @@ def play_replicate(
             for metric, value in measure(lists, of, test, seed).items():
                 found[f"{name}|{metric}"] = [value]
         progress(1)
-        for _epoch in range(max(1, settings.steps * BATCH // settings.num_users)):
-            recommender.train_epoch()
-        note("sft_continued", recommender.policy_of_last_epoch, 0)
+        note("sft_continued", recommender.continued(settings.steps, settings.learning_rate), 0)
         progress(1)
         for name in names:
             tune(name, sft, of, learned_from, settings, seed, partial(note, name))

@@ -1,6 +1,6 @@
 """Codes one after the other, each given the state and those before it: a small transformer over codes.
 
-    x_0 = s,    x_l = E_l(c_l) + p_l,    y = causal attention blocks over x_0 .. x_l
+    x_0 = s + p_0,    x_l = E_l(c_l) + p_l,    y = causal attention blocks over x_0 .. x_l
     logits of code l + 1 = norm(y_l) . E_{l+1}(c)      the same vectors E as at the input, each level its own
 
 Source: Rajput and others, "Recommender systems with generative retrieval" (TIGER), NeurIPS 2023. Ours: it

@@ -13,7 +13,7 @@ import numpy as np
 
 from recsim_env.agents.sequential.neural.encoders.item_table import ItemTable
 from recsim_env.arrays import Array
-from recsim_env.errors import require
+from recsim_env.errors import InputError, refuse, require
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
@@ -27,10 +27,17 @@ class CodeVectors(ItemTable):
         codes: (N, L) of every item.
         level_sizes: (L,) V_1 .. V_L.
         dimension: D.
+
+    Raises:
+        InputError: a number below 1, codes of another shape or out of range.
     """
 
     def __init__(self, codes: Array, level_sizes: Sequence[int], dimension: int = 64) -> None:
         super().__init__(len(codes), dimension)
+        if codes.ndim != 2 or codes.shape[1] != len(level_sizes):
+            raise InputError(f"codes must be (items, {len(level_sizes)}), got {codes.shape}")
+        bad = (codes < 0) | (codes >= np.array(level_sizes))
+        refuse("codes", bad, codes, "codes are from 0 to below their level's size")
         starts = np.cumsum([0, *level_sizes[:-1]])
         empty = np.full((1, codes.shape[1]), sum(level_sizes))
         places = np.concatenate(

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, check_ranges, require
+from recsim_env.errors import InputError, check_ranges, refuse, require
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
@@ -37,7 +37,7 @@ class RewardModel(nn.Module):
         seed: of first weights and batches.
 
     Raises:
-        InputError: a number out of range.
+        InputError: a number out of range, or histories of no users or items.
     """
 
     def __init__(
@@ -53,6 +53,8 @@ class RewardModel(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if history.ndim != 2 or not history.size:
+            raise InputError(f"history must be (users, items), one or more, got {history.shape}")
         sizes = {"num_items": num_items, "dimension": dimension, "hidden": hidden, "epochs": epochs}
         check_ranges(sizes | {"batch_size": batch_size}, {}, {"learning_rate": learning_rate})
         self.epochs, self.batch_size, self.learning_rate, self.seed = epochs, batch_size, learning_rate, seed
@@ -80,8 +82,14 @@ class RewardModel(nn.Module):
             feedback: (M,) 0 or 1.
 
         Raises:
-            InputError: arrays that do not fit together, or feedback that is neither.
+            InputError: arrays that do not fit together, users or items that are none, or other feedback.
         """
+        for name, ids, count in (
+            ("users", users, len(self.history)),
+            ("items", items, self.items.num_embeddings),
+        ):
+            bad = (ids < 0) | (ids >= count)
+            refuse(name, bad, ids, f"there are {count} (0-{count - 1})")
         if not (len(users) == len(items) == len(feedback) > 0):
             found = f"{len(users)}, {len(items)} and {len(feedback)}"
             raise InputError(f"users, items and feedback must be as many, one or more, got {found}")

@@ -41,6 +41,7 @@ import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
 
 METHODS = ("rwr", "dpo", "softmax_dpo", "grpo")
+WITHOUT_PUTTING_BACK = ("dpo", "softmax_dpo")
 LONGEST_GRADIENT = 1.0  # as TRL's max_grad_norm
 
 RewardFunction = Callable[[Ints, Ints], Floats]
@@ -86,6 +87,11 @@ class TuningSettings:
         for name in ("ntp_weight", "sync_ref_steps", "seed"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        for name in ("batch_size", "num_generations", "sync_ref_steps", "seed"):
+            if not isinstance(getattr(self, name), int | np.integer):
+                raise InputError(f"{name} must be a whole number, got {getattr(self, name)}")
+        if self.seed >= 1 << 31:
+            raise InputError(f"seed must be below 2^31, got {self.seed}")
         if not 0.0 < self.ref_model_mixup_alpha <= 1.0:
             raise InputError(f"ref_model_mixup_alpha must be in (0, 1], got {self.ref_model_mixup_alpha}")
 
@@ -110,7 +116,8 @@ class PreferenceTuner:
         steps: done.
 
     Raises:
-        InputError: a pool without users, or histories and next items that do not fit together.
+        InputError: a pool without users, histories and next items that do not fit together, or more items a
+            group than there are, where they are drawn without putting back.
     """
 
     def __init__(
@@ -126,6 +133,10 @@ class PreferenceTuner:
         if settings.ntp_weight and (next_item is None or next_item.shape != history.shape[:1]):
             found = None if next_item is None else next_item.shape
             raise InputError(f"next_item must be {history.shape[:1]} where ntp_weight > 0, got {found}")
+        if settings.num_generations > policy.num_items and settings.method in WITHOUT_PUTTING_BACK:
+            raise InputError(
+                f"num_generations = {settings.num_generations}, but there are {policy.num_items} items"
+            )
         self.policy, self.reward, self.settings = policy.eval(), reward, settings
         self.reference = deepcopy(policy).requires_grad_(requires_grad=False)
         self._history, self._next = torch.from_numpy(history), next_item
@@ -143,29 +154,30 @@ class PreferenceTuner:
         users = rng.integers(len(self._history), size=settings.batch_size)
         history = self._history[users]
         by = self.reference if settings.method == "rwr" else self.policy
-        mode = "gumbel" if settings.method in ("dpo", "softmax_dpo") else "sample"
+        mode = "gumbel" if settings.method in WITHOUT_PUTTING_BACK else "sample"
         luck = Luck.from_seeds(np.arange(len(users)) + (settings.seed << 32)).at(self.steps)
         items, drawn_log_pi = by.generate(history, settings.num_generations, mode, luck=luck)
-        if (items < 0).any():
-            raise InputError(
-                f"num_generations = {settings.num_generations}, but the catalogue has {by.num_items} items"
-            )
         reward = checked_rewards(self.reward(users, items.numpy()), items.shape)
         log_pi = self.policy.log_prob(history, items)
         with torch.no_grad():
             of_reference = drawn_log_pi if by is self.reference else self.reference.log_prob(history, items)
         loss = self._loss(reward, log_pi, of_reference)
+        alike = reward.amax(dim=1) == reward.amin(dim=1)
+        held = (
+            settings.ntp_weight or settings.method == "rwr" or (settings.method == "grpo" and settings.beta)
+        )
         if settings.ntp_weight and self._next is not None:
             rows = rng.integers(len(self._history), size=settings.batch_size)
             taken = torch.from_numpy(self._next[rows])[:, None]
             loss = loss - settings.ntp_weight * self.policy.log_prob(self._history[rows], taken).mean()
-        self._follow(loss)
+        if held or not alike.all():  # else nothing was said, and momentum alone would move the weights
+            self._follow(loss)
         self.steps += 1
         if settings.sync_ref_steps and self.steps % settings.sync_ref_steps == 0:
             self._move_reference()
         return {
             "reward": float(reward.mean()),
-            "frac_reward_zero_std": float((reward.amax(dim=1) == reward.amin(dim=1)).float().mean()),
+            "frac_reward_zero_std": float(alike.float().mean()),
             "kl": float((log_pi.detach() - of_reference).mean()),
             "loss": float(loss.detach()),
         }
@@ -188,7 +200,7 @@ class PreferenceTuner:
         best, worst, differ = best_and_worst(reward)
         s = (log_pi - of_reference)[differ]
         if not len(s):
-            return 0.0 * log_pi.sum()  # a step along it changes nothing
+            return 0.0 * log_pi.sum()
         preferred = s.gather(1, best[differ, None]).squeeze(1)
         if settings.method == "dpo":
             others = s.gather(1, worst[differ, None])
