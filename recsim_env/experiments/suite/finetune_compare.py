@@ -267,15 +267,13 @@ def draw_all(results: Results, settings: Settings) -> Any:
             axes[1].plot(
                 logged.mean(axis=1), reward.mean(axis=1), "-", color=colours[name], lw=1.2, alpha=0.6
             )
-        if name != "oracle":
-            x, y = mean_estimate(logged[-1]), mean_estimate(reward[-1])
-            spread = {"xerr": 1.96 * float(x.std_error), "yerr": 1.96 * float(y.std_error)}
-            axes[1].errorbar(x.value, y.value, **spread, fmt="o", color=colours[name], label=name)
-    axes[1].axhline(
-        last(results, "oracle", "slate_reward").mean(), color=colours["oracle"], lw=1, label="oracle"
+        x, y = mean_estimate(logged[-1]), mean_estimate(reward[-1])
+        spread = {"xerr": 1.96 * float(x.std_error), "yerr": 1.96 * float(y.std_error)}
+        axes[1].errorbar(x.value, y.value, **spread, fmt="o", color=colours[name])
+        axes[1].annotate(name, (x.value, y.value), (6, 5), textcoords="offset points", fontsize=9)
+    axes[1].set(
+        title="What the log sees of it", xlabel="NDCG@10 on the log", ylabel="expected clicks on a slate"
     )
-    axes[1].set(title="What the log sees", xlabel="NDCG@10 on the log", ylabel="expected clicks on a slate")
     axes[1].spines[["top", "right"]].set_visible(False)
     axes[1].grid(alpha=0.25, lw=0.6)
-    axes[1].legend(frameon=False, fontsize=9)
     return picture
