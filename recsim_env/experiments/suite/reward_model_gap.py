@@ -224,19 +224,17 @@ def draw_all(results: Results, settings: Settings) -> Any:
     """The picture of a run: true reward, and what the model says beside what is true."""
     picture, axes = figure.new_figure(2)
     draw(axes[0], results, settings)
+    axes[0].get_legend().set_loc("center right")  # the only place that is free
     colours = {line.get_gid(): line.get_color() for line in axes[0].get_lines()}
-    for name, curves in results.curves.items():
-        if name == "oracle":
-            continue
-        for metric, look in (("score", "--"), ("truth", "-")):
-            curve = curves[metric]
-            said = " (model)" if metric == "score" else " (truth)"
-            axes[1].plot(
-                curve.steps, curve.values.mean(axis=1), look, color=colours[name], lw=1.8, label=name + said
-            )
+    for metric, look, said in (("score", "--", "the model says"), ("truth", "-", "true")):
+        axes[1].plot([], [], look, color="black", label=said)
+        for name, curves in results.curves.items():
+            if metric in curves:
+                mean = curves[metric].values.mean(axis=1)
+                axes[1].plot(curves[metric].steps, mean, look, color=colours[name], lw=1.8)
     axes[1].set(title="What the model says, and what is true", xlabel="gradients of the tuning")
     axes[1].set(ylabel="P(click) of an item alone")
     axes[1].spines[["top", "right"]].set_visible(False)
     axes[1].grid(alpha=0.25, lw=0.6)
-    figure.legend_below(axes[1])
+    axes[1].legend(frameon=False, fontsize=9)
     return picture
