@@ -21,6 +21,7 @@ from tqdm import tqdm
 from recsim_env.arrays import Array
 from recsim_env.errors import InputError
 from recsim_env.experiments.files import read_arrays, write_atomically
+from recsim_env.experiments.run_directory import RunDirectory
 from recsim_env.experiments.workers import Workers, on_workers
 
 LOOK_SECONDS = 1.0  # between two notes of a worker on how far it is
@@ -37,6 +38,30 @@ class Cell:
     label: str  # that a progress bar shows
     work: Callable[[Path, Path, Callable[[int], Any]], None]
     """(file, checkpoint, progress): plays, tells `progress` of every so many steps, and writes the file."""
+
+
+def replicate_cells(
+    directory: RunDirectory, replicates: int, size: int, work: Callable[[int], Callable[..., None]]
+) -> list[Cell]:
+    """A cell for each replicate, done in one go.
+
+    Args:
+        directory: of the run.
+        replicates: how many.
+        size: steps of progress of each.
+        work: replicate -> its `Cell.work`.
+    """
+    return [
+        Cell(
+            name=f"replicate-{i}",
+            file=directory.cell(f"replicate-{i}"),
+            checkpoint=directory.checkpoint(f"replicate-{i}"),
+            size=size,
+            label=f"replicate {i}",
+            work=work(i),
+        )
+        for i in range(replicates)
+    ]
 
 
 def run_cells(

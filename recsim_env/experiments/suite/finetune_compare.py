@@ -31,7 +31,7 @@ from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
-from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
+from recsim_env.experiments.cells import load_arrays, replicate_cells, run_cells, save_arrays
 from recsim_env.experiments.organic_users import OrganicUsers
 from recsim_env.experiments.policy_measures import LISTED, METRICS, divergence, lists_of, measure
 from recsim_env.experiments.policy_training import (
@@ -82,17 +82,11 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
         if directory.finished:
             results = Results.read(directory.results)
         else:
-            cells = [
-                Cell(
-                    name=f"replicate-{i}",
-                    file=directory.cell(f"replicate-{i}"),
-                    checkpoint=directory.checkpoint(f"replicate-{i}"),
-                    size=2 + len(names),
-                    label=f"replicate {i}",
-                    work=partial(play_replicate, settings, names, settings.seed + i),
-                )
-                for i in range(settings.replicates)
-            ]
+
+            def work(replicate: int) -> Callable[..., None]:
+                return partial(play_replicate, settings, names, settings.seed + replicate)
+
+            cells = replicate_cells(directory, settings.replicates, 2 + len(names), work)
             run_cells(cells, directory.path, workers, "policy")
             results = to_results([load_arrays(cell.file) for cell in cells], names, settings)
             for name, curves in results.curves.items():

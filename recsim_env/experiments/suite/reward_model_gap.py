@@ -26,7 +26,7 @@ from recsim_env.errors import InputError
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.ranking import ndcg
 from recsim_env.experiments import figure
-from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
+from recsim_env.experiments.cells import load_arrays, replicate_cells, run_cells, save_arrays
 from recsim_env.experiments.organic_users import OrganicUsers
 from recsim_env.experiments.policy_measures import LISTED, lists_of
 from recsim_env.experiments.policy_training import (
@@ -66,17 +66,11 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
         if directory.finished:
             results = Results.read(directory.results)
         else:
-            cells = [
-                Cell(
-                    name=f"replicate-{i}",
-                    file=directory.cell(f"replicate-{i}"),
-                    checkpoint=directory.checkpoint(f"replicate-{i}"),
-                    size=1 + 2 * len(feedbacks),
-                    label=f"replicate {i}",
-                    work=partial(play_replicate, settings, feedbacks, settings.seed + i),
-                )
-                for i in range(settings.replicates)
-            ]
+
+            def work(replicate: int) -> Callable[..., None]:
+                return partial(play_replicate, settings, feedbacks, settings.seed + replicate)
+
+            cells = replicate_cells(directory, settings.replicates, 1 + 2 * len(feedbacks), work)
             run_cells(cells, directory.path, workers, "policy")
             results = to_results([load_arrays(cell.file) for cell in cells], feedbacks, settings)
             for name, curves in results.curves.items():

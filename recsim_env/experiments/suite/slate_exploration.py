@@ -29,7 +29,7 @@ from recsim_env.errors import InputError, require
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.paired import PairedComparison, paired_comparison
 from recsim_env.experiments import figure
-from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
+from recsim_env.experiments.cells import load_arrays, replicate_cells, run_cells, save_arrays
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
@@ -91,17 +91,11 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
         if directory.finished:
             results = Results.read(directory.results)
         else:
-            cells = [
-                Cell(
-                    name=f"replicate-{i}",
-                    file=directory.cell(f"replicate-{i}"),
-                    checkpoint=directory.checkpoint(f"replicate-{i}"),
-                    size=len(RECOMMENDERS),
-                    label=f"replicate {i}",
-                    work=partial(play_replicate, settings, i),
-                )
-                for i in range(settings.replicates)
-            ]
+
+            def work(replicate: int) -> Callable[..., None]:
+                return partial(play_replicate, settings, replicate)
+
+            cells = replicate_cells(directory, settings.replicates, len(RECOMMENDERS), work)
             run_cells(cells, directory.path, workers, "recommender")
             results = Results()
             clicks = [load_arrays(cell.file) for cell in cells]
