@@ -10,6 +10,9 @@ import torch
 from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
 from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
 from recsim_env.agents.generative.heads.autoregressive import AutoregressiveHead
+from recsim_env.agents.generative.heads.decoder import DecoderHead
+from recsim_env.agents.generative.heads.expert_units import RATE, ExpertUnits
+from recsim_env.agents.generative.heads.head import Past
 from recsim_env.agents.generative.heads.parallel import ParallelHead
 from recsim_env.agents.generative.heads.projection import ProjectionHead
 from recsim_env.agents.generative.item_encoders.code_vectors import CodeVectors
@@ -20,6 +23,7 @@ from recsim_env.agents.sequential.neural.encoders.bert4rec import BERT4Rec
 from recsim_env.agents.sequential.neural.encoders.interval_sasrec import IntervalSASRec
 from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
 from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
+from recsim_env.agents.sequential.neural.encoders.sigma import SIGMA
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
 from recsim_env.errors import InputError
 from recsim_env.simulators.log import Log
@@ -29,7 +33,7 @@ pytestmark = pytest.mark.extra
 
 N, D = 60, 16
 SIZES = (4, 4, 4)
-HEADS = ("autoregressive", "parallel", "projection")
+HEADS = ("autoregressive", "decoder", "experts", "parallel", "projection")
 
 
 def identifiers(head):
@@ -47,6 +51,10 @@ def policy_of(head, num_items=N, generator=None, *, shared=False):
     encoder = SASRec(items, max_length=8, blocks=1, dropout=0.0, generator=generator)
     heads = {
         "autoregressive": lambda: AutoregressiveHead(made.level_sizes, D, dropout=0.0, generator=generator),
+        "decoder": lambda: DecoderHead(made.level_sizes, D, blocks=2, dropout=0.0, generator=generator),
+        "experts": lambda: DecoderHead(
+            made.level_sizes, D, blocks=1, dropout=0.0, experts=4, generator=generator
+        ),
         "parallel": lambda: ParallelHead(made.level_sizes, D, generator=generator),
         "projection": lambda: ProjectionHead(items),
     }
@@ -133,11 +141,11 @@ def test_gradients_of_log_prob_are_those_of_finite_differences(head):
         direction = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)).double()
         expected, values = (parameter.grad * direction).sum(), []
         with torch.no_grad():
-            for step in (1e-4, -2e-4):
+            for step in (1e-6, -2e-6):  # so small that the same experts are chosen
                 parameter += step * direction
                 values.append(float((policy.log_prob(HISTORY, items) * weights).sum()))
-            parameter += 1e-4 * direction
-        assert (values[0] - values[1]) / 2e-4 == pytest.approx(float(expected), rel=1e-3, abs=1e-4)
+            parameter += 1e-6 * direction
+        assert (values[0] - values[1]) / 2e-6 == pytest.approx(float(expected), rel=1e-3, abs=1e-4)
 
 
 def test_only_the_last_items_of_a_history_are_read():
@@ -150,6 +158,115 @@ def test_only_the_last_items_of_a_history_are_read():
     torch.testing.assert_close(
         policy.log_prob(torch.cat([long, full], dim=1), items), policy.log_prob(full, items)
     )
+
+
+@pytest.mark.parametrize("head", ["decoder", "experts"])
+def test_steps_learned_from_at_once_are_those_of_each_history(head):
+    """What a step looks at is its own past: neither later items nor empty cells."""
+    policy = sharp(policy_of(head))
+    torch.nn.init.zeros_(policy.encoder.positions.weight)  # they count from the end of the row
+    rows = torch.tensor([[N, N, 3, 7], [5, 5, 9, 11]])
+    steps = policy.steps(policy.encoder(rows), rows)
+    together = policy.log_prob_of(steps, EVERY[:2, None].expand(2, 4, N))
+    for user, step in ((0, 2), (0, 3), (1, 0), (1, 2), (1, 3)):
+        history = torch.where(rows == N, -1, rows)[user : user + 1, : step + 1]
+        alone = policy.log_prob(history, EVERY[:1])[0]
+        torch.testing.assert_close(together[user, step], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_a_decoder_looks_at_more_than_the_last_state():
+    policy = sharp(policy_of("decoder"))
+    past = policy.past(HISTORY)
+    memory = past.memory.clone()
+    memory[1, 0] += 1.0
+    items = torch.tensor([[[3]], [[17]], [[8]]])
+    before = policy.log_prob_of(past, items)
+    after = policy.log_prob_of(Past(past.state, memory, past.seen), items)
+    assert before[1, 0, 0] != after[1, 0, 0]
+    torch.testing.assert_close(before[[0, 2]], after[[0, 2]])
+    memory = past.memory.clone()
+    memory[0, 0] += 1.0  # an empty cell
+    torch.testing.assert_close(before, policy.log_prob_of(Past(past.state, memory, past.seen), items))
+
+
+def test_experts_against_a_loop():
+    experts = ExpertUnits(6, 2, 5, 2)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in experts.parameters():
+            parameter.normal_(0.0, 1.0, generator=generator)
+        experts.favour.copy_(torch.tensor([0.0, 0.3, -0.2, 0.0, 0.1]))
+    x = torch.randn(3, 4, 6, generator=generator)
+    favour, load = experts.favour.clone(), torch.zeros(5)
+    found = experts.train()(x)
+    for place in np.ndindex(3, 4):
+        share = torch.softmax(experts.router(x[place]), dim=0)
+        chosen = torch.argsort(-(share + favour))[:2]
+        load[chosen] += 1
+        expected = sum(
+            share[e] / share[chosen].sum() * experts.out[e](torch.relu(experts.units[e](x[place])))
+            for e in chosen
+        )
+        torch.testing.assert_close(found[place], expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(experts.favour, favour + RATE * torch.sign(load.mean() - load))
+    assert torch.equal(experts.eval()(x), experts(x))  # where nothing moves
+    with pytest.raises(InputError, match=r"active must be at most the experts \(2\), got 3"):
+        ExpertUnits(6, 2, 2, 3)
+
+
+def test_experts_are_used_evenly_in_the_end():
+    generator = torch.Generator().manual_seed(0)
+    experts = ExpertUnits(6, 1, 4, 1)
+    with torch.no_grad():
+        experts.router.weight.normal_(0.0, 0.1, generator=generator)
+        experts.router.weight[0] += 0.3  # the first would be chosen nearly always
+    x = torch.randn(2000, 6, generator=generator).abs()
+
+    def most() -> float:
+        share = torch.softmax(experts.router(x), dim=1) + experts.favour
+        return float(torch.bincount(share.argmax(dim=1), minlength=4).max() / len(x))
+
+    before = most()
+    for _ in range(300):
+        experts.train()(x)
+    assert before > 0.9
+    assert most() < 0.35
+
+
+def test_weights_of_other_identifiers_are_refused():
+    one, other = policy_of("autoregressive"), policy_of("autoregressive", shared=True)
+    one.load_state_dict(policy_of("autoregressive").state_dict())
+    with pytest.raises(InputError, match="items have other codes"):
+        one.load_state_dict(other.state_dict())
+
+
+def test_a_temperature_divides_logits_everywhere():
+    cold, warm = sharp(policy_of("decoder")), sharp(policy_of("decoder"))
+    warm.temperature = 2.0
+    past = cold.past(HISTORY)
+    first = cold.head(past, torch.zeros(3, 1, 1, 0, dtype=torch.int64))[0][:, 0, 0]
+    top = torch.log_softmax(first / 2.0, dim=1).gather(1, cold.trie.codes[[3, 5, 7], 0, None])
+    found = warm.log_probs_of(past, torch.tensor([[[3]], [[5]], [[7]]]))[:, 0, 0, 0]
+    torch.testing.assert_close(found, top[:, 0])
+    items, log_pi = warm.generate(HISTORY, 5, width=N)
+    torch.testing.assert_close(log_pi, warm.log_prob(HISTORY, items).detach())
+    with pytest.raises(InputError, match="temperature must be"):
+        GenerativePolicy(cold.encoder, cold.head, cold.trie, temperature=0.0)
+
+
+def test_an_encoder_that_reads_the_whole_trains_on_the_last_step():
+    def make(num_items, generator):
+        made = identifiers("decoder")
+        items = CodeVectors(made.codes, made.level_sizes, D)
+        encoder = SIGMA(items, max_length=8, dropout=0.0, generator=generator)
+        assert encoder.reads == "whole"
+        head = DecoderHead(made.level_sizes, D, dropout=0.0, generator=generator)
+        return GenerativePolicy(encoder, head, CatalogueTrie(made.codes, made.level_sizes))
+
+    recommender = GenerativeRecommender(
+        make, epochs=25, patience=25, learning_rate=0.02, batch_size=64, num_items=N, device="cpu", seed=1
+    ).fit(pairs_log())
+    assert recommender.validation_.max() > 0.8
 
 
 def test_vectors_of_codes():
@@ -306,9 +423,9 @@ def test_sasrec_as_a_policy_learns_what_sasrec_does():
         (lambda p: p.generate(HISTORY, 3, allow=torch.zeros(N, dtype=torch.bool)), "leaves no item"),
         (lambda p: p.log_prob(HISTORY, torch.full((3, 1), N)), f"item {N} is not in the catalogue of {N}"),
         (lambda p: p.log_prob(HISTORY, torch.full((3, 1), -1)), "item -1 is not in the catalogue"),
-        (lambda p: p.state(torch.tensor([[3, -1]])), "has an empty cell behind an item"),
-        (lambda p: p.state(torch.tensor([[-1, N]])), f"item {N} of a history is none"),
-        (lambda p: p.state(torch.tensor([3, 4])), "history must be"),
+        (lambda p: p.past(torch.tensor([[3, -1]])), "has an empty cell behind an item"),
+        (lambda p: p.past(torch.tensor([[-1, N]])), f"item {N} of a history is none"),
+        (lambda p: p.past(torch.tensor([3, 4])), "history must be"),
     ],
 )
 def test_bad_calls_of_a_policy(call, message):
@@ -322,7 +439,7 @@ def test_parts_that_do_not_go_together():
     trie = CatalogueTrie(identifiers("parallel").codes, SIZES)
     head = ParallelHead(SIZES, D, generator=generator)
     with pytest.raises(
-        InputError, match="BERT4Rec reads around: a policy needs an encoder that reads the past"
+        InputError, match="BERT4Rec reads around: a policy needs an encoder that reads the past or the whole"
     ):
         GenerativePolicy(BERT4Rec(items, max_length=8, generator=generator), head, trie)
     with pytest.raises(InputError, match=f"the encoder has {N + 1} items, and the catalogue {N}"):

@@ -44,12 +44,19 @@ class NextCode(Protocol):
 
 
 def log_prob(trie: CatalogueTrie, items: Tensor, logits: Callable[[int], Tensor]) -> Tensor:
-    """Log pi of items (...), with gradients.
+    """Log pi of items (...), with gradients; arguments and errors as of `log_probs`."""
+    total = log_probs(trie, items, logits).sum(dim=-1)
+    return total - _sharing(trie, trie.node_of[trie.length][items]).log()
+
+
+def log_probs(trie: CatalogueTrie, items: Tensor, logits: Callable[[int], Tensor]) -> Tensor:
+    """Log pi(c_l | h, c_1 .. c_{l-1}) of the codes of items (..., G), at each level: (..., G, L).
 
     Args:
         trie: the catalogue.
-        items: (...) ids.
-        logits: level -> (..., V) of the codes of this level, given the codes of each item before it.
+        items: (..., G) ids.
+        logits: level -> (..., G, V) of the codes of this level, given the codes of each item before it, or
+            (..., 1, V) where these do not matter.
 
     Raises:
         InputError: an item that the trie does not have.
@@ -60,12 +67,18 @@ def log_prob(trie: CatalogueTrie, items: Tensor, logits: Callable[[int], Tensor]
             f"item {wrong} is not in the catalogue of {trie.num_items} items (0-{trie.num_items - 1}): "
             "a new item needs a new trie"
         )
-    total = torch.zeros(items.shape, device=items.device)
+    found = []
     for level in range(trie.length):
-        values = logits(level)
-        chosen = values.gather(-1, trie.codes[items, level].unsqueeze(-1)).squeeze(-1)
-        total = total + chosen - trie.of_children(level, trie.node_of[level][items], values).logsumexp(-1)
-    return total - _sharing(trie, trie.node_of[trie.length][items]).log()
+        values, code = logits(level), trie.codes[items, level]
+        if level == 0:  # one root for all: not a copy of its children for each item
+            values = values[..., 0, :]
+            chosen, nodes = values.gather(-1, code), code.new_zeros(values.shape[:-1])
+            found.append(chosen - trie.of_children(0, nodes, values).logsumexp(-1, keepdim=True))
+            continue
+        values = values.expand(*items.shape, -1)
+        chosen = values.gather(-1, code.unsqueeze(-1)).squeeze(-1)
+        found.append(chosen - trie.of_children(level, trie.node_of[level][items], values).logsumexp(-1))
+    return torch.stack(found, dim=-1)
 
 
 @torch.no_grad()

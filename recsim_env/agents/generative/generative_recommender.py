@@ -1,6 +1,7 @@
 """A generative policy trained on a log to say the next item: cross-entropy over the catalogue.
 
-    fit:     minimise the mean over all steps t < n of all users of -log pi(i_{t+1} | i_1 .. i_t)
+    fit:     minimise the mean over all steps t < n of all users of -log pi(i_{t+1} | i_1 .. i_t), and what
+             the auxiliaries add
     scores:  log pi of all items
 
 log pi is normalised over the codes that may follow, as it is when items are found, so nothing is learned
@@ -23,6 +24,7 @@ from recsim_env.agents.recommender import check_history
 from recsim_env.agents.sequential.neural.device import repeatable
 from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
+from recsim_env.agents.sequential.neural.sequences import Rows
 from recsim_env.agents.sequential.neural.trained_network import LONGEST_GRADIENT, luck_of_epoch
 from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError, check_ranges, require
@@ -46,7 +48,7 @@ class PolicyEncoder(SequenceEncoder):
     def __init__(self, policy: GenerativePolicy) -> None:
         super().__init__(policy.encoder.items, policy.encoder.max_length)
         self.policy = policy
-        self.reads_gaps = policy.encoder.reads_gaps
+        self.reads, self.reads_gaps = policy.encoder.reads, policy.encoder.reads_gaps
 
     def forward(self, items: Tensor, gaps: Tensor | None = None) -> Tensor:
         """States (U, L, D)."""
@@ -59,7 +61,7 @@ class GenerativeRecommender(NeuralRecommender):
 
     Args:
         policy: (N, generator of the first weights) -> an untrained one.
-        settings: of `NeuralRecommender`, but for its objective, auxiliaries and what they need.
+        settings: of `NeuralRecommender`, but for its objective and what it needs.
 
     Raises:
         InputError: such a setting. `fit`: as `NeuralRecommender`; an encoder that reads the time between
@@ -67,7 +69,7 @@ class GenerativeRecommender(NeuralRecommender):
     """
 
     def __init__(self, policy: Callable[[int, torch.Generator], GenerativePolicy], **settings: Any) -> None:
-        refused = sorted({"objective", "negatives", "calibration", "auxiliaries"} & settings.keys())
+        refused = sorted({"objective", "negatives", "calibration"} & settings.keys())
         if refused:
             raise InputError(
                 f"{refused[0]} must be left out: a policy learns by cross-entropy over its catalogue"
@@ -92,7 +94,8 @@ class GenerativeRecommender(NeuralRecommender):
             rng, _, seed = luck_of_epoch(self.seed, self.epochs + epoch)
             with repeatable(self._device, seed):
                 for users in list(self._sequences.batches(self.batch_size, rng))[: gradients - done]:
-                    loss = self._mean_loss(network, network, users, rng)
+                    rows = self._rows(users, rng)
+                    loss = self._mean_loss(network, network(self._tensor(rows.items)), rows)
                     if not torch.isfinite(loss):
                         raise InputError(f"the loss is {loss.item()}: lower learning_rate ({learning_rate})")
                     optimiser.zero_grad(set_to_none=True)
@@ -162,20 +165,18 @@ class GenerativeRecommender(NeuralRecommender):
         )
 
     def _loss(self, users: Ints, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        """The mean of -log pi over all steps of these users."""
-        return self._mean_loss(self.network_, self._forward, users, rng)
-
-    def _mean_loss(
-        self,
-        network: SequenceEncoder,
-        forward: Callable[[Tensor, None], Tensor],
-        users: Ints,
-        rng: np.random.Generator,
-    ) -> Tensor:
+        """The mean of -log pi over all steps of these users, and the auxiliaries."""
         rows = self._rows(users, rng)
-        items, targets = (torch.from_numpy(part).to(self._device) for part in (rows.items, rows.targets))
-        states, known = forward(items, None), targets >= 0
-        return -_policy(network).log_prob_of(states[known], targets[known].unsqueeze(1)).mean()
+        states = self._forward(self._tensor(rows.items), None)
+        return self._mean_loss(self.network_, states, rows) + self._further(rows, states, generator)
+
+    def _mean_loss(self, network: SequenceEncoder, states: Tensor, rows: Rows) -> Tensor:
+        policy, items, targets = _policy(network), self._tensor(rows.items), self._tensor(rows.targets)
+        past = policy.steps(states, items)
+        if network.reads == "whole":
+            past, targets = past.last, targets[:, -1:]
+        log_pi = policy.log_prob_of(past, targets.clamp(min=0).unsqueeze(2)).squeeze(2)
+        return -log_pi[targets >= 0].mean()
 
     def _validation_ranks(self) -> TargetRank:
         """Where the item that every user had last stands in the lists."""

@@ -7,7 +7,7 @@ pi is a distribution over the catalogue, the same in both. A recommender that ha
 one that writes codes, is tuned by the same losses (`preference/`).
 
 `GenerativePolicy` makes them of a sequence encoder, an identifier head and a catalogue: the encoder reads the
-items of a history, one vector each, and leaves a state; the head says the codes of the next item.
+items of a history, one vector each, and leaves a state of each; the head says the codes of the next item.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from typing import Protocol, Self
 import numpy as np
 
 from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
-from recsim_env.agents.generative.decoding import beam_search, gumbel_top_k, log_prob, sample
-from recsim_env.agents.generative.heads.head import IdentifierHead
+from recsim_env.agents.generative.decoding import beam_search, gumbel_top_k, log_prob, log_probs, sample
+from recsim_env.agents.generative.heads.head import IdentifierHead, Past
 from recsim_env.agents.generative.heads.projection import ProjectionHead
-from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder, seen_keys
+from recsim_env.errors import InputError, check_ranges, require, unknown_name
 from recsim_env.simulators.luck import Luck
 
 require("torch", "torch")
@@ -58,19 +58,30 @@ class GenerativePolicy(nn.Module):
     """An encoder, a head and a catalogue.
 
     Args:
-        encoder: that reads the past.
+        encoder: that reads the past, or the whole of it.
         head: of identifiers with the catalogue's level sizes.
         trie: the catalogue, of the encoder's items.
+        temperature: what logits are divided by, in training, search and sampling alike; above 0.
 
     Raises:
-        InputError: parts that do not go together.
+        InputError: parts that do not go together, a number out of range; `load_state_dict`: weights of
+            another catalogue.
     """
 
-    def __init__(self, encoder: SequenceEncoder, head: IdentifierHead, trie: CatalogueTrie) -> None:
+    def __init__(
+        self,
+        encoder: SequenceEncoder,
+        head: IdentifierHead,
+        trie: CatalogueTrie,
+        *,
+        temperature: float = 1.0,
+    ) -> None:
         super().__init__()
-        if encoder.reads != "past":
+        if encoder.reads == "around":
             name = type(encoder).__name__
-            raise InputError(f"{name} reads {encoder.reads}: a policy needs an encoder that reads the past")
+            raise InputError(
+                f"{name} reads around: a policy needs an encoder that reads the past or the whole"
+            )
         if encoder.num_items != trie.num_items:
             raise InputError(
                 f"the encoder has {encoder.num_items} items, and the catalogue {trie.num_items}: they must "
@@ -87,7 +98,10 @@ class GenerativePolicy(nn.Module):
                     "a projection head scores items by the encoder's vectors: make it of encoder.items, and "
                     "the catalogue of codes 0, 1, .. in the order of the items"
                 )
-        self.encoder, self.head, self.trie = encoder, head, trie
+        check_ranges({}, {}, {"temperature": temperature})
+        self.encoder, self.head, self.trie, self.temperature = encoder, head, trie, temperature
+        self.register_buffer("codes", trie.codes)  # so that weights say which catalogue they are of
+        self.register_load_state_dict_pre_hook(_check_codes)
 
     @property
     def num_items(self) -> int:
@@ -100,8 +114,8 @@ class GenerativePolicy(nn.Module):
         self.trie = self.trie.to(next(self.parameters()).device)
         return self
 
-    def state(self, history: Tensor) -> Tensor:
-        """The state (B, D) after histories (B, H).
+    def past(self, history: Tensor) -> Past:
+        """What is known of users after histories (B, H): one step each.
 
         Args:
             history: ids, -1 = an empty cell, all of them on the left; only the last items are read.
@@ -111,9 +125,9 @@ class GenerativePolicy(nn.Module):
         """
         if history.ndim != 2:
             raise InputError(f"history must be (users, items), got {tuple(history.shape)}")
-        items = history[:, -self.encoder.max_length :]
+        items = history[:, -self.encoder.max_length :].to(self.trie.items.device)
         if not items.shape[1]:
-            items = history.new_full((len(history), 1), -1)
+            items = items.new_full((len(history), 1), -1)
         elif ((items < -1) | (items >= self.num_items)).any():
             wrong = items[(items < -1) | (items >= self.num_items)][0].item()
             raise InputError(
@@ -121,27 +135,46 @@ class GenerativePolicy(nn.Module):
             )
         elif ((items[:, 1:] < 0) & (items[:, :-1] >= 0)).any():
             raise InputError("a history has an empty cell behind an item: empty cells stand on the left")
-        states: Tensor = self.encoder(torch.where(items < 0, self.num_items, items))
-        return states[:, -1]
+        read = torch.where(items < 0, self.num_items, items)
+        return self.steps(self.encoder(read), read).last
+
+    def steps(self, states: Tensor, items: Tensor) -> Past:
+        """The past of every step of rows, each of which sees what the encoder has read by then.
+
+        Args:
+            states: (U, T, D) of the encoder.
+            items: (U, T) that it read, N = an empty cell.
+        """
+        seen = seen_keys(items == self.num_items, past=self.encoder.reads == "past")
+        return Past(states, states, seen[:, 0])
 
     def log_prob(self, history: Tensor, items: Tensor) -> Tensor:
         """Log pi (B, G) of items after histories, with gradients.
 
         Args:
-            history: (B, H), as of `state`.
+            history: (B, H), as of `past`.
             items: (B, G) ids.
 
         Raises:
             InputError: an item that the catalogue does not have.
         """
-        return self.log_prob_of(self.state(history), items)
+        return self.log_prob_of(self.past(history), items[:, None].to(self.trie.items.device))[:, 0]
 
-    def log_prob_of(self, state: Tensor, items: Tensor) -> Tensor:
-        """The same after states (B, D)."""
+    def log_prob_of(self, past: Past, items: Tensor) -> Tensor:
+        """The same (U, Q, G) of items (U, Q, G) at every step of a past."""
+        return log_prob(self.trie, items, self._logits(past, items))
+
+    def log_probs_of(self, past: Past, items: Tensor) -> Tensor:
+        """(U, Q, G, L) log pi of each code of items (U, Q, G), given those before it."""
+        return log_probs(self.trie, items, self._logits(past, items))
+
+    def _logits(self, past: Past, items: Tensor) -> Callable[[int], Tensor]:
         known = items.clamp(0, self.num_items - 1)  # what is none of them, `log_prob` refuses
-        each = state.unsqueeze(-2).expand(*items.shape, -1)
-        logits = self.head(each, self.trie.codes[known][..., :-1])
-        return log_prob(self.trie, items, logits.__getitem__)
+        return self._head(past, self.trie.codes[known][..., :-1]).__getitem__
+
+    def _head(self, past: Past, codes: Tensor) -> list[Tensor]:
+        logits: list[Tensor] = self.head(past, codes)
+        return logits if self.temperature == 1.0 else [one / self.temperature for one in logits]
 
     @torch.no_grad()
     def generate(
@@ -157,7 +190,7 @@ class GenerativePolicy(nn.Module):
         """Items for every user.
 
         Args:
-            history: (B, H), as of `state`.
+            history: (B, H), as of `past`.
             k: 1 or more.
             mode: beam, the k most likely that a beam search finds; sample, draws with putting back; gumbel,
                 draws without.
@@ -195,7 +228,7 @@ class GenerativePolicy(nn.Module):
     def _generate(
         self, history: Tensor, k: int, mode: str, width: int | None, allow: Tensor | None, luck: Luck | None
     ) -> tuple[Tensor, Tensor]:
-        next_code, B = self.next_code(self.state(history)), len(history)
+        next_code, B = self.next_code(self.past(history)), len(history)
         if luck is None:
             return beam_search(self.trie, next_code, B, k, width=width, allow=allow)
         uniforms = partial(_uniforms, luck)
@@ -203,8 +236,8 @@ class GenerativePolicy(nn.Module):
             return sample(self.trie, next_code, B, k, uniforms)
         return gumbel_top_k(self.trie, next_code, B, k, uniforms, allow=allow)
 
-    def next_code(self, state: Tensor) -> Callable[[int, Tensor, Tensor], Tensor]:
-        """What `decoding` calls for these states (B, D): it remembers the codes of every beam."""
+    def next_code(self, past: Past) -> Callable[[int, Tensor, Tensor], Tensor]:
+        """What `decoding` calls for users of whom this is known: it remembers the codes of every beam."""
         prefix = torch.zeros(0)
 
         def logits(level: int, parents: Tensor, codes: Tensor) -> Tensor:
@@ -214,10 +247,22 @@ class GenerativePolicy(nn.Module):
             else:
                 kept = prefix.gather(1, parents.unsqueeze(-1).expand(-1, -1, prefix.shape[2]))
                 prefix = torch.cat([kept, codes.unsqueeze(-1)], dim=2)
-            each = state.unsqueeze(1).expand(-1, codes.shape[1], -1)
-            return self.head(each, prefix)[-1]
+            found = self._head(past, prefix[:, None])[-1]
+            return found[:, 0].expand(-1, codes.shape[1], -1)
 
         return logits
+
+
+def _check_codes(policy: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Refuse weights that were learned of other identifiers."""
+    codes = state.get(f"{prefix}codes")
+    if isinstance(policy, GenerativePolicy) and codes is not None:
+        ours = policy.trie.codes
+        if codes.shape != ours.shape or not torch.equal(codes.to(ours), ours):
+            raise InputError(
+                "these weights are of a policy whose items have other codes: make the policy of the "
+                "identifiers that it was trained with"
+            )
 
 
 def _uniforms(luck: Luck, level: int, shape: tuple[int, ...]) -> Tensor:

@@ -4,12 +4,12 @@
     logits of code l + 1 = norm(y_l) . E_{l+1}(c)      the same vectors E as at the input, each level its own
 
 Source: Rajput and others, "Recommender systems with generative retrieval" (TIGER), NeurIPS 2023. Ours: it
-reads the one state that a sequence encoder leaves, where TIGER attends to all of them.
+reads the one state that a sequence encoder leaves; TIGER attends to all of them, as `decoder.py` does.
 """
 
 from collections.abc import Sequence
 
-from recsim_env.agents.generative.heads.head import IdentifierHead
+from recsim_env.agents.generative.heads.head import IdentifierHead, Past
 from recsim_env.agents.sequential.neural.encoders.attention_block import AttentionBlock
 from recsim_env.agents.sequential.neural.encoders.encoder import SPREAD
 from recsim_env.errors import check_ranges, require
@@ -52,6 +52,10 @@ class AutoregressiveHead(IdentifierHead):
             AttentionBlock(dimension, heads, dropout, widening=2) for _ in range(blocks)
         )
         self.norm = nn.LayerNorm(dimension)
+        self.draw_first_weights(generator)
+
+    def draw_first_weights(self, generator: torch.Generator) -> None:
+        """Normal numbers of deviation SPREAD in every matrix, 0 in every bias; the rest stays as it is."""
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 if parameter.ndim > 1:
@@ -59,17 +63,21 @@ class AutoregressiveHead(IdentifierHead):
                 elif name.endswith("bias"):
                     parameter.zero_()
 
-    def forward(self, state: Tensor, codes: Tensor) -> list[Tensor]:
+    def forward(self, past: Past, codes: Tensor) -> list[Tensor]:
         """See `IdentifierHead`."""
-        D, length = state.shape[-1], codes.shape[-1] + 1
+        length = codes.shape[-1] + 1
+        state = past.state.unsqueeze(2).expand(*codes.shape[:-1], -1)
         parts = [state, *(self.vectors[level](codes[..., level]) for level in range(length - 1))]
-        x = torch.stack([part.reshape(-1, D) for part in parts], dim=1)
-        x = x + self.positions.weight[:length]
-        seen = torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
+        x = torch.stack(parts, dim=3) + self.positions.weight[:length]  # (U, Q, G, l + 1, D)
+        y = self.norm(self.read(x, past))
+        first = y[:, :, :1, 0] @ self.vectors[0].weight.T  # the same whatever the codes
+        further = (y[..., level, :] @ self.vectors[level].weight.T for level in range(1, length))
+        return [first, *further]
+
+    def read(self, x: Tensor, past: Past) -> Tensor:
+        """What the blocks make of codes, (U, Q, G, l + 1, D), each of which sees itself and those before."""
+        rows = x.flatten(0, 2)
+        seen = torch.ones(x.shape[3], x.shape[3], dtype=torch.bool, device=x.device).tril()
         for block in self.blocks:
-            x = block(x, seen)
-        y = self.norm(x)
-        return [
-            (y[:, level] @ self.vectors[level].weight.T).unflatten(0, state.shape[:-1])
-            for level in range(length)
-        ]
+            rows = block(rows, seen)
+        return rows.view_as(x)

@@ -1,10 +1,11 @@
-"""What every identifier head is: a network from a state, and the codes so far, to logits of the next code.
+"""What every identifier head is: a network from what is known of users, and codes so far, to the next code.
 
-Letters: D numbers a state, L levels, V_l codes of level l. `...` is any shape, such as users, or beams of
-users; a head looks at one of them at a time.
+Letters: U users, Q steps of a user (each a moment at which a next item is asked for), T cells that were read,
+D numbers a state, G identifiers of a step, L levels, V_l codes of level l.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from recsim_env.errors import require
 
@@ -12,8 +13,28 @@ require("torch", "torch")
 from torch import Tensor, nn  # noqa: E402 - after the check that says which extra has it
 
 
+@dataclass(frozen=True)
+class Past:
+    """What an encoder leaves of the histories of users."""
+
+    state: Tensor  # (U, Q, D) at each step
+    memory: Tensor  # (U, T, D) of every cell that was read
+    seen: Tensor  # (U, Q, T) flags: which cells each step may look at, at least one
+
+    @property
+    def last(self) -> "Past":
+        """The last step of each user alone."""
+        return Past(self.state[:, -1:], self.memory, self.seen[:, -1:])
+
+    def at(self, step: Tensor) -> "Past":
+        """One step (U,) of each user."""
+        place = step[:, None, None]
+        state = self.state.gather(1, place.expand(-1, 1, self.state.shape[2]))
+        return Past(state, self.memory, self.seen.gather(1, place.expand(-1, 1, self.seen.shape[2])))
+
+
 class IdentifierHead(nn.Module):
-    """States (..., D) and codes (..., l) -> logits.
+    """A past and codes (U, Q, G, l) -> logits.
 
     Args:
         level_sizes: (L,) V_1 .. V_L.
@@ -23,14 +44,14 @@ class IdentifierHead(nn.Module):
         super().__init__()
         self.level_sizes = tuple(level_sizes)
 
-    def forward(self, state: Tensor, codes: Tensor) -> list[Tensor]:
+    def forward(self, past: Past, codes: Tensor) -> list[Tensor]:
         """Logits of the first code, of the second given the first, .., of the one after those that are given.
 
         Args:
-            state: (..., D).
-            codes: (..., l), l from 0 to L - 1.
+            past: of U users at Q steps.
+            codes: (U, Q, G, l), l from 0 to L - 1.
 
         Returns:
-            l + 1 of (..., V_level).
+            l + 1 of (U, Q, G, V_level); those that look at no code may be (U, Q, 1, V_level).
         """
         raise NotImplementedError

@@ -11,7 +11,7 @@ RecGPT's head says the codes of the next item from one pass as well. Ours: norma
 
 from collections.abc import Sequence
 
-from recsim_env.agents.generative.heads.head import IdentifierHead
+from recsim_env.agents.generative.heads.head import IdentifierHead, Past
 from recsim_env.agents.sequential.neural.encoders.encoder import SPREAD
 from recsim_env.errors import require
 
@@ -39,7 +39,8 @@ class ParallelHead(IdentifierHead):
                 nn.init.eye_(line.weight)
                 line.bias.zero_()
 
-    def forward(self, state: Tensor, codes: Tensor) -> list[Tensor]:
+    def forward(self, past: Past, codes: Tensor) -> list[Tensor]:
         """See `IdentifierHead`; of the codes only their number matters."""
+        state = past.state.unsqueeze(2)
         levels = zip(self.vectors, self.lines, range(codes.shape[-1] + 1), strict=False)
         return [line(state) @ vectors.weight.T for vectors, line, _ in levels]

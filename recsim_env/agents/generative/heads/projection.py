@@ -7,7 +7,7 @@ with identifiers of one level, whose code i is item i (`tokenisers.numbered.atom
 Source: Kang, McAuley, "Self-attentive sequential recommendation", ICDM 2018.
 """
 
-from recsim_env.agents.generative.heads.head import IdentifierHead
+from recsim_env.agents.generative.heads.head import IdentifierHead, Past
 from recsim_env.agents.sequential.neural.encoders.item_table import ItemTable
 from recsim_env.errors import require
 
@@ -26,6 +26,6 @@ class ProjectionHead(IdentifierHead):
         super().__init__((items.num_items,))
         self.items = items
 
-    def forward(self, state: Tensor, codes: Tensor) -> list[Tensor]:
+    def forward(self, past: Past, codes: Tensor) -> list[Tensor]:
         """See `IdentifierHead`."""
-        return [state @ self.items.all().T]
+        return [past.state.unsqueeze(2) @ self.items.all().T]

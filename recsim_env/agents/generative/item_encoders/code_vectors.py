@@ -4,7 +4,7 @@
 
 A history is one vector an item, not one a code: attention over it costs L^2 times less.
 
-Source: the item-level encoding of OneRec and RPG; TIGER reads code by code.
+Source: the item-level encoding of OneRec and RPG; TIGER reads code by code, see `encoders/code_sequence.py`.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from recsim_env.errors import InputError, refuse, require
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
+from torch.nn.functional import embedding  # noqa: E402
 
 
 class CodeVectors(ItemTable):
@@ -47,6 +48,15 @@ class CodeVectors(ItemTable):
         self.learned = nn.EmbeddingBag(
             sum(level_sizes) + 1, dimension, mode="sum", padding_idx=sum(level_sizes)
         )
+
+    @property
+    def length(self) -> int:
+        """L."""
+        return int(self.places.shape[1])
+
+    def apart(self, items: Tensor) -> Tensor:
+        """Vectors (..., L, D) of the codes of items (...), N = an empty cell."""
+        return embedding(self.places[items], self.learned.weight)
 
     def forward(self, items: Tensor) -> Tensor:
         """Vectors (..., D) of items (...), N = an empty cell."""

@@ -157,7 +157,7 @@ class PreferenceTuner:
         mode = "gumbel" if settings.method in WITHOUT_PUTTING_BACK else "sample"
         luck = Luck.from_seeds(np.arange(len(users)) + (settings.seed << 32)).at(self.steps)
         items, drawn_log_pi = by.generate(history, settings.num_generations, mode, luck=luck)
-        reward = checked_rewards(self.reward(users, items.numpy()), items.shape)
+        reward = checked_rewards(self.reward(users, items.cpu().numpy()), items.shape).to(items.device)
         log_pi = self.policy.log_prob(history, items)
         with torch.no_grad():
             of_reference = drawn_log_pi if by is self.reference else self.reference.log_prob(history, items)

@@ -260,6 +260,11 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
                 negatives=self.negatives,
                 calibration=self.calibration,
             )
+        return value + self._further(rows, states, generator)
+
+    def _further(self, rows: Rows, states: Tensor, generator: torch.Generator) -> Tensor:
+        """What the auxiliaries add."""
+        value = torch.zeros((), device=self._device)
         for auxiliary in self._added:
             added = auxiliary.loss(self.network_, self._sequences, rows, states, generator)
             value = value + auxiliary.weight * added

@@ -53,11 +53,19 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
         """X (U, L, D) after this block; seen, broadcast to (U, h, L, L), says which query sees which key."""
+        return self.after_units(self.after_attention(x, seen))
+
+    def after_attention(self, x: Tensor, seen: Tensor) -> Tensor:
+        """The y of x."""
         U, L, D = x.shape
         parts = self.queries_keys_values(self.before_attention(x)).view(U, L, 3, self.heads, D // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (U, h, L, D / h) each
         share = self.dropout.share if self.training else 0.0
         mixed = scaled_dot_product_attention(query, key, value, seen, dropout_p=share)
-        y = x + self.dropout(self.mixed(mixed.transpose(1, 2).reshape(U, L, D)))
+        y: Tensor = x + self.dropout(self.mixed(mixed.transpose(1, 2).reshape(U, L, D)))
+        return y
+
+    def after_units(self, y: Tensor) -> Tensor:
+        """The x' of y."""
         after: Tensor = y + self.dropout(self.out(self.activation(self.units(self.before_units(y)))))
         return after

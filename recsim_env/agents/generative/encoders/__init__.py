@@ -1,0 +1,1 @@
+"""Sequence encoders that read codes of items."""

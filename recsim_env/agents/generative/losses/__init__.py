@@ -1,0 +1,1 @@
+"""Further losses of policies that write codes, beside the cross-entropy of the next item."""
