@@ -48,6 +48,7 @@ def experiments() -> dict[str, ModuleType]:
         cascade_mdp,
         deep_slates,
         finetune_compare,
+        generative,
         off_policy_accuracy,
         offline_ranking,
         repeat_sessions,
@@ -71,6 +72,7 @@ def experiments() -> dict[str, ModuleType]:
         sequential_benchmark,
         sequential_search,
         finetune_compare,
+        generative,
         reward_model_gap,
     )
     return {module.NAME: module for module in modules}

@@ -63,7 +63,7 @@ def measure(lists: Lists, of: OrganicUsers, users: Ints, seed: int) -> dict[str,
     slates = first
     for step in range(1, world.horizon):
         state, outcome = world.respond(state, slates, luck.at(step))
-        history = _longer(history, slates, outcome.response.clicked)
+        history = longer(history, slates, outcome.response.clicked)
         slates = lists(history, users)[:, :K]
         session += float(world.expected_reward(state, slates).mean())
     return {**found, "session": session}
@@ -81,7 +81,7 @@ def divergence(policy: "GenerativePolicy", reference: "GenerativePolicy", histor
         return float((log_pi - reference.eval().log_prob(rows, items)).mean())
 
 
-def _longer(history: Ints, slates: Ints, clicked: Bools) -> Ints:
+def longer(history: Ints, slates: Ints, clicked: Bools) -> Ints:
     """Histories with the clicked items behind them, from the top of the slate; as wide as before."""
     shown = np.where(clicked, slates, -1)
     joined = np.concatenate([history, shown], axis=1)

@@ -261,9 +261,7 @@ def check_training(model: str, training: Training) -> None:
 
 
 def item_features(training: Training, source: str, item_ids: Array) -> Floats | None:
-    """(N, F) what is told of the items, cut to F = `training.features` numbers; None where none are wanted.
-
-    They are U S of the singular values of the weighted attributes and words of titles side by side.
+    """(N, F) what is told of the items, see `told_features`; None where the model reads none.
 
     Args:
         training: of the model that is to read them.
@@ -271,20 +269,39 @@ def item_features(training: Training, source: str, item_ids: Array) -> Floats | 
         item_ids: (N,) its items.
 
     Raises:
-        InputError: the data set tells nothing of its items, or a file that is not Parquet.
+        InputError: the data set tells nothing of its items, too little, or by a file that is not Parquet.
     """
     if training.item_vectors == "id":
         return None
-    told = read_item_features(source, item_ids)
-    if not told:
+    found = told_features(source, item_ids, training.features)
+    if found is None:
         raise InputError(
             f"item_vectors = {training.item_vectors} needs attributes or titles of the items, and "
             f"{Path(source).name} has none: take item_vectors = id"
         )
-    table = sparse.hstack(list(told.values()), format="csr").astype(np.float64)
-    most = min(table.shape) - 1
-    if training.features > most:
+    if found.shape[1] < training.features:
+        most = found.shape[1]
         raise InputError(f"features must be at most {most} for {Path(source).name}, got {training.features}")
+    return found
+
+
+def told_features(source: str, item_ids: Array, most: int) -> Floats | None:
+    """(N, F) what is told of the items, cut to `most` numbers, or as many as there are; None = nothing is.
+
+    They are U S of the singular values of the weighted attributes and words of titles side by side.
+
+    Args:
+        source: the data set, as in `read_item_features`.
+        item_ids: (N,) its items.
+        most: F, 1 or more.
+
+    Raises:
+        InputError: a file that is not Parquet.
+    """
+    told = read_item_features(source, item_ids)
+    if not told:
+        return None
+    table = sparse.hstack(list(told.values()), format="csr").astype(np.float64)
     start = np.ones(min(table.shape))  # of the iteration, so that it goes the same way every time
-    vectors, sizes, _ = svds(table, k=training.features, v0=start)
+    vectors, sizes, _ = svds(table, k=min(most, min(table.shape) - 1), v0=start)
     return np.asarray(vectors * sizes)

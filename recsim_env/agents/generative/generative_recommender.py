@@ -23,8 +23,9 @@ from recsim_env.agents.generative.policy import GenerativePolicy
 from recsim_env.agents.recommender import check_history
 from recsim_env.agents.sequential.neural.device import repeatable
 from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
+from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
-from recsim_env.agents.sequential.neural.sequences import Rows
+from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.agents.sequential.neural.trained_network import LONGEST_GRADIENT, luck_of_epoch
 from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError, check_ranges, require
@@ -54,6 +55,37 @@ class PolicyEncoder(SequenceEncoder):
         """States (U, L, D)."""
         states: Tensor = self.policy.encoder(items, gaps)
         return states
+
+
+class OfEncoder(Auxiliary):
+    """A further loss of a sequence encoder, as one of the policy that it is part of.
+
+    Args:
+        auxiliary: that looks at an encoder.
+    """
+
+    def __init__(self, auxiliary: Auxiliary) -> None:
+        super().__init__(auxiliary.weight)
+        self.auxiliary = auxiliary
+
+    def begin(self, network: SequenceEncoder, sequences: Sequences, generator: torch.Generator) -> None:
+        """See `Auxiliary`."""
+        self.auxiliary.begin(_policy(network).encoder, sequences, generator)
+
+    def begin_epoch(self, network: SequenceEncoder, sequences: Sequences, generator: torch.Generator) -> None:
+        """See `Auxiliary`."""
+        self.auxiliary.begin_epoch(_policy(network).encoder, sequences, generator)
+
+    def loss(
+        self,
+        network: SequenceEncoder,
+        sequences: Sequences,
+        rows: Rows,
+        states: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """See `Auxiliary`."""
+        return self.auxiliary.loss(_policy(network).encoder, sequences, rows, states, generator)
 
 
 class GenerativeRecommender(NeuralRecommender):
@@ -172,7 +204,8 @@ class GenerativeRecommender(NeuralRecommender):
 
     def _mean_loss(self, network: SequenceEncoder, states: Tensor, rows: Rows) -> Tensor:
         policy, items, targets = _policy(network), self._tensor(rows.items), self._tensor(rows.targets)
-        past = policy.steps(states, items)
+        preference = None if policy.preferences is None else policy.preferences.learned(items, targets)
+        past = policy.steps(states, items, preference)
         if network.reads == "whole":
             past, targets = past.last, targets[:, -1:]
         log_pi = policy.log_prob_of(past, targets.clamp(min=0).unsqueeze(2)).squeeze(2)

@@ -18,8 +18,10 @@ import numpy as np
 
 from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
 from recsim_env.agents.generative.decoding import beam_search, gumbel_top_k, log_prob, log_probs, sample
+from recsim_env.agents.generative.heads.decoder import DecoderHead
 from recsim_env.agents.generative.heads.head import IdentifierHead, Past
 from recsim_env.agents.generative.heads.projection import ProjectionHead
+from recsim_env.agents.generative.preferences import Preferences
 from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder, seen_keys
 from recsim_env.errors import InputError, check_ranges, require, unknown_name
 from recsim_env.simulators.luck import Luck
@@ -61,6 +63,7 @@ class GenerativePolicy(nn.Module):
         encoder: that reads the past, or the whole of it.
         head: of identifiers with the catalogue's level sizes.
         trie: the catalogue, of the encoder's items.
+        preferences: that a decoder looks at beside the history; None = there are none.
         temperature: what logits are divided by, in training, search and sampling alike; above 0.
 
     Raises:
@@ -74,6 +77,7 @@ class GenerativePolicy(nn.Module):
         head: IdentifierHead,
         trie: CatalogueTrie,
         *,
+        preferences: Preferences | None = None,
         temperature: float = 1.0,
     ) -> None:
         super().__init__()
@@ -98,8 +102,11 @@ class GenerativePolicy(nn.Module):
                     "a projection head scores items by the encoder's vectors: make it of encoder.items, and "
                     "the catalogue of codes 0, 1, .. in the order of the items"
                 )
+        if preferences is not None and not isinstance(head, DecoderHead):
+            raise InputError(f"{type(head).__name__} looks at no preferences: take a DecoderHead")
         check_ranges({}, {}, {"temperature": temperature})
         self.encoder, self.head, self.trie, self.temperature = encoder, head, trie, temperature
+        self.preferences = preferences
         self.register_buffer("codes", trie.codes)  # so that weights say which catalogue they are of
         self.register_load_state_dict_pre_hook(_check_codes)
 
@@ -114,14 +121,16 @@ class GenerativePolicy(nn.Module):
         self.trie = self.trie.to(next(self.parameters()).device)
         return self
 
-    def past(self, history: Tensor) -> Past:
+    def past(self, history: Tensor, preference: Tensor | None = None) -> Past:
         """What is known of users after histories (B, H): one step each.
 
         Args:
             history: ids, -1 = an empty cell, all of them on the left; only the last items are read.
+            preference: (B,) what each asks for; None = guessed from the history, where there are preferences.
 
         Raises:
-            InputError: a history of another shape, an id that is no item, an empty cell behind an item.
+            InputError: a history of another shape, an id that is no item, an empty cell behind an item; a
+                preference that is none, or that nobody looks at.
         """
         if history.ndim != 2:
             raise InputError(f"history must be (users, items), got {tuple(history.shape)}")
@@ -136,17 +145,27 @@ class GenerativePolicy(nn.Module):
         elif ((items[:, 1:] < 0) & (items[:, :-1] >= 0)).any():
             raise InputError("a history has an empty cell behind an item: empty cells stand on the left")
         read = torch.where(items < 0, self.num_items, items)
-        return self.steps(self.encoder(read), read).last
+        if preference is not None:
+            if self.preferences is None:
+                raise InputError("this policy looks at no preferences: leave out preference")
+            preference = self.preferences.checked(preference, len(history)).expand_as(read)
+        return self.steps(self.encoder(read), read, preference).last
 
-    def steps(self, states: Tensor, items: Tensor) -> Past:
+    def steps(self, states: Tensor, items: Tensor, preference: Tensor | None = None) -> Past:
         """The past of every step of rows, each of which sees what the encoder has read by then.
 
         Args:
             states: (U, T, D) of the encoder.
             items: (U, T) that it read, N = an empty cell.
+            preference: (U, T) of every step; None = guessed, where there are preferences.
         """
-        seen = seen_keys(items == self.num_items, past=self.encoder.reads == "past")
-        return Past(states, states, seen[:, 0])
+        seen = seen_keys(items == self.num_items, past=self.encoder.reads == "past")[:, 0]
+        if self.preferences is None:
+            return Past(states, states, seen)
+        wanted = self.preferences.guessed(items) if preference is None else preference
+        own = torch.eye(items.shape[1], dtype=torch.bool, device=seen.device).expand_as(seen)
+        memory = torch.cat([states, self.preferences(wanted)], dim=1)
+        return Past(states, memory, torch.cat([seen, own], dim=2))
 
     def log_prob(self, history: Tensor, items: Tensor) -> Tensor:
         """Log pi (B, G) of items after histories, with gradients.
@@ -186,6 +205,7 @@ class GenerativePolicy(nn.Module):
         width: int | None = None,
         allow: Tensor | None = None,
         luck: Luck | None = None,
+        preference: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Items for every user.
 
@@ -197,6 +217,7 @@ class GenerativePolicy(nn.Module):
             width: of the beam, k or more; None = 2 k.
             allow: (N,) or (B, N) flags of items that may be found; None = all. Not for sample.
             luck: of the draws, of B users; not for beam.
+            preference: as of `past`.
 
         Returns:
             items (B, k), -1 where there are no more; log pi (B, k) of each, -inf there.
@@ -221,14 +242,15 @@ class GenerativePolicy(nn.Module):
         training = self.training
         try:
             self.eval()  # what is drawn or found does not depend on dropout
-            return self._generate(history, k, mode, width, allow, luck)
+            past = self.past(history, preference)
+            return self._generate(past, k, mode, width, allow, luck)
         finally:
             self.train(training)
 
     def _generate(
-        self, history: Tensor, k: int, mode: str, width: int | None, allow: Tensor | None, luck: Luck | None
+        self, past: Past, k: int, mode: str, width: int | None, allow: Tensor | None, luck: Luck | None
     ) -> tuple[Tensor, Tensor]:
-        next_code, B = self.next_code(self.past(history)), len(history)
+        next_code, B = self.next_code(past), len(past.state)
         if luck is None:
             return beam_search(self.trie, next_code, B, k, width=width, allow=allow)
         uniforms = partial(_uniforms, luck)

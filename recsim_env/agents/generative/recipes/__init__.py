@@ -1,0 +1,1 @@
+"""Generative recommenders of papers, each a short file of named parts: see `recipe.py`."""
