@@ -15,28 +15,10 @@ from timing import header, row, seconds
 
 from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
 from recsim_env.agents.generative.decoding import beam_step
+from recsim_env.experiments.suite.decode_bench import dictionary, prefixes_of, step_by_dictionary
 
 USERS, BEAMS, SIZES = 64, 20, (256, 256, 256)
 LIMITS = {1_000: "0.2 ms", 100_000: "2 ms", 1_000_000: "3 ms"}
-
-
-def dictionary(codes):
-    """Prefix -> the codes that may follow."""
-    found = {}
-    for identifier in codes.tolist():
-        for level, code in enumerate(identifier):
-            found.setdefault(tuple(identifier[:level]), set()).add(code)
-    return {prefix: sorted(following) for prefix, following in found.items()}
-
-
-def step_by_dictionary(prefixes, beams, logits, scores):
-    """The same step: a mask for every beam, log-softmax, the best of each user."""
-    masked = torch.full_like(logits, -torch.inf)
-    for user, row_of in enumerate(beams):
-        for beam, prefix in enumerate(row_of):
-            following = prefixes[prefix]
-            masked[user, beam, following] = logits[user, beam, following]
-    return (masked.log_softmax(-1) + scores.unsqueeze(-1)).flatten(1).topk(BEAMS)
 
 
 def main() -> None:
@@ -57,11 +39,9 @@ def main() -> None:
                 spent = 1e3 * seconds(partial(beam_step, trie, level, nodes, scores, logits, BEAMS), 0.05, 5)
             beside = ""
             if prefixes is not None:
-                first = trie.first_item[level][nodes]
-                beams = [
-                    [tuple(one) for one in per] for per in trie.codes[trie.items[first], :level].tolist()
-                ]
-                theirs = 1e3 * seconds(partial(step_by_dictionary, prefixes, beams, logits, scores), 0.05, 2)
+                beams = prefixes_of(trie.codes[trie.items[trie.first_item[level][nodes]], :level])
+                by_dictionary = partial(step_by_dictionary, prefixes, beams, logits, scores, BEAMS)
+                theirs = 1e3 * seconds(by_dictionary, 0.05, 2)
                 beside = f"dictionary {theirs:.0f} ms, {theirs / spent:.0f}x"
             row(f"{num_items:,} items, level {level + 1}", f"{spent:.2f} ms", limit, beside)
         row(f"{num_items:,} items, the index", f"{1e3 * building:.0f} ms", "200 ms", "")
