@@ -8,7 +8,8 @@ codes that some item has, numbered in the order of their codes; level 0 is the r
 
 so one look-up finds all continuations of a beam, whatever the size of the catalogue, and a prefix sum over
 `items` says whether anything below a node may still be shown. Where most codes may follow nodes that are few,
-a table (nodes, V) holds the children instead: its rows are read faster than ranges.
+a table (nodes, V) holds the children instead: its rows are read faster than ranges. Elsewhere, unless that is
+large, a table (nodes, C) holds the codes of the children, C the most that a node has.
 
 Identifiers may be shared: the items of one have each the same share of its probability, so that a
 distribution over identifiers is one over items.
@@ -30,9 +31,11 @@ from recsim_env.errors import InputError, refuse, require
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor  # noqa: E402
+from torch.nn.functional import embedding  # noqa: E402
 
 LARGEST_KEY = 2**62  # identifiers are sorted as one number each, as long as these fit
 LARGEST_TABLE = 2**22  # cells
+FEWEST_CELLS = 16  # of the children of a node: a softmax over fewer takes ten times as long
 
 
 class CatalogueTrie:
@@ -52,8 +55,8 @@ class CatalogueTrie:
         first_item: for levels 0 .. L, (nodes of l + 1,), see above.
         items: (N,) in the order of their identifiers.
         node_of: for levels 0 .. L, (N,) the node of level l that an item is below.
-        width: for levels 0 .. L - 1, C, the cells that hold the children of a node: the most that one has, or
-            V where there is a table.
+        width: for levels 0 .. L - 1, C, the cells that hold the children of a node: the most that one has, 16
+            at least, or V where there is a table.
         table: for levels 0 .. L - 1, (nodes of l, V) the child by each code, -1 = none; None = no table.
 
     Raises:
@@ -91,7 +94,8 @@ class CatalogueTrie:
         self.first_child, self.node_of = [], [tensor(np.zeros(self.num_items))]
         self.width: list[int] = []
         self.table: list[Tensor | None] = []
-        self._absent: list[Tensor | None] = []
+        self._codes: list[Tensor | None] = []  # (nodes of l, C) the codes of the children
+        self._absent: list[Tensor | None] = []  # added to their logits, as that has no branches
         for level, (begin, size) in enumerate(zip(begins, self.level_sizes, strict=True)):
             first, after = nodes[level], nodes[level + 1]
             children = np.append(np.searchsorted(after, first), len(after))
@@ -106,12 +110,20 @@ class CatalogueTrie:
                 cells[parent, codes[order[after], level]] = np.arange(len(after))
                 table = tensor(cells)
                 self.table.append(table)
-                self._absent.append(torch.where(table < 0, -torch.inf, 0.0))  # added, as that has no branches
+                self._codes.append(None)
+                self._absent.append(torch.where(table < 0, -torch.inf, 0.0))
                 self.width.append(size)
-            else:
-                self.table.append(None)
-                self._absent.append(None)
-                self.width.append(most)
+                continue
+            most = max(most, FEWEST_CELLS)
+            self.table.append(None)
+            self.width.append(most)
+            known = there = None
+            if len(first) * most <= LARGEST_TABLE:
+                place = children[:-1, None] + np.arange(most)
+                there = torch.from_numpy(place < children[1:, None]).to(device)
+                known = self.code_of[level][tensor(np.minimum(place, len(after) - 1))]
+            self._codes.append(known)
+            self._absent.append(None if there is None else torch.where(there, 0.0, -torch.inf))
 
     def to(self, device: "torch.device | str") -> Self:
         """The same on another device; itself where it is there already."""
@@ -133,9 +145,11 @@ class CatalogueTrie:
             nodes: (...).
             logits: (..., V) of all codes.
         """
-        absent = self._absent[level]
+        absent, codes = self._absent[level], self._codes[level]
         if absent is not None:
-            return logits + absent[nodes]
+            if codes is not None:
+                logits = logits.gather(-1, embedding(nodes, codes))
+            return logits + embedding(nodes, absent)
         child, there = self.children(level, nodes)
         return logits.gather(-1, self.code_of[level][child]).masked_fill(~there, -torch.inf)
 

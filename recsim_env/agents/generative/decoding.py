@@ -270,8 +270,7 @@ def _flags(trie: CatalogueTrie, batch: int, allow: Tensor) -> Tensor:
 
 def _continued(trie: CatalogueTrie, level: int, nodes: Tensor, scores: Tensor, logits: Tensor) -> Tensor:
     """(B, M, C) log pi of every child of nodes (B, M) with log pi `scores`; -inf in cells without one."""
-    values = trie.of_children(level, nodes, logits)
-    return values + (scores - values.logsumexp(-1)).unsqueeze(-1)
+    return trie.of_children(level, nodes, logits).log_softmax(-1) + scores.unsqueeze(-1)
 
 
 def _in_range(allowed: Tensor, begin: Tensor, end: Tensor) -> Tensor:
