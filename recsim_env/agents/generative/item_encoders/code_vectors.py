@@ -11,17 +11,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recsim_env.agents.sequential.neural.encoders.item_table import ItemTable
-from recsim_env.arrays import Array
+from recsim_env.agents.generative.item_encoders.summed_rows import SummedRows
+from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError, refuse, require
 
 require("torch", "torch")
-import torch  # noqa: E402 - after the check that says which extra has it
-from torch import Tensor, nn  # noqa: E402
+from torch import Tensor  # noqa: E402 - after the check that says which extra has it
 from torch.nn.functional import embedding  # noqa: E402
 
 
-class CodeVectors(ItemTable):
+class CodeVectors(SummedRows):
     """Items of any shape -> their vectors, (..., D).
 
     Args:
@@ -34,20 +33,7 @@ class CodeVectors(ItemTable):
     """
 
     def __init__(self, codes: Array, level_sizes: Sequence[int], dimension: int = 64) -> None:
-        super().__init__(len(codes), dimension)
-        if codes.ndim != 2 or codes.shape[1] != len(level_sizes):
-            raise InputError(f"codes must be (items, {len(level_sizes)}), got {codes.shape}")
-        bad = (codes < 0) | (codes >= np.array(level_sizes))
-        refuse("codes", bad, codes, "codes are from 0 to below their level's size")
-        starts = np.cumsum([0, *level_sizes[:-1]])
-        empty = np.full((1, codes.shape[1]), sum(level_sizes))
-        places = np.concatenate(
-            [codes + starts, empty]
-        )  # (N + 1, L) of all vectors, one level after the other
-        self.register_buffer("places", torch.from_numpy(places.astype(np.int64)))
-        self.learned = nn.EmbeddingBag(
-            sum(level_sizes) + 1, dimension, mode="sum", padding_idx=sum(level_sizes)
-        )
+        super().__init__(numbered_codes(codes, level_sizes), sum(level_sizes), dimension)
 
     @property
     def length(self) -> int:
@@ -55,15 +41,21 @@ class CodeVectors(ItemTable):
         return int(self.places.shape[1])
 
     def apart(self, items: Tensor) -> Tensor:
-        """Vectors (..., L, D) of the codes of items (...), N = an empty cell."""
+        """Vectors (..., L, D) of the codes of items (...); of an empty cell, N, they say nothing."""
         return embedding(self.places[items], self.learned.weight)
 
-    def forward(self, items: Tensor) -> Tensor:
-        """Vectors (..., D) of items (...), N = an empty cell."""
-        found: Tensor = self.learned(self.places[items].flatten(0, -2))
-        return found.unflatten(0, items.shape)
 
-    def all(self) -> Tensor:
-        """Vectors (N, D) of all items."""
-        found: Tensor = self.learned(self.places[:-1])
-        return found
+def numbered_codes(codes: Array, level_sizes: Sequence[int]) -> Ints:
+    """Codes (N, L) as numbers below V_1 + .. + V_L, one level after the other.
+
+    Raises:
+        InputError: codes of another shape or out of range.
+    """
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or codes.shape[1] != len(level_sizes) or codes.dtype.kind not in "iu":
+        raise InputError(
+            f"codes must be (items, {len(level_sizes)}) integers, got {codes.dtype} of {codes.shape}"
+        )
+    bad = (codes < 0) | (codes >= np.array(level_sizes))
+    refuse("codes", bad, codes, "codes are from 0 to below their level's size")
+    return np.asarray(codes.astype(np.int64) + np.cumsum([0, *level_sizes[:-1]]))

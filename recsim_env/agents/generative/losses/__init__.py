@@ -1,1 +1,1 @@
-"""Further losses of policies that write codes, beside the cross-entropy of the next item."""
+"""What generative recommenders and their item encoders are trained for beside the next item."""
