@@ -10,6 +10,8 @@ from recsim_env.agents.generative.item_encoders.code_vectors import CodeVectors
 from recsim_env.agents.generative.item_encoders.gated_vectors import GatedVectors
 from recsim_env.agents.generative.losses import branch_alignment
 from recsim_env.agents.generative.losses.branch_alignment import BranchAlignment
+from recsim_env.agents.generative.tokenisers.residual_k_means import residual_k_means
+from recsim_env.agents.recommender import target_ranks
 from recsim_env.agents.sequential.neural.encoders.bert4rec import BERT4Rec
 from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
 from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
@@ -18,6 +20,7 @@ from recsim_env.agents.sequential.neural.sequences import Sequences
 from recsim_env.errors import InputError
 from recsim_env.experiments import checkpoint
 from recsim_env.simulators.log import Log
+from recsim_env.simulators.splits import leave_one_out
 
 pytestmark = pytest.mark.extra
 
@@ -189,3 +192,88 @@ def test_training_brings_the_tables_together():
 def test_bad_input(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+GROUPS, EACH, SEEN = 60, 10, 400
+
+
+def heads_and_tails(users, seed):
+    """Groups of items that features tell; a few of each group are most of what is taken.
+
+    Users take items of two groups; but after the first item of a group the next is, every other time, the
+    first of another group, which features do not tell.
+    """
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((GROUPS, 16))
+    features = np.repeat(centres, EACH, axis=0) + 0.5 * rng.standard_normal((GROUPS * EACH, 16))
+    share, then = np.arange(1, EACH + 1) ** -1.5, rng.permutation(GROUPS)
+    own, items = rng.integers(0, GROUPS, (users, 2)), np.empty((users, 8), np.int64)
+    for t in range(8):
+        group = own[np.arange(users), rng.integers(0, 2, users)]
+        items[:, t] = EACH * group + rng.choice(EACH, users, p=share / share.sum())
+        if t:
+            before = items[:, t - 1]
+            led = (before % EACH == 0) & (rng.random(users) < 0.5)
+            items[:, t] = np.where(led, EACH * then[before // EACH], items[:, t])
+    user, time = np.repeat(np.arange(users), 8), np.tile(np.arange(8.0), users)
+    return Log.from_interactions(user, items.ravel(), time), features
+
+
+@pytest.mark.slow
+def test_alignment_on_frequent_and_rare_items():
+    """400 users, 600 items: NDCG@10 and HR@10 of 4,000 users never seen; frequent = a fifth of the items."""
+    num_items, found = GROUPS * EACH, {}
+    for seed in range(3):
+        log, features = heads_and_tails(SEEN + 4000, seed)
+        known = residual_k_means(features, (16, 16, 16), collisions="append", seed=seed)
+        train = log.rows(np.flatnonzero(log.user < SEEN))
+        held_out = leave_one_out(log.rows(np.flatnonzero(log.user >= SEEN)))
+        order = np.argsort(-np.bincount(train.slate[:, 0], minlength=num_items), kind="stable")
+        frequent = np.isin(held_out.target, order[: num_items // 5])
+
+        def ids():
+            return ItemVectors(num_items, 32)
+
+        def codes(known=known):
+            return CodeVectors(known.codes, known.level_sizes, 32)
+
+        def both(codes=codes):
+            return GatedVectors(ids(), codes())
+
+        for name, table, auxiliaries in (
+            ("ids", ids, tuple),
+            ("codes", codes, tuple),
+            ("gated", both, tuple),
+            ("gated, aligned", both, lambda: [BranchAlignment()]),
+        ):
+
+            def network(_, generator, table=table):
+                return SASRec(table(), max_length=8, blocks=1, dropout=0.2, generator=generator)
+
+            fitted = NeuralRecommender(
+                network,
+                objective="full_softmax",
+                auxiliaries=auxiliaries,
+                epochs=40,
+                patience=40,
+                batch_size=64,
+                learning_rate=3e-3,
+                mask_history=False,
+                seed=seed,
+                num_items=num_items,
+                device="cpu",
+            ).fit(train)
+            ranks = target_ranks(fitted, held_out.history, held_out.target, mask_history=False)
+            measured = (ranks.ndcg(10), ranks.hit_rate(10))
+            values = [one[part].mean() for part in (frequent, ~frequent) for one in measured]
+            found.setdefault(name, []).append([measured[0].mean(), *values])
+            print(seed, name, np.round(found[name][-1], 4), flush=True)
+    mean = {name: np.mean(values, axis=0) for name, values in found.items()}
+    error = {name: np.std(values, axis=0, ddof=1) / np.sqrt(3) for name, values in found.items()}
+    print("NDCG@10 of all; NDCG@10 and HR@10 of frequent targets, of rare ones:")
+    for name in found:
+        print(name, [f"{m:.4f} +- {e:.4f}" for m, e in zip(mean[name], error[name], strict=True)])
+    assert mean["ids"][1] > mean["codes"][1]
+    assert mean["codes"][3] > mean["ids"][3]
+    assert mean["gated, aligned"][1] > mean["codes"][1]
+    assert mean["gated, aligned"][3] > mean["ids"][3]
