@@ -16,7 +16,12 @@ from recsim_env.agents.generative.heads.parallel import ParallelHead
 from recsim_env.agents.generative.heads.projection import ProjectionHead
 from recsim_env.agents.generative.heads.set_query import QueryLoss, SetQueryHead
 from recsim_env.agents.generative.item_encoders.code_vectors import CodeVectors
+from recsim_env.agents.generative.item_encoders.gated_vectors import GatedVectors
+from recsim_env.agents.generative.item_encoders.hashed_vectors import HashedVectors
+from recsim_env.agents.generative.item_encoders.ngram_vectors import NgramVectors
+from recsim_env.agents.generative.item_encoders.piece_vectors import PieceVectors
 from recsim_env.agents.generative.item_encoders.set_tokens import SetTokens
+from recsim_env.agents.generative.losses.branch_alignment import BranchAlignment
 from recsim_env.agents.generative.losses.feature_alignment import FeatureAlignment
 from recsim_env.agents.generative.losses.prefix_aware import PrefixAware
 from recsim_env.agents.generative.preferences import Preferences
@@ -123,6 +128,20 @@ TOKENISERS: dict[str, Part] = {
     "residual_then_product": Part(_residual_then_product, _residual_then_product),
     "joined": Part(_joined, _joined),
 }
+
+
+def _pieces(read: Identifiers, known: Known, vocabulary: int = 5000, dimension: int = 64) -> PieceVectors:
+    """Pieces of codes; of the codes alone where there are more of these than `vocabulary`."""
+    counts = np.bincount(known.log.slate[known.log.clicked], minlength=known.num_items)
+    most = max(vocabulary, sum(read.level_sizes))
+    return PieceVectors(read.codes, read.level_sizes, dimension, counts=counts, vocabulary=most)
+
+
+def _gated(read: Identifiers, known: Known, first: Options, second: Options) -> GatedVectors:
+    """Two tables under a gate."""
+    return GatedVectors(items(first, read, known), items(second, read, known))
+
+
 ITEMS: dict[str, Part] = {
     "ids": Part(lambda read, known, **options: ItemVectors(known.num_items, **options), ItemVectors),
     "features": Part(
@@ -132,6 +151,18 @@ ITEMS: dict[str, Part] = {
     "codes": Part(
         lambda read, known, **options: CodeVectors(read.codes, read.level_sizes, **options), CodeVectors
     ),
+    "hashed": Part(
+        lambda read, known, rows=1000, **options: HashedVectors(known.num_items, rows=rows, **options),
+        HashedVectors,
+    ),
+    "ngrams": Part(
+        lambda read, known, rows=1000, **options: NgramVectors(
+            read.codes, read.level_sizes, rows=rows, **options
+        ),
+        NgramVectors,
+    ),
+    "pieces": Part(_pieces, _pieces),
+    "gated": Part(_gated, _gated),
     "set": Part(
         lambda read, known, **options: SetTokens(known.vectors, known.features, **options), SetTokens
     ),
@@ -161,6 +192,7 @@ HEADS: dict[str, Part] = {
     "set_query": Part(lambda written, items, **options: SetQueryHead(items, **options), SetQueryHead),
 }
 LOSSES: dict[str, Part] = {
+    "branch_alignment": Part(lambda known, **options: OfEncoder(BranchAlignment(**options)), BranchAlignment),
     "prefix_aware": Part(lambda known, **options: PrefixAware(**options), PrefixAware),
     "queries": Part(lambda known, **options: QueryLoss(**options), QueryLoss),
     "intent_consistency": Part(
@@ -172,6 +204,7 @@ LOSSES: dict[str, Part] = {
 }
 # what these are given beside a recipe's options
 OF_DATA = ("features", "log", "num_items", "seed", "vectors", "known")
+OF_ITEMS = (*OF_DATA, "read", "codes", "level_sizes", "counts")
 OF_CODES = ("codes", "level_sizes", "dimension", "items", "generator")
 
 
@@ -191,7 +224,7 @@ def tokeniser(options: Options, known: Known) -> Identifiers:
 
 def items(options: Options, read: Identifiers, known: Known) -> ItemTable:
     """Vectors of the items of a history, whose codes are `read`."""
-    part, given = _part("items", options, ITEMS, (*OF_DATA, "codes", "level_sizes"))
+    part, given = _part("items", options, ITEMS, OF_ITEMS)
     table: ItemTable = part.make(read, known, **given)
     return table
 
@@ -253,7 +286,10 @@ def check_recipe(recipe: Recipe) -> None:
         _, given = _part("tokeniser", options, TOKENISERS, OF_DATA)
         for part in given.get("parts", []) if options["name"] == "joined" else []:
             _part("tokeniser", part, TOKENISERS, OF_DATA)
-    _part("items", recipe.items, ITEMS, (*OF_DATA, *OF_CODES[:2]))
+    _, given = _part("items", recipe.items, ITEMS, OF_ITEMS)
+    for branch in ("first", "second"):
+        if branch in given:
+            _part("items", given[branch], ITEMS, OF_ITEMS)
     for wrapper, more in _taken_apart(recipe.encoder)[1].items():
         _part("encoder", {"name": wrapper, **more}, WRAPPERS, ("encoder", "generator"))
     _part("encoder", _taken_apart(recipe.encoder)[0], ENCODERS, ("items", "generator"))
