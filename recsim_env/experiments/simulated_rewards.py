@@ -5,6 +5,9 @@ which stays as it is; the reward is what the user does then, drawn once. The ite
 under the same luck (common random numbers), so that the better one is told sooner; rows are independent,
 those of one user too.
 
+A whole slate can be asked for, too (`clicks`). One query is one item shown to one user: a slate of K items
+counts K, whatever the user looked at.
+
 `SessionReward` lets the session go on: the policy that is tuned shows slates to the same user, with what was
 clicked added to the history, and what they earn counts too, as REG4Rec's reward of several steps.
 
@@ -17,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsim_env.arrays import Floats, Ints
+from recsim_env.arrays import Bools, Floats, Ints
 from recsim_env.errors import InputError, check_ranges
 from recsim_env.experiments.policy_measures import lists_of, longer
 from recsim_env.simulators.luck import Luck
@@ -36,7 +39,7 @@ class SimulatedReward:
         seed: of what they do, from 0 to below 2^31.
 
     Attributes:
-        queries: rewards that were asked for so far.
+        queries: items that were shown so far.
 
     Raises:
         InputError: a world in which a number on a slate is a place among candidates and not an item.
@@ -54,12 +57,22 @@ class SimulatedReward:
         B, G = items.shape
         slates = np.full((B * G, self._world.slate_size), -1)
         slates[:, 0] = items.ravel()
-        self._calls += 1  # an episode of every row: 0 is left to those who are not asked
-        luck = Luck.from_seeds(np.arange(B) + (self._seed << 32)).of_episode(self._calls).repeat(G)
+        luck = self._luck(B).repeat(G)
         state = repeat_rows(take_rows(self._state, users), G)
         _, outcome = self._world.respond(state, slates, luck)
         self.queries += B * G
         return np.asarray(outcome.reward.reshape(B, G))
+
+    def clicks(self, users: Ints, slates: Ints) -> Bools:
+        """What users (B,) click on slates (B, K), K that of the world: (B, K)."""
+        _, outcome = self._world.respond(take_rows(self._state, users), slates, self._luck(len(users)))
+        self.queries += int((slates >= 0).sum())
+        return np.asarray(outcome.response.clicked)
+
+    def _luck(self, rows: int) -> Luck:
+        """Of so many rows of one call."""
+        self._calls += 1  # an episode of every row: 0 is left to those who are not asked
+        return Luck.from_seeds(np.arange(rows) + (self._seed << 32)).of_episode(self._calls)
 
 
 class SessionReward:
