@@ -52,6 +52,7 @@ def experiments() -> dict[str, ModuleType]:
         generative,
         off_policy_accuracy,
         offline_ranking,
+        query_efficiency,
         repeat_sessions,
         reward_model_gap,
         sequential_benchmark,
@@ -76,6 +77,7 @@ def experiments() -> dict[str, ModuleType]:
         finetune_compare,
         generative,
         reward_model_gap,
+        query_efficiency,
     )
     return {module.NAME: module for module in modules}
 
