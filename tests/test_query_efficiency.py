@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from recsim_env.errors import InputError
 from recsim_env.experiments import cells, cli
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.policy_training import train_policy, users_of
@@ -163,6 +164,11 @@ def test_learners_see_answers_and_not_users(name):
     assert asked.got != again.got  # these are other users
     third, _ = learned(others, None)  # whose own answers teach something else
     assert not all(np.array_equal(ours, theirs) for ours, theirs in zip(first, third, strict=True))
+
+
+def test_a_warm_start_needs_a_policy():
+    with pytest.raises(InputError, match="sft_lin_ts needs log_pi"):
+        bandit_of("sft_lin_ts", np.eye(60), np.zeros((9, 4), int), None, 5)
 
 
 @pytest.mark.parametrize(

@@ -48,19 +48,32 @@ def test_features_of_pairs():
     np.testing.assert_allclose(TASTE.of(pairs, items), expected)
     log_pi = np.log(RNG.dirichlet(np.ones(N), size=U))
     for features in (TASTE, PolicyFeatures(log_pi)):
-        theta = RNG.standard_normal((U, features.dimension))
+        theta = RNG.standard_normal((U, len(features.prior)))
         every = [
             [features.of(np.array([u]), np.array([i]))[0] @ theta[u] for i in range(N)] for u in range(U)
         ]
         np.testing.assert_allclose(features.scores(np.arange(U), theta), every)
-    assert PolicyFeatures(np.full((1, N), -np.log(N))).of([0], [2]).tolist() == [[-1.0, 1.0]]
+    assert PolicyFeatures(np.full((1, N), -np.log(N))).of([0], [2]).tolist() == [[0.0, 1.0]]
+
+
+def test_a_warm_start():
+    """Before any answer, a bandit lists what its policy would; the mean of theta is pulled from there."""
+    log_pi = np.log(RNG.dirichlet(np.ones(N), size=U))
+    bandit = SharedLinTS(PolicyFeatures(log_pi), offsets=False, penalty=2.0)
+    assert bandit.lists(np.arange(U), N).tolist() == np.argsort(-log_pi, axis=1).tolist()
+    users, shown = np.array([1, 3]), np.array([[2], [5]])
+    bandit.learn(users, shown, np.array([[True], [False]]))
+    x = np.stack([1.0 + log_pi[users, shown[:, 0]] / np.log(N), [1.0, 1.0]], axis=1)
+    rest = np.array([1.0, 0.0]) - x[:, 0]  # of the answers, that theta_0 does not explain
+    expected = np.array([1.0, 0.0]) + np.linalg.solve(2.0 * np.eye(2) + x.T @ x, x.T @ rest)
+    np.testing.assert_allclose(bandit._posterior()[0], expected)
 
 
 @pytest.mark.parametrize("examination", [None, np.array([1.0, 0.6, 0.3])])
 def test_the_posterior_is_that_of_all_unknowns(examination):
     """Ridge regression of theta and all offsets at once, and what is drawn from it."""
     bandit = SharedLinTS(TASTE, K, examination=examination, penalty=0.7, inflation=0.4)
-    D = TASTE.dimension
+    D = len(TASTE.prior)
     V, y = 0.7 * np.eye(D + N), np.zeros(D + N)
     for users, shown, clicked in answers(K):
         bandit.learn(users, shown, clicked)
@@ -86,7 +99,7 @@ def test_the_posterior_is_that_of_all_unknowns(examination):
 
 def test_without_offsets_it_is_the_model_of_lin_ts():
     bandit = SharedLinTS(TASTE, offsets=False, penalty=0.7)
-    known = RidgeRegressions(1, 1, TASTE.dimension, 0.7)
+    known = RidgeRegressions(1, 1, len(TASTE.prior), 0.7)
     for users, shown, clicked in answers(1):
         bandit.learn(users, shown, clicked)
         for row in zip(users, shown, clicked, strict=True):
@@ -99,7 +112,7 @@ def test_without_offsets_it_is_the_model_of_lin_ts():
 
 def test_of_slates_it_is_the_model_of_cascade_lin_ts():
     class OfItems:  # no user in it
-        num_items, dimension = N, F
+        num_items, prior = N, np.zeros(F)
 
         def of(self, users, items):
             return FEATURES[items]

@@ -13,6 +13,7 @@ import numpy as np
 from recsim_env.agents.bandits.beta_ts import BetaTS
 from recsim_env.agents.bandits.cascade_ts import CascadeTS
 from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.errors import InputError
 from recsim_env.experiments.organic_users import OrganicUsers
 from recsim_env.experiments.policy_measures import LISTED, Lists, lists_of
 from recsim_env.experiments.policy_training import BATCH, PolicySettings
@@ -125,12 +126,17 @@ def bandit_of(
         history: (U, H) what users took.
         log_pi: (U, N) of `sft`; of sft_lin_ts alone.
         slate_size: K of the slates of those that show any.
+
+    Raises:
+        InputError: sft_lin_ts without log_pi.
     """
     if name == "beta_ts":
         return SharedCounts(BetaTS(BATCH, len(features)))
     if name == "cascade_ts":
         return SharedCounts(CascadeTS(BATCH, 1, len(features), slate_size))
-    if name == "sft_lin_ts" and log_pi is not None:
+    if name == "sft_lin_ts":
+        if log_pi is None:
+            raise InputError("sft_lin_ts needs log_pi, the log-probabilities of all items")
         return SharedLinTS(PolicyFeatures(log_pi))
     taste = TasteFeatures(features, history)
     if name == "cascade_lin_ts":

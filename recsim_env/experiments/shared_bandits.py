@@ -8,11 +8,11 @@ The bandits in `agents/bandits` are one learner a row and add one answer at a ti
                     and with an offset b of every item: the model of LinTS, or the hybrid of Li et al. 2010
 
         click of u on i, looked at with probability w  =  w (x(u, i) . theta + b_i) + noise,
-        theta ~ N(0, v^2 / lambda I),     b_i ~ N(0, v^2 / lambda)
+        theta ~ N(theta_0, v^2 / lambda I),     b_i ~ N(0, v^2 / lambda)
 
     Of all answers r it holds the sums A and c, and of those on item i
 
-        A = lambda I + sum w^2 x x',   c = sum w r x,
+        A = lambda I + sum w^2 x x',   c = lambda theta_0 + sum w r x,
         B_i = sum w^2 x,   d_i = lambda + sum w^2,   s_i = sum w r,
 
     and eliminates the N offsets: with S = A - B' diag(1 / d) B = C C' (Cholesky),
@@ -114,7 +114,7 @@ class PairFeatures(Protocol):
     """What is known of a user and an item together."""
 
     num_items: int
-    dimension: int
+    prior: Floats  # (D,) theta_0
 
     def of(self, users: Ints, items: Ints) -> Floats:
         """X (R, D) of pairs."""
@@ -137,7 +137,7 @@ class TasteFeatures:
         total = (self.features[history] * taken[:, :, None]).sum(axis=1)
         self.taste = total / np.maximum(taken.sum(axis=1), 1)[:, None]
         self.num_items, F = self.features.shape
-        self.dimension = 2 * F + 1
+        self.prior = np.zeros(2 * F + 1)
 
     def of(self, users: Ints, items: Ints) -> Floats:
         """See `PairFeatures`."""
@@ -152,25 +152,25 @@ class TasteFeatures:
 
 
 class PolicyFeatures:
-    """X = (log pi(i | history of u) / scale, 1): a bandit that begins with what a policy knows.
+    """X = (1 + log pi(i | what u took) / log N, 1): a bandit that begins with the order of a policy.
+
+    The first is 0 of what pi gives the probability of chance, and 1 of what it is sure of; theta_0 = (1, 0).
 
     Args:
-        log_pi: (U, N).
+        log_pi: (U, N), N at least 2.
     """
 
-    dimension = 2
-
     def __init__(self, log_pi: Array) -> None:
-        self.num_items = log_pi.shape[1]
-        self.log_pi = np.asarray(log_pi, np.float64) / np.log(self.num_items)  # -1 by chance
+        self.num_items, self.prior = log_pi.shape[1], np.array([1.0, 0.0])
+        self.known = 1.0 + np.asarray(log_pi, np.float64) / np.log(self.num_items)
 
     def of(self, users: Ints, items: Ints) -> Floats:
         """See `PairFeatures`."""
-        return np.stack([self.log_pi[users, items], np.ones(len(users))], axis=1)
+        return np.stack([self.known[users, items], np.ones(len(users))], axis=1)
 
     def scores(self, users: Ints, theta: Floats) -> Floats:
         """See `PairFeatures`."""
-        return np.asarray(theta[:, :1] * self.log_pi[users] + theta[:, 1:])
+        return np.asarray(theta[:, :1] * self.known[users] + theta[:, 1:])
 
 
 class SharedLinTS:
@@ -205,7 +205,7 @@ class SharedLinTS:
         penalty: float = 1.0,
         inflation: float = 0.5,
     ) -> None:
-        N, D = features.num_items, features.dimension
+        N, D = features.num_items, len(features.prior)
         check_ridge(1, N, D, penalty)
         check_inflation(inflation)
         if not 1 <= slots <= N:
@@ -218,7 +218,7 @@ class SharedLinTS:
             )
         self.features, self.slots, self.offsets = features, slots, offsets
         self.examination, self.inflation = examination, inflation
-        self.A, self.c = penalty * np.eye(D), np.zeros(D)
+        self.A, self.c = penalty * np.eye(D), penalty * features.prior
         self.B, self.d, self.s = np.zeros((N, D)), np.full(N, penalty), np.zeros(N)
 
     def choose(self, users: Ints, luck: "Luck") -> Ints:

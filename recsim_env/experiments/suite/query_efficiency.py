@@ -17,7 +17,7 @@ these were passed over, and clicks follow below; `position_lin_ts` is told the p
     beta_ts          Thompson sampling of the clicks of each item, all users alike
     lin_ts           of a linear model: features of the item, times mean features of what the user took, and 1
     item_lin_ts      the same, and an offset for every item
-    sft_lin_ts       an offset for every item, and log pi of sft in place of features: a warm start
+    sft_lin_ts       an offset for every item, and log pi of sft in place of features: begins as sft
     cascade_ts       beta_ts, and
     cascade_lin_ts   item_lin_ts, of slates with cascade feedback
     position_lin_ts  item_lin_ts, of slates whose slots' examination is known
@@ -254,7 +254,9 @@ def draw_all(results: Results, settings: Settings) -> Any:
         if "while_learning" in curves:
             curve, like = curves["while_learning"], colours[name]
             look = {"color": like.get_color(), "marker": like.get_marker(), "markersize": 4.5, "lw": 1.8}
-            axes[1].plot(curve.steps, curve.values.mean(axis=1), **look)
+            estimate = mean_estimate(curve.values)
+            axes[1].plot(curve.steps, estimate.value, **look)
+            axes[1].fill_between(curve.steps, *estimate.interval, color=like.get_color(), alpha=0.18, lw=0)
     axes[1].set(
         title="What users got who were asked", xlabel="queries", ylabel="of the best for them, so far"
     )
