@@ -36,15 +36,8 @@ if TYPE_CHECKING:
 TUNINGS = ("rwr", "dpo", "grpo", "grpo_often")
 OFTEN_USERS, OFTEN_ITEMS = 16, 4  # a gradient of grpo_often
 OFTEN_SHARE = 0.3  # of the queries of the others, after which it ends
-BANDITS = (
-    "beta_ts",
-    "lin_ts",
-    "item_lin_ts",
-    "sft_lin_ts",
-    "cascade_ts",
-    "cascade_lin_ts",
-    "position_lin_ts",
-)
+OF_SLATES = ("cascade_ts", "cascade_lin_ts", "position_lin_ts")
+BANDITS = ("beta_ts", "lin_ts", "item_lin_ts", "sft_lin_ts", *OF_SLATES)
 LEARNER_LUCK = 1 << 63  # added to the seed: a learner's luck is not that of users
 
 

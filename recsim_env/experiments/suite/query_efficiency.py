@@ -57,7 +57,16 @@ from recsim_env.experiments.policy_training import (
     train_policy,
     users_of,
 )
-from recsim_env.experiments.query_learners import BANDITS, TUNINGS, Asked, bandit_of, marks_of, play, tune
+from recsim_env.experiments.query_learners import (
+    BANDITS,
+    OF_SLATES,
+    TUNINGS,
+    Asked,
+    bandit_of,
+    marks_of,
+    play,
+    tune,
+)
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option
@@ -234,33 +243,36 @@ def title(settings: Settings) -> str:
 
 def draw(axes: Any, results: Results, settings: Settings, label: str = "", style: int = 0) -> None:
     """True reward against queries."""
-    axes.set_xscale("log")
-    shown = Results()
-    for name, curves in results.curves.items():
-        curve = curves["share"]
-        after = curve.steps > 0  # 0 has no logarithm
-        shown.curves[name] = {"share": Curve(curve.steps[after], curve.values[after])}
-    figure.draw_curves(axes, shown, "share", label, style)
-    axes.set(title=title(settings), xlabel="queries", ylabel="of the oracle's clicks on a slate")
+    _draw_curves(axes, results, "share", label, style)
+    axes.set(title=title(settings), ylabel="of the oracle's clicks on a slate")
+    figure.legend(axes)
 
 
 def draw_all(results: Results, settings: Settings) -> Any:
     """The picture of a run: what was learned, and what learning cost."""
     picture, axes = figure.new_figure(2)
     draw(axes[0], results, settings)
-    axes[1].set_xscale("log")
-    colours = {line.get_gid(): line for line in axes[0].get_lines()}
-    for name, curves in results.curves.items():
-        if "while_learning" in curves:
-            curve, like = curves["while_learning"], colours[name]
-            look = {"color": like.get_color(), "marker": like.get_marker(), "markersize": 4.5, "lw": 1.8}
-            estimate = mean_estimate(curve.values)
-            axes[1].plot(curve.steps, estimate.value, **look)
-            axes[1].fill_between(curve.steps, *estimate.interval, color=like.get_color(), alpha=0.18, lw=0)
-    axes[1].set(
-        title="What users got who were asked", xlabel="queries", ylabel="of the best for them, so far"
-    )
-    axes[1].set_ylim(0.0, 1.0)
-    axes[1].spines[["top", "right"]].set_visible(False)
-    axes[1].grid(alpha=0.25, lw=0.6)
+    _draw_curves(axes[1], results, "while_learning")
+    axes[1].set(title="What users got who were asked", ylabel="of the best for them, so far")
     return picture
+
+
+def _draw_curves(axes: Any, results: Results, metric: str, label: str = "", style: int = 0) -> None:
+    """Of tunings plain, of bandits with discs, of bandits of slates with squares; with bands of 95 %."""
+    alone, slates = (tuple(name for name in BANDITS if (name in OF_SLATES) == both) for both in (False, True))
+    looks = {"oracle": ("#000000", ""), "sft": ("#999999", "")}
+    for names, marker in ((TUNINGS, ""), (alone, "o"), (slates, "s")):
+        looks |= {name: (colour, marker) for name, colour in zip(names, figure.SPARE, strict=False)}
+    for name, curves in results.curves.items():
+        if metric not in curves:
+            continue
+        after = curves[metric].steps > 0  # 0 has no logarithm
+        steps, estimate = curves[metric].steps[after], mean_estimate(curves[metric].values[after])
+        colour, marker = looks[name]
+        look = {"color": colour, "marker": marker, "markersize": 4.5, "lw": 1.8, "label": name + label}
+        axes.plot(steps, estimate.value, figure.STYLES[style % len(figure.STYLES)], **look)
+        axes.fill_between(steps, *estimate.interval, color=colour, alpha=0.15, lw=0)
+    axes.set_xscale("log")
+    axes.set(xlabel="queries", ylim=(0.0, 1.03))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, lw=0.6)
