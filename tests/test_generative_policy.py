@@ -148,6 +148,26 @@ def test_gradients_of_log_prob_are_those_of_finite_differences(head):
         assert (values[0] - values[1]) / 2e-6 == pytest.approx(float(expected), rel=1e-3, abs=1e-4)
 
 
+def test_beams_go_through_prefixes_that_are_kept_alone():
+    """Whatever is pruned at any level, what is found is the best of what is left."""
+    policy = sharp(policy_of("autoregressive"))
+    node_of, first = policy.trie.node_of, policy.trie.first_item
+    kept = [
+        None,
+        *(torch.rand(len(one) - 1, generator=torch.Generator().manual_seed(3)) < 0.7 for one in first[1:]),
+    ]
+    items, found = policy.generate(HISTORY, 10, width=N, keep=lambda level, nodes: kept[level][nodes])
+    left = torch.stack([kept[level][node_of[level]] for level in (1, 2, 3)]).all(dim=0)
+    log_pi = policy.log_prob(HISTORY, EVERY).detach().masked_fill(~left, -torch.inf)
+    best = log_pi.topk(10, dim=1)
+    torch.testing.assert_close(found, best.values)
+    assert torch.equal(items, torch.where(best.values == -torch.inf, -1, best.indices))
+    narrow, _ = policy.generate(HISTORY, 3, keep=lambda level, nodes: kept[level][nodes])
+    assert left[narrow[narrow >= 0]].all()
+    nothing, _ = policy.generate(HISTORY, 3, keep=lambda level, nodes: torch.zeros_like(nodes) > 0)
+    assert (nothing == -1).all()
+
+
 def test_only_the_last_items_of_a_history_are_read():
     policy = sharp(policy_of("autoregressive"))
     long = torch.cat(
@@ -421,6 +441,13 @@ def test_sasrec_as_a_policy_learns_what_sasrec_does():
             "width is of beam, got 9 with sample",
         ),
         (lambda p: p.generate(HISTORY, 3, allow=torch.zeros(N, dtype=torch.bool)), "leaves no item"),
+        (lambda p: p.generate(HISTORY, 3, keep=lambda level, nodes: nodes), "keep must return flags of"),
+        (
+            lambda p: p.generate(
+                HISTORY, 3, "sample", luck=Luck.from_seeds(range(3)), keep=lambda level, nodes: nodes > 0
+            ),
+            "keep is of beam, got it with sample",
+        ),
         (lambda p: p.log_prob(HISTORY, torch.full((3, 1), N)), f"item {N} is not in the catalogue of {N}"),
         (lambda p: p.log_prob(HISTORY, torch.full((3, 1), -1)), "item -1 is not in the catalogue"),
         (lambda p: p.past(torch.tensor([[3, -1]])), "has an empty cell behind an item"),

@@ -6,7 +6,8 @@ Whatever a model says, log pi is normalised over the children that a prefix has 
     log pi(i | h)         = sum over levels l of log pi(c_l | h, c_1 .. c_{l-1}) - log(items that share it),
 
 in training (`log_prob`), in search and in sampling alike, so pi is a distribution over items. A mask `allow`
-takes items away from what is found; it does not change what log pi says of the others.
+takes items away from what is found, and a hook `keep` prefixes, such as those that do not agree with what was
+found out otherwise (REG4Rec's pruning); neither changes what log pi says of the others.
 
     beam_search   the `width` best prefixes of every level; with as many as a level has nodes, the exact best
     sample        draws from pi itself, with putting back
@@ -28,6 +29,9 @@ from torch import Tensor  # noqa: E402
 
 Uniforms = Callable[[int, tuple[int, ...]], Tensor]
 """(level, shape) -> numbers from 0 to below 1."""
+
+Keep = Callable[[int, Tensor], Tensor]
+"""(level, from 1; nodes (B, M, C) of it) -> flags (B, M, C): whether a beam may go through each."""
 
 
 class NextCode(Protocol):
@@ -90,6 +94,7 @@ def beam_search(
     *,
     width: int | None = None,
     allow: Tensor | None = None,
+    keep: Keep | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The k items of largest log pi that a beam finds, best first.
 
@@ -100,6 +105,7 @@ def beam_search(
         k: 1 or more.
         width: beams of a user, k or more; None = 2 k.
         allow: (N,) or (B, N) flags of items that may be found; None = all.
+        keep: asked of every prefix before it takes a place in the beam; None = all are kept.
 
     Returns:
         items (B, k), -1 where there are no more; log pi (B, k), -inf there.
@@ -116,7 +122,7 @@ def beam_search(
     parents, codes = nodes, nodes - 1
     for level in range(trie.length):
         logits = next_code(level, parents, codes)
-        parents, nodes, scores = beam_step(trie, level, nodes, scores, logits, width, allowed)
+        parents, nodes, scores = beam_step(trie, level, nodes, scores, logits, width, allowed, keep)
         codes = trie.code_of[level][nodes]
     items, each = _items_below(trie, nodes, scores, allowed)
     found, place = each.topk(min(k, each.shape[1]), dim=1)
@@ -131,6 +137,7 @@ def beam_step(
     logits: Tensor,
     width: int,
     allowed: Tensor | None = None,
+    keep: Keep | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One level of a beam search.
 
@@ -142,6 +149,7 @@ def beam_step(
         logits: (B, M, V) of what follows.
         width: W, how many are kept of each user.
         allowed: see `CatalogueTrie.allowed_below`.
+        keep: see `beam_search`.
 
     Returns:
         of the W best, or of all if they are fewer: (B, W) which of the M each comes from, its node of
@@ -153,6 +161,14 @@ def beam_step(
         first = trie.first_item[level + 1]
         left = _in_range(allowed, first[child], first[child + 1])
         total = total.masked_fill(left == 0, -torch.inf)
+    if keep is not None:
+        child, _ = trie.children(level, nodes)
+        flags = keep(level + 1, child)
+        if flags.shape != child.shape or flags.dtype != torch.bool:
+            raise InputError(
+                f"keep must return flags of {tuple(child.shape)}, got {flags.dtype} of {tuple(flags.shape)}"
+            )
+        total = total.masked_fill(~flags, -torch.inf)
     best, place = total.flatten(1).topk(min(width, total[0].numel()), dim=1)
     parents = place // total.shape[2]
     return parents, trie.child(level, nodes.gather(1, parents), place % total.shape[2]), best

@@ -17,7 +17,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
-from recsim_env.agents.generative.decoding import beam_search, gumbel_top_k, log_prob, log_probs, sample
+from recsim_env.agents.generative.decoding import Keep, beam_search, gumbel_top_k, log_prob, log_probs, sample
 from recsim_env.agents.generative.heads.decoder import DecoderHead
 from recsim_env.agents.generative.heads.head import IdentifierHead, Past
 from recsim_env.agents.generative.heads.projection import ProjectionHead
@@ -206,6 +206,7 @@ class GenerativePolicy(nn.Module):
         allow: Tensor | None = None,
         luck: Luck | None = None,
         preference: Tensor | None = None,
+        keep: Keep | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Items for every user.
 
@@ -218,6 +219,7 @@ class GenerativePolicy(nn.Module):
             allow: (N,) or (B, N) flags of items that may be found; None = all. Not for sample.
             luck: of the draws, of B users; not for beam.
             preference: as of `past`.
+            keep: which prefixes a beam may go through, see `beam_search`; only for beam.
 
         Returns:
             items (B, k), -1 where there are no more; log pi (B, k) of each, -inf there.
@@ -237,23 +239,25 @@ class GenerativePolicy(nn.Module):
             raise InputError(f"{mode} needs the luck of {B} users, got {found}")
         if mode == "sample" and allow is not None:
             raise InputError("sample draws from pi itself: leave out allow, or take gumbel")
+        if keep is not None and mode != "beam":
+            raise InputError(f"keep is of beam, got it with {mode}: leave it out")
         if width is not None and mode != "beam":
             raise InputError(f"width is of beam, got {width} with {mode}")
         training = self.training
         try:
             self.eval()  # what is drawn or found does not depend on dropout
             past = self.past(history, preference)
-            return self._generate(past, k, mode, width, allow, luck)
+            if luck is None:
+                found = self.next_code(past)
+                return beam_search(self.trie, found, B, k, width=width, allow=allow, keep=keep)
+            return self._drawn(past, k, mode, allow, luck)
         finally:
             self.train(training)
 
-    def _generate(
-        self, past: Past, k: int, mode: str, width: int | None, allow: Tensor | None, luck: Luck | None
+    def _drawn(
+        self, past: Past, k: int, mode: str, allow: Tensor | None, luck: Luck
     ) -> tuple[Tensor, Tensor]:
-        next_code, B = self.next_code(past), len(past.state)
-        if luck is None:
-            return beam_search(self.trie, next_code, B, k, width=width, allow=allow)
-        uniforms = partial(_uniforms, luck)
+        next_code, B, uniforms = self.next_code(past), len(past.state), partial(_uniforms, luck)
         if mode == "sample":
             return sample(self.trie, next_code, B, k, uniforms)
         return gumbel_top_k(self.trie, next_code, B, k, uniforms, allow=allow)
