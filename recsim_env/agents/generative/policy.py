@@ -248,8 +248,8 @@ class GenerativePolicy(nn.Module):
             self.eval()  # what is drawn or found does not depend on dropout
             past = self.past(history, preference)
             if luck is None:
-                found = self.next_code(past)
-                return beam_search(self.trie, found, B, k, width=width, allow=allow, keep=keep)
+                next_code = self.next_code(past)
+                return beam_search(self.trie, next_code, B, k, width=width, allow=allow, keep=keep)
             return self._drawn(past, k, mode, allow, luck)
         finally:
             self.train(training)
