@@ -157,8 +157,15 @@ SETTINGS: dict[tuple[str, str], Training] = {
     ("sasrec", "ml-1m-seq"): MOVIELENS,
     ("gru4rec", "ml-1m-seq"): replace(MOVIELENS, blocks=1),
     ("state_space", "ml-1m-seq"): replace(MOVIELENS, blocks=1),
-    ("bert4rec", "ml-1m-seq"): replace(
-        MOVIELENS, objective="cloze", hidden_share=0.4, dropout=0.1, batch_size=64, epochs=30, patience=4
+    ("bert4rec", "ml-1m-seq"): replace(  # by its own search, also there
+        MOVIELENS,
+        objective="cloze",
+        hidden_share=0.4,
+        dropout=0.1,
+        learning_rate=1e-3,
+        batch_size=64,
+        epochs=30,
+        patience=4,
     ),
 }
 
