@@ -112,6 +112,11 @@ def test_they_train_with_further_losses(make, form):
         seed=1,
     ).fit(ring_log())
     assert fitted.validation_.max() > 0.5
+    alone = GenerativeRecommender(
+        make, epochs=1, learning_rate=0.02, batch_size=64, num_items=N, device="cpu", seed=1
+    )
+    alone.fit(ring_log())
+    assert alone.validation_[0] != fitted.validation_[0]  # they take part
 
 
 def test_pointwise_by_hand():
@@ -152,6 +157,22 @@ def test_the_worst_beginning_counts_most():
     expected = (weight / weight.sum() * losses).sum()
     torch.testing.assert_close(PrefixAware(emphasis=1.5).weighted(losses), expected)
     assert expected > losses.mean()
+
+
+def test_a_policy_that_is_certain_costs_nothing():
+    losses = torch.zeros(2, requires_grad=True)
+    value = PrefixAware().weighted(losses)
+    value.backward()
+    assert value == 0.0
+    assert torch.isfinite(losses.grad).all()
+
+
+def test_a_training_with_further_losses_is_not_continued():
+    fitted = GenerativeRecommender(
+        set_policy, auxiliaries=lambda: [QueryLoss()], epochs=1, num_items=N, device="cpu"
+    ).fit(ring_log(users=20))
+    with pytest.raises(InputError, match="this one has further losses"):
+        fitted.continued(1, 0.01)
 
 
 def test_gradients_of_prefix_aware_losses_are_those_of_finite_differences():

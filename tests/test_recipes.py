@@ -19,7 +19,7 @@ from recsim_env.agents.generative.recipes.recipe import (
 from recsim_env.agents.recommender import clicked_items
 from recsim_env.agents.sequential.cooccurrence import cooccurrence_features
 from recsim_env.errors import InputError
-from recsim_env.experiments import cli
+from recsim_env.experiments import checkpoint, cli
 from recsim_env.experiments.organic_users import organic_users
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.suite import generative
@@ -92,6 +92,8 @@ def test_sizes_of_codebooks_are_cut_to_the_catalogue(world):
     _, _, known = world
     assert parts.tokeniser({"name": "residual_k_means"}, known).level_sizes[:3] == (25, 25, 25)
     assert parts.tokeniser({"name": "random", "levels": 3, "size": 9}, known).level_sizes == (9, 9, 9)
+    few = Known(known.log, 30, known.features[:30], known.vectors[:30], 0)  # an eighth of which is too few
+    assert parts.tokeniser({"name": "random", "levels": 3, "size": 9}, few).level_sizes == (4, 4, 4)
 
 
 def test_numbers_of_items_by_name(world):
@@ -159,24 +161,50 @@ def test_broken_files(tmp_path, text, message):
         ({"encoder.block": "3"}, r"no option of \[encoder: sasrec\] 'block': did you mean blocks"),
         ({"encoder.blocks": "three"}, "blocks of .* must be like 2, got 'three'"),
         ({"encoder.blocks": "true"}, "blocks of .* must be like 2, got True"),
+        ({"encoder.blocks": "0"}, "blocks must be at least 1"),
+        ({"encoder.heads": "3"}, "dimension must be a multiple of heads"),
         ({"encoder.name": "sasrek"}, r"no name of \[encoder\] 'sasrek': did you mean sasrec"),
+        ({"encoder.name": "code_sequence"}, "CodeSequence reads CodeVectors, got ItemVectors"),
         ({"encoder.intents.intent": "3"}, r"no option of \[encoder: intents\] 'intent'"),
+        ({"head.name": "set_query"}, "SetQueryHead needs items of SetTokens, got ItemVectors"),
+        ({"items.name": "gated"}, r"\[items: gated\] needs first"),
+        ({"items.hidden": "5"}, r"no option of \[items: ids\] 'hidden'"),
         ({"tokeniser.name": "words"}, r"no name of \[tokeniser\] 'words'"),
-        ({"losses.apao.weight": "3"}, r"no name of \[losses\] 'apao'"),
+        ({"tokeniser.name": "random"}, r"\[tokeniser: random\] needs levels"),
+        ({"tokeniser.name": "joined"}, r"\[tokeniser: joined\] needs parts"),
+        ({"tokeniser.name": "rq_vae", "tokeniser.level_sizes": "16"}, "level_sizes of .* must be like"),
         ({"tokeniser.seed": "3"}, r"no option of \[tokeniser: atomic\] 'seed'"),
+        ({"losses.apao.weight": "3"}, r"no name of \[losses\] 'apao'"),
+        ({"losses.prefix_aware": "3"}, r"\[losses.prefix_aware\] of a recipe must be a table, got 3"),
+        ({"losses.prefix_aware.weight": "-1"}, "weight must be above 0"),
+        ({"losses.prefix_aware.weight": "0.1"}, "whose items have two codes or more"),
+        ({"preferences.groups": "3"}, "ProjectionHead looks at no preferences"),
+        (
+            {"training.learning_rte": "3"},
+            r"no option of \[training\] 'learning_rte': did you mean learning_rate",
+        ),
+        ({"training.epochs": "many"}, "epochs of .* must be like 200, got 'many'"),
+        ({"training.seed": "7"}, r"no option of \[training\] 'seed'"),
+        ({"training.mask_history": "true"}, r"no option of \[training\] 'mask_history'"),
+        ({"training.objective": "bce"}, r"no option of \[training\] 'objective'"),
+        ({"training.batch_size": "0"}, "batch_size must be at least 1"),
+        ({"policy.temperature": "hot"}, "temperature of .* must be like 1.0, got 'hot'"),
+        ({"policy.temperature": "0"}, "temperature must be above 0"),
+        ({"policy.head": "3"}, r"no option of \[policy\] 'head'"),
     ],
 )
-def test_options_that_are_none(changes, message):
+def test_what_cannot_be_is_refused_before_hours_of_others(changes, message):
     with pytest.raises(InputError, match=message):
         parts.check_recipe(changed(read_recipe("sasrec"), changes))
 
 
+@pytest.mark.parametrize("name", names())
+def test_recipes_that_ship_pass_the_check(name):
+    parts.check_recipe(quick(name))
+
+
 def test_settings_that_are_none(world):
     _, _, known = world
-    with pytest.raises(InputError, match=r"no option of \[training\] 'objective'"):
-        recommender_of(changed(read_recipe("sasrec"), {"training.objective": "bce"}), known)
-    with pytest.raises(InputError, match=r"no option of \[policy\] 'head'"):
-        recommender_of(changed(read_recipe("sasrec"), {"policy.head": "3"}), known)
     with pytest.raises(InputError, match=r"no option of \[tuning\] 'betta': did you mean beta"):
         tuning_of(changed(read_recipe("sasrec"), {"tuning.betta": "3"}))
     with pytest.raises(InputError, match="a change must be PART"):
@@ -187,6 +215,33 @@ def test_settings_that_are_none(world):
         read_recipe("nowhere.toml")
     with pytest.raises(InputError, match="vectors must have 200 rows"):
         Known(known.log, N, known.features, known.vectors[:5], 0)
+
+
+@pytest.mark.parametrize("name", ["onerec", "lc_rec", "setrec", "h2rec", "igr_sr", "mender"])
+def test_a_training_goes_on_where_it_was_stopped(name, world, tmp_path):
+    """Experts, matrices and queries of further losses, averages and preferences: all of it, to the bit."""
+    _, log, known = world
+
+    def begun():
+        recommender = recommender_of(
+            quick(name), known, averaging=0.9, epochs=3, batch_size=64, mask_history=False, device="cpu"
+        )
+        recommender.begin(log)
+        return recommender
+
+    unbroken = begun()
+    unbroken.train_epoch()
+    checkpoint.save(tmp_path / "kept.npz", unbroken, {})
+    unbroken.train_epoch()
+    torch.manual_seed(99)  # whatever else was drawn before
+    resumed = begun()
+    checkpoint.load(tmp_path / "kept.npz", resumed)
+    resumed.train_epoch()
+    for part in ("network_", "averaged_", "best_", "auxiliaries_"):
+        ours, theirs = getattr(unbroken, part).state_dict(), getattr(resumed, part).state_dict()
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), part
+    assert unbroken.validation_.tolist() == resumed.validation_.tolist()
 
 
 TINY = ["--num-items", "48", "--num-users", "60", "--test-users", "20", "--epochs", "2", "--steps", "2"]

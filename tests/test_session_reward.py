@@ -1,5 +1,7 @@
 """Rewards of sessions: one slate long they are clicks; longer ones add what the policy earns then."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,16 @@ def test_a_row_has_one_luck_and_is_alone_in_it(trained):
     once = alone(np.arange(50), items)
     again = SessionReward(of.world, of.state, history, policy, seed=5, horizon=3)
     np.testing.assert_array_equal(once[:, 3:], again(np.arange(50), items[:, 3:]))
+
+
+def test_who_left_earns_nothing_more(trained):
+    of, history, policy = trained
+    leaving = replace(of.world, leave_after_click=1.0, leave_without_click=1.0)
+    one = SessionReward(leaving, of.state, history, policy, seed=3, horizon=1)
+    users, items = np.arange(50), np.random.default_rng(0).integers(60, size=(50, 4))
+    four = SessionReward(leaving, of.state, history, policy, seed=3, horizon=4)
+    np.testing.assert_array_equal(one(users, items), four(users, items))
+    assert one.queries == four.queries
 
 
 def test_bad_input(trained):

@@ -108,5 +108,11 @@ def test_a_head_that_looks_at_none():
     encoder = SASRec(items, generator=generator)
     with pytest.raises(InputError, match="AutoregressiveHead looks at no preferences: take a DecoderHead"):
         GenerativePolicy(encoder, head, trie, preferences=preferences())
+    wide = Preferences(ATTRIBUTES, 9, generator=generator)
+    decoder = DecoderHead((2, 2, 2), 8, generator=generator)
+    with pytest.raises(
+        InputError, match="preferences must be of 4 items and 8 numbers, as the encoder's, got 4 and 9"
+    ):
+        GenerativePolicy(encoder, decoder, trie, preferences=wide)
     with pytest.raises(InputError, match="this policy looks at no preferences"):
         GenerativePolicy(encoder, head, trie).generate(torch.tensor([[0]]), 1, preference=torch.tensor([1]))

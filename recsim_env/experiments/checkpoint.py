@@ -59,12 +59,14 @@ def _is_torch(value: object) -> bool:
 
 def _arrays(part: Any) -> dict[str, Array]:
     if hasattr(part, "get_state"):
-        return {"generator": part.get_state().numpy()}
+        return {"generator": part.get_state().cpu().numpy()}
     state = part.state_dict()
     if "param_groups" not in state:
-        return {name: tensor.numpy() for name, tensor in state.items()}
+        return {name: tensor.cpu().numpy() for name, tensor in state.items()}
     return {
-        f"{i}/{name}": value.numpy() for i, known in state["state"].items() for name, value in known.items()
+        f"{i}/{name}": value.cpu().numpy()
+        for i, known in state["state"].items()
+        for name, value in known.items()
     }
 
 

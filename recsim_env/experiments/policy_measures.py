@@ -36,7 +36,7 @@ def lists_of(policy: "GenerativePolicy") -> Lists:
 
     def lists(history: Ints, users: Ints) -> Ints:
         found, _ = policy.eval().generate(torch.from_numpy(history), LISTED)
-        return np.asarray(found.numpy())
+        return np.asarray(found.cpu().numpy())
 
     return lists
 

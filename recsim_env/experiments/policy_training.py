@@ -128,9 +128,9 @@ def learned_reward(
     shown = np.random.default_rng(seed).integers(len(history), size=feedbacks)
     luck = Luck.from_seeds(np.arange(len(shown)) + (seed << 32)).of_episode(2)  # 0 and 1 are others'
     items, _ = sft.generate(torch.from_numpy(history[shown]), 1, "sample", luck=luck)
-    feedback = simulated(shown, items.numpy())[:, 0]
+    feedback = simulated(shown, items.cpu().numpy())[:, 0]
     model = RewardModel(history, sft.num_items, seed=seed)
-    return model.fit(shown, items.numpy()[:, 0], feedback)
+    return model.fit(shown, items.cpu().numpy()[:, 0], feedback)
 
 
 def points(settings: PolicySettings) -> Ints:

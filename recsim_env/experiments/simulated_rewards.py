@@ -79,8 +79,8 @@ class SessionReward:
     """Numbers of users in the pool (B,), items (B, G) -> what a session that begins with each earns, (B, G).
 
     The item is shown alone, then K likeliest items of the policy, slate by slate: the reward is the sum of
-    discount^t times the clicks on slate t, drawn once. The sessions of a row meet the user under the same
-    luck, and begin at the same history.
+    discount^t times the clicks on slate t, drawn once, until the user leaves. The sessions of a row meet the
+    user under the same luck, and begin at the same history.
 
     Args:
         world: see `SimulatedReward`.
@@ -125,11 +125,12 @@ class SessionReward:
         self._calls += 1
         luck = Luck.from_seeds(np.arange(B) + (self._seed << 32)).of_episode(self._calls).repeat(G)
         state, history = repeat_rows(take_rows(self._state, users), G), self._history[users].repeat(G, axis=0)
-        total = np.zeros(B * G)
+        total, there = np.zeros(B * G), np.ones(B * G, np.bool_)
         for step in range(self._horizon):
             state, outcome = self._world.respond(state, slates, luck.at(step))
-            total += self._discount**step * outcome.reward
-            self.queries += int((slates >= 0).sum())
+            total += np.where(there, self._discount**step * outcome.reward, 0.0)
+            self.queries += int((slates[there] >= 0).sum())
+            there &= ~outcome.left
             if step + 1 < self._horizon:
                 history = longer(history, slates, outcome.response.clicked)
                 slates = lists(history, np.arange(B * G))[:, : self._world.slate_size]

@@ -117,8 +117,12 @@ class GenerativeRecommender(NeuralRecommender):
         """A copy of the best policy after so many gradients more on the same log, of an Adam of its own.
 
         Raises:
-            InputError: a loss that is no number.
+            InputError: a loss that is no number; a recommender with further losses, which would be left out.
         """
+        if len(self.auxiliaries_):
+            raise InputError(
+                "continued is for trainings by cross-entropy alone, and this one has further losses"
+            )
         network = deepcopy(self.best_).train()
         optimiser = torch.optim.Adam(network.parameters(), learning_rate)
         done = epoch = 0

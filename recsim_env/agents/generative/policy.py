@@ -104,6 +104,14 @@ class GenerativePolicy(nn.Module):
                 )
         if preferences is not None and not isinstance(head, DecoderHead):
             raise InputError(f"{type(head).__name__} looks at no preferences: take a DecoderHead")
+        if preferences is not None:
+            found = preferences.num_items, preferences.vectors.embedding_dim
+            wanted = encoder.num_items, encoder.items.dimension
+            if found != wanted:
+                raise InputError(
+                    f"preferences must be of {wanted[0]} items and {wanted[1]} numbers, as the encoder's, "
+                    f"got {found[0]} and {found[1]}"
+                )
         check_ranges({}, {}, {"temperature": temperature})
         self.encoder, self.head, self.trie, self.temperature = encoder, head, trie, temperature
         self.preferences = preferences

@@ -48,12 +48,17 @@ class Preferences(nn.Module):
         if not 0.0 <= absent < 1.0:
             raise InputError(f"absent must be from 0 to below 1, got {absent}")
         self.absent = absent
-        empty = torch.zeros(1, given.shape[1])
-        flags = torch.cat([torch.from_numpy(given).float(), empty])  # N = an empty cell
+        empty = torch.zeros(1, given.shape[1], dtype=torch.int64)
+        flags = torch.cat([torch.from_numpy(given.astype(np.int64)), empty])  # N = an empty cell
         self.register_buffer("attributes", flags)
         self.vectors = nn.Embedding(given.shape[1] + 1, dimension)  # the last one of no preference
         with torch.no_grad():
             self.vectors.weight.normal_(0.0, SPREAD, generator=generator)
+
+    @property
+    def num_items(self) -> int:
+        """N."""
+        return len(self.attributes) - 1
 
     @property
     def none(self) -> int:
@@ -75,7 +80,7 @@ class Preferences(nn.Module):
         """(U, T) where targets (U, T), -1 = none, come next."""
         count = self.attributes[items].cumsum(dim=1)
         has = self.attributes[targets.clamp(min=0)] * (targets >= 0).unsqueeze(2)
-        most = ((count + 1.0) * has).max(dim=2)
+        most = ((count + 1) * has).max(dim=2)
         found = most.indices.masked_fill(most.values == 0, self.none)
         left_out = torch.rand(found.shape, device=found.device) < self.absent
         return found.masked_fill(left_out, self.none)

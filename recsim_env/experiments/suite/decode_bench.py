@@ -5,8 +5,9 @@ given, as those of a head that looks at no prefix, so that all ways have the sam
 
     trie         `decoding.beam_step`: children of a prefix are neighbours in flat arrays
     dictionary   the same step by a dictionary of prefixes in plain Python, as usual logits processors do it
-    score_all    log pi of all items by sums of gathered log-probabilities, and the best of them: exact, and
-                 possible for such a head only; one call where the others take L steps
+    score_all    sums of gathered log-probabilities of all items, and the best of them: one call where the
+                 others take L steps, possible for such a head only. What it ranks by is not normalised over
+                 the catalogue, so its lists are others (those of RPG)
 
 in CPU milliseconds of one thread, the best of several rounds, of a step at each level but the first (at which
 there is one beam) and of the whole search; and the seconds in which the index of the trie is built.

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha1
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,7 @@ from recsim_env.experiments.tensorboard import write_events
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.log import Log
+from recsim_env.simulators.splits import leave_one_out
 from recsim_env.simulators.worlds.world import take_rows
 
 if TYPE_CHECKING:
@@ -108,9 +110,9 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
         else:
             cells = {
                 (name, i): Cell(
-                    name=f"{name}-{i}",
-                    file=directory.cell(f"{name}-{i}"),
-                    checkpoint=directory.checkpoint(f"{name}-{i}"),
+                    name=_file(name, recipes.get(name), i),
+                    file=directory.cell(_file(name, recipes.get(name), i)),
+                    checkpoint=directory.checkpoint(_file(name, recipes.get(name), i)),
                     size=1 + (_epochs(recipes[name], settings) if name in recipes else 0),
                     label=f"{name}, replicate {i}",
                     work=partial(_work, settings, name, recipes.get(name), settings.seed + i),
@@ -152,10 +154,14 @@ def check(settings: Settings) -> tuple[dict[str, Recipe], list[str]]:
     recipes = {Path(name).stem: changed(read_recipe(name), changes) for name in asked_for}
     if not recipes or len(recipes) < len(asked_for):
         raise InputError(f"recipe must name one or more, each once, got {settings.recipe!r}")
-    for recipe in recipes.values():
+    for name, recipe in recipes.items():
+        if name in RECOMMENDERS:
+            raise InputError(
+                f"{name} is a recommender without a network: give the recipe's file another name"
+            )
         check_recipe(recipe)
-        if recipe.tuning:
-            tuning_of(recipe)
+        if recipe.tuning and tuning_of(recipe).num_generations > settings.num_items:
+            raise InputError(f"num_generations must be at most num_items = {settings.num_items}")
     for name in ("epochs", "steps", "seed"):
         if getattr(settings, name) < 0:
             raise InputError(f"{name} must be 0 or more, got {getattr(settings, name)}")
@@ -173,9 +179,16 @@ def check(settings: Settings) -> tuple[dict[str, Recipe], list[str]]:
     return recipes, beside
 
 
+def _file(name: str, recipe: Recipe | None, replicate: int) -> str:
+    """Of a cell; what a recipe said is a part of it, so that no run goes on with one that was changed."""
+    said = "" if recipe is None else f"-{sha1(repr(recipe).encode()).hexdigest()[:8]}"
+    return f"{name}{said}-{replicate}"
+
+
 def _world(settings: Settings) -> PolicySettings:
     """The world of `finetune_compare`, of another size."""
     return PolicySettings(
+        replicates=max(2, settings.replicates),
         num_items=settings.num_items,
         num_users=settings.num_users,
         test_users=settings.test_users,
@@ -185,9 +198,8 @@ def _world(settings: Settings) -> PolicySettings:
 
 def _epochs(recipe: Recipe, settings: Settings) -> int:
     """Of a training, at most."""
-    if settings.epochs:
-        return settings.epochs
-    return EPOCHS if settings.data == ORGANIC else int(recipe.training.get("epochs", 200))
+    own = recipe.training.get("epochs", EPOCHS if settings.data == ORGANIC else 200)
+    return settings.epochs or int(own)
 
 
 def _work(
@@ -218,8 +230,8 @@ def _in_the_world(
     """What a recipe does among organic users, before its tuning and after."""
     of, users, test = users_of(_world(settings), seed)
     log, epochs = of.log(users), _epochs(recipe, settings)
-    known = _known(log, of.world.catalogue.features.astype(np.float64), seed)
-    given = {"learning_rate": 3e-3, "batch_size": 64, **recipe.training, "epochs": epochs, "patience": epochs}
+    known = _known(leave_one_out(log).train, of.world.catalogue.features.astype(np.float64), seed)
+    given = {"learning_rate": 3e-3, "batch_size": 64, "patience": epochs, **recipe.training, "epochs": epochs}
     recommender = recommender_of(recipe, known, **given, mask_history=False)
     spent = train_to_the_end(recommender, log, saved_at, progress)
     state = take_rows(of.state, test)
@@ -285,8 +297,8 @@ def _on_the_log(
     else:
         features = told_features(settings.data, data.item_ids, settings.features)
         known = _known(learned_from, features, seed, data.num_items)
-        given = {**recipe.training, **({"epochs": settings.epochs} if settings.epochs else {})}
-        generative = recommender_of(recipe, known, **given, mask_history=mask)
+        epochs = _epochs(recipe, settings)
+        generative = recommender_of(recipe, known, epochs=epochs, mask_history=mask)
         found = _of_network(generative, train_to_the_end(generative, held.train, saved_at, progress))
 
         def lists(history: Array) -> Ints:

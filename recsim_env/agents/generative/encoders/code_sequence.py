@@ -21,7 +21,7 @@ from recsim_env.agents.generative.item_encoders.code_vectors import CodeVectors
 from recsim_env.agents.sequential.neural.encoders.attention_block import AttentionBlock
 from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
 from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder, seen_keys
-from recsim_env.errors import check_ranges, require, unknown_name
+from recsim_env.errors import InputError, check_ranges, require, unknown_name
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
@@ -44,7 +44,7 @@ class CodeSequence(SequenceEncoder):
         generator: of the first weights.
 
     Raises:
-        InputError: an unknown name, a number out of range.
+        InputError: an unknown name, a number out of range, other items.
     """
 
     def __init__(
@@ -59,6 +59,8 @@ class CodeSequence(SequenceEncoder):
         widening: int = 2,
         generator: torch.Generator,
     ) -> None:
+        if not isinstance(items, CodeVectors):
+            raise InputError(f"CodeSequence reads CodeVectors, got {type(items).__name__}")
         super().__init__(items, max_length)
         check_ranges({"blocks": blocks}, {}, {})
         if reads not in READS:

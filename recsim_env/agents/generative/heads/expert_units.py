@@ -2,7 +2,8 @@
 
     p      = softmax(W x)                                        over E experts
     chosen = the k of largest p_e + b_e
-    y      = sum over chosen e of p_e / (sum over chosen of p) * W_2e relu(W_1e x)        each W with a bias
+    y      = sum over chosen e of p_e / (sum over chosen of p) * W_2e relu(W_1e x)        each W with a bias;
+             not divided where k = 1
     b_e   <- b_e + RATE * sign(mean load - load of e)            after every pass in training
 
 The load of an expert is how many inputs of the pass chose it. b only bears on who is chosen, so it evens the
@@ -52,11 +53,13 @@ class ExpertUnits(nn.Module):
         share = torch.softmax(self.router(rows), dim=1)
         chosen = (share.detach() + self.favour).topk(self.active, dim=1).indices
         weight = share.gather(1, chosen)
-        weight = weight / weight.sum(dim=1, keepdim=True)
+        if self.active > 1:  # alone it would always weigh 1, and nobody would learn whom to choose
+            weight = weight / weight.sum(dim=1, keepdim=True)
         y = torch.zeros_like(rows)
         for expert, (units, out) in enumerate(zip(self.units, self.out, strict=True)):
             row, place = (chosen == expert).nonzero(as_tuple=True)
-            y = y.index_add(0, row, weight[row, place, None] * out(torch.relu(units(rows[row]))))
+            added = weight[row, place, None] * out(torch.relu(units(rows[row])))
+            y = y.index_add(0, row, added.to(y.dtype))
         if self.training:
             with torch.no_grad():
                 load = torch.bincount(chosen.flatten(), minlength=len(self.units)).to(self.favour)

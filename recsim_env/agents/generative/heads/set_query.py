@@ -40,7 +40,7 @@ class SetQueryHead(ProjectionHead):
         generator: of the first weights.
 
     Raises:
-        InputError: a number out of range.
+        InputError: a number out of range, other items.
     """
 
     def __init__(
@@ -52,6 +52,8 @@ class SetQueryHead(ProjectionHead):
         dropout: float = 0.1,
         generator: torch.Generator,
     ) -> None:
+        if not isinstance(items, SetTokens):
+            raise InputError(f"SetQueryHead needs items of SetTokens, got {type(items).__name__}")
         super().__init__(items)
         self.items: SetTokens = items
         check_ranges({"blocks": blocks}, {}, {})
@@ -122,6 +124,6 @@ class QueryLoss(Auxiliary):
         wanted = head.wanted(policy.steps(states, items))[known]
         value = self.reconstruction * head.items.reconstruction()
         for query in range(wanted.shape[1]):
-            scores = wanted[:, query] @ tokens[:, query].T
+            scores = wanted[:, query] @ tokens[:, query].T / policy.temperature
             value = value + cross_entropy(scores, targets[known]) / wanted.shape[1]
         return value

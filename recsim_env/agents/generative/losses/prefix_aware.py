@@ -84,7 +84,7 @@ class PrefixAware(Auxiliary):
         past = policy.steps(states, items)
         if self.form == "pointwise":
             found = policy.log_probs_of(past, targets.clamp(min=0).unsqueeze(2))[targets >= 0]
-            return self.weighted(pointwise(found[:, 0].cumsum(dim=1)[:, :-1], self.temperature))
+            return self.weighted(pointwise(of_prefixes(found[:, 0]), self.temperature))
         known = (targets >= 0).float().cpu()
         step = torch.multinomial(known, 1, generator=generator).to(states.device)
         drawn = torch.randint(policy.num_items, (len(items), self.negatives), generator=generator)
@@ -92,13 +92,20 @@ class PrefixAware(Auxiliary):
         log_pi = policy.log_probs_of(past.at(step[:, 0]), compared[:, None])[:, 0]
         nodes = torch.stack([node[compared] for node in policy.trie.node_of[1:-1]], dim=2)
         prefixes = torch.tensor([len(codes) for codes in policy.trie.code_of[:-1]], device=states.device)
-        return self.weighted(pairwise(log_pi.cumsum(dim=2)[..., :-1], nodes, prefixes, self.temperature))
+        return self.weighted(pairwise(of_prefixes(log_pi), nodes, prefixes, self.temperature))
 
     def weighted(self, losses: Tensor) -> Tensor:
         """The loss of l (L - 1,)."""
         with torch.no_grad():
-            weight = torch.log(losses / losses.sum()) + self.emphasis * losses
+            tiny = torch.finfo(losses.dtype).tiny  # of a policy that is certain, all of them are 0
+            weight = torch.log(losses.clamp(min=tiny)) + self.emphasis * losses
         return (torch.softmax(weight, dim=0) * losses).sum()
+
+
+def of_prefixes(log_pi: Tensor) -> Tensor:
+    """P (..., L - 1) of log pi of the codes (..., L)."""
+    sums = [log_pi[..., :length].sum(dim=-1) for length in range(1, log_pi.shape[-1])]
+    return torch.stack(sums, dim=-1)  # a running sum has no repeatable gradient on graphics cards
 
 
 def pointwise(of_prefix: Tensor, temperature: float) -> Tensor:

@@ -1,14 +1,16 @@
 """The parts that recipes name. A new one is one line here; its options are the arguments of what it makes."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
 from recsim_env.agents.generative.encoders.code_sequence import CodeSequence
-from recsim_env.agents.generative.generative_recommender import OfEncoder
+from recsim_env.agents.generative.generative_recommender import GenerativeRecommender, OfEncoder
 from recsim_env.agents.generative.heads.autoregressive import AutoregressiveHead
 from recsim_env.agents.generative.heads.decoder import DecoderHead
 from recsim_env.agents.generative.heads.head import IdentifierHead
@@ -24,6 +26,7 @@ from recsim_env.agents.generative.item_encoders.set_tokens import SetTokens
 from recsim_env.agents.generative.losses.branch_alignment import BranchAlignment
 from recsim_env.agents.generative.losses.feature_alignment import FeatureAlignment
 from recsim_env.agents.generative.losses.prefix_aware import PrefixAware
+from recsim_env.agents.generative.policy import GenerativePolicy
 from recsim_env.agents.generative.preferences import Preferences
 from recsim_env.agents.generative.recipes.recipe import Known, Options, Recipe
 from recsim_env.agents.generative.tokenisers.experts import experts
@@ -45,7 +48,9 @@ from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
 from recsim_env.agents.sequential.neural.encoders.state_space import StateSpace
 from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
 from recsim_env.agents.sequential.neural.losses.intent_consistency import IntentConsistency
+from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
 from recsim_env.errors import InputError, unknown_name
+from recsim_env.simulators.log import Log
 
 FEWEST_OF_A_CODE = 8  # items for each code of a level
 
@@ -130,6 +135,25 @@ TOKENISERS: dict[str, Part] = {
 }
 
 
+def _hashed(
+    read: Identifiers,
+    known: Known,
+    dimension: int = 64,
+    rows: int = 1000,
+    tables: int = 2,
+    combined: str = "sum",
+) -> HashedVectors:
+    """Hashed ids."""
+    return HashedVectors(known.num_items, dimension, rows=rows, tables=tables, combined=combined)
+
+
+def _ngrams(
+    read: Identifiers, known: Known, dimension: int = 64, rows: int = 1000, length: int = 2
+) -> NgramVectors:
+    """N-grams of codes."""
+    return NgramVectors(read.codes, read.level_sizes, dimension, rows=rows, length=length)
+
+
 def _pieces(read: Identifiers, known: Known, vocabulary: int = 5000, dimension: int = 64) -> PieceVectors:
     """Pieces of codes; of the codes alone where there are more of these than `vocabulary`."""
     counts = np.bincount(known.log.slate[known.log.clicked], minlength=known.num_items)
@@ -151,16 +175,8 @@ ITEMS: dict[str, Part] = {
     "codes": Part(
         lambda read, known, **options: CodeVectors(read.codes, read.level_sizes, **options), CodeVectors
     ),
-    "hashed": Part(
-        lambda read, known, rows=1000, **options: HashedVectors(known.num_items, rows=rows, **options),
-        HashedVectors,
-    ),
-    "ngrams": Part(
-        lambda read, known, rows=1000, **options: NgramVectors(
-            read.codes, read.level_sizes, rows=rows, **options
-        ),
-        NgramVectors,
-    ),
+    "hashed": Part(_hashed, _hashed),
+    "ngrams": Part(_ngrams, _ngrams),
     "pieces": Part(_pieces, _pieces),
     "gated": Part(_gated, _gated),
     "set": Part(
@@ -205,21 +221,40 @@ LOSSES: dict[str, Part] = {
 # what these are given beside a recipe's options
 OF_DATA = ("features", "log", "num_items", "seed", "vectors", "known")
 OF_ITEMS = (*OF_DATA, "read", "codes", "level_sizes", "counts")
+NOT_OF_A_RECIPE = (
+    "self",
+    "encoder",
+    "auxiliaries",
+    "objective",
+    "negatives",
+    "calibration",
+    "hidden_share",
+    "last_share",
+    "history",
+    "mask_history",
+    "seed",
+    "num_items",
+)
 OF_CODES = ("codes", "level_sizes", "dimension", "items", "generator")
 
 
 def tokeniser(options: Options, known: Known) -> Identifiers:
     """Identifiers; see `recipe.tokenise`."""
     part, given = _part("tokeniser", options, TOKENISERS, OF_DATA)
-    most = max(2, known.num_items // FEWEST_OF_A_CODE)
     arguments = inspect.signature(part.of).parameters
     if "level_sizes" in arguments:
         sizes = given.get("level_sizes", arguments["level_sizes"].default)
-        given["level_sizes"] = tuple(min(size, most) for size in sizes)
+        given["level_sizes"] = tuple(min(size, _most(known, len(sizes))) for size in sizes)
     if "size" in arguments:
-        given["size"] = min(given.get("size", arguments["size"].default), most)
+        levels = given.get("levels", arguments["levels"].default)
+        given["size"] = min(given.get("size", arguments["size"].default), _most(known, levels))
     found: Identifiers = part.make(known, **given)
     return found
+
+
+def _most(known: Known, levels: int) -> int:
+    """Codes of a level: an eighth of the items, but enough to tell all apart."""
+    return max(2, known.num_items // FEWEST_OF_A_CODE, math.ceil(known.num_items ** (1 / levels)))
 
 
 def items(options: Options, read: Identifiers, known: Known) -> ItemTable:
@@ -272,31 +307,71 @@ def preferences(options: Options, known: Known, dimension: int, generator: Any) 
 
 def loss(name: str, options: Options) -> Callable[[Known], Auxiliary]:
     """What makes one of the further losses."""
+    if not isinstance(options, dict):
+        raise InputError(f"[losses.{name}] of a recipe must be a table, got {options!r}")
     part, given = _part("losses", {"name": name, **options}, LOSSES, ("features",))
     return lambda known: part.make(known, **given)
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse names and options that are none, before anything is made of them.
+    """Refuse a recipe before hours of others: its options, and what it is made of on a log of a few items.
 
     Raises:
-        InputError: the first of them.
+        InputError: the first of what is wrong.
     """
     for options in (recipe.tokeniser, *([recipe.history] if recipe.history else [])):
-        _, given = _part("tokeniser", options, TOKENISERS, OF_DATA)
-        for part in given.get("parts", []) if options["name"] == "joined" else []:
-            _part("tokeniser", part, TOKENISERS, OF_DATA)
-    _, given = _part("items", recipe.items, ITEMS, OF_ITEMS)
-    for branch in ("first", "second"):
-        if branch in given:
-            _part("items", given[branch], ITEMS, OF_ITEMS)
-    for wrapper, more in _taken_apart(recipe.encoder)[1].items():
-        _part("encoder", {"name": wrapper, **more}, WRAPPERS, ("encoder", "generator"))
-    _part("encoder", _taken_apart(recipe.encoder)[0], ENCODERS, ("items", "generator"))
-    _part("head", recipe.head, HEADS, OF_CODES)
-    checked(grouped_preferences, recipe.preferences, "preferences", ("known", "dimension", "generator"))
-    for name, options in recipe.losses.items():
-        loss(name, options)
+        _check_tokeniser(options)
+    users, length, N = 8, 6, 64
+    rng = np.random.default_rng(0)
+    user, time = np.repeat(np.arange(users), length), np.tile(np.arange(float(length)), users)
+    log = Log(user, time, rng.integers(N, size=(users * length, 1)), np.ones((users * length, 1), np.bool_))
+    known = Known(log, N, rng.standard_normal((N, 16)), rng.standard_normal((N, 16)), 0)
+    atomic_too = recipe.tokeniser["name"] == "atomic"
+    written = atomic(N) if atomic_too else random(N, levels=3, size=8, seed=0)
+    read = written if recipe.history is None else random(N, levels=3, size=8, seed=0)
+    made = made_of(recipe, known, written, read)
+    made.epochs = 1
+    made.fit(log)
+
+
+def _check_tokeniser(options: Options) -> None:
+    _, given = _part("tokeniser", options, TOKENISERS, OF_DATA)
+    if options["name"] == "joined":
+        for part in given["parts"]:
+            _check_tokeniser(part)
+
+
+def made_of(
+    recipe: Recipe, known: Known, written: Identifiers, read: Identifiers, **settings: Any
+) -> GenerativeRecommender:
+    """A recommender of a recipe's parts; see `recipe.recommender_of`.
+
+    Args:
+        recipe: its parts.
+        known: of the items.
+        written: what the head says.
+        read: the codes of histories.
+        settings: of `GenerativeRecommender`, before those of the recipe.
+    """
+    of_policy = checked(GenerativePolicy, recipe.policy, "policy", ("encoder", "head", "trie", "preferences"))
+    trained = checked(NeuralRecommender.__init__, recipe.training, "training", NOT_OF_A_RECIPE)
+    losses = [loss(name, options) for name, options in recipe.losses.items()]
+
+    def policy(num_items: int, generator: Any) -> GenerativePolicy:
+        table = items(recipe.items, read, known)
+        past = encoder(recipe.encoder, table, generator)
+        last = head(recipe.head, written, table, generator)
+        trie = CatalogueTrie(written.codes, written.level_sizes)
+        wanted = None
+        if recipe.preferences:
+            wanted = preferences(recipe.preferences, known, table.dimension, generator)
+        return GenerativePolicy(past, last, trie, preferences=wanted, **of_policy)
+
+    return GenerativeRecommender(
+        policy,
+        auxiliaries=lambda: [make(known) for make in losses],
+        **{"seed": known.seed, "num_items": known.num_items, **trained, **settings},
+    )
 
 
 def _taken_apart(options: Options) -> tuple[Options, dict[str, Options]]:
@@ -329,12 +404,27 @@ def checked(
     for name, value in given.items():
         if name not in known:
             raise unknown_name(f"option of [{where}]", name, known)
-        default = arguments[name].default if name in arguments else None
-        kinds: tuple[type, ...] = (int, float) if type(default) is float else (type(default),)
-        simple = type(default) in (int, float, str, bool)
-        if simple and (not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool)):
-            raise InputError(f"{name} of [{where}] must be like {default!r}, got {value!r}")
+        if name in arguments and not _fits(value, arguments[name]):
+            like = arguments[name].default
+            wanted = f"like {like!r}" if like is not inspect.Parameter.empty else "of another type"
+            raise InputError(f"{name} of [{where}] must be {wanted}, got {value!r}")
+    for name, argument in arguments.items():
+        needed = argument.default is inspect.Parameter.empty and argument.kind is not argument.VAR_KEYWORD
+        if name in known and needed and name not in given:
+            raise InputError(f"[{where}] needs {name}")
     return dict(given)
+
+
+def _fits(value: Any, argument: inspect.Parameter) -> bool:
+    """Whether a value is of the type of an argument, as far as its default or annotation says."""
+    bare = argument.default is inspect.Parameter.empty or argument.default is None
+    kind = argument.annotation if bare else type(argument.default)
+    if kind in (tuple, list):
+        return isinstance(value, tuple | list)
+    if kind not in (int, float, str, bool):
+        return True
+    kinds = (int, float) if kind is float else (kind,)
+    return isinstance(value, kinds) and isinstance(value, bool) == (kind is bool)
 
 
 def _part(

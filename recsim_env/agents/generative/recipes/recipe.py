@@ -168,35 +168,11 @@ def recommender_of(recipe: Recipe, known: Known, **settings: Any) -> "Generative
     Raises:
         InputError: parts or options that are none, or that do not go together; PyTorch is missing.
     """
-    from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
-    from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
-    from recsim_env.agents.generative.policy import GenerativePolicy
     from recsim_env.agents.generative.recipes import parts
-    from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
 
     written = tokenise(recipe.tokeniser, known)
     read = written if recipe.history is None else tokenise(recipe.history, known)
-    losses = {name: parts.loss(name, options) for name, options in recipe.losses.items()}
-
-    def policy(num_items: int, generator: Any) -> GenerativePolicy:
-        items = parts.items(recipe.items, read, known)
-        encoder = parts.encoder(recipe.encoder, items, generator)
-        head = parts.head(recipe.head, written, items, generator)
-        trie = CatalogueTrie(written.codes, written.level_sizes)
-        wanted = None
-        if recipe.preferences:
-            wanted = parts.preferences(recipe.preferences, known, items.dimension, generator)
-        return GenerativePolicy(encoder, head, trie, preferences=wanted, **of_policy)
-
-    given_parts = ("encoder", "head", "trie", "preferences")
-    of_policy = parts.checked(GenerativePolicy, recipe.policy, "policy", given_parts)
-    given = {"seed": known.seed, "num_items": known.num_items, **recipe.training, **settings}
-    hidden = ("self", "encoder", "auxiliaries", "objective", "negatives", "calibration")
-    return GenerativeRecommender(
-        policy,
-        auxiliaries=lambda: [make(known) for make in losses.values()],
-        **parts.checked(NeuralRecommender.__init__, given, "training", hidden),
-    )
+    return parts.made_of(recipe, known, written, read, **settings)
 
 
 def tokenise(options: Options, known: Known) -> Identifiers:
