@@ -53,6 +53,7 @@ def experiments() -> dict[str, ModuleType]:
         off_policy_accuracy,
         offline_ranking,
         query_efficiency,
+        reasoning_depth,
         repeat_sessions,
         reward_model_gap,
         sequential_benchmark,
@@ -78,6 +79,7 @@ def experiments() -> dict[str, ModuleType]:
         generative,
         reward_model_gap,
         query_efficiency,
+        reasoning_depth,
     )
     return {module.NAME: module for module in modules}
 

@@ -100,10 +100,7 @@ class TransitionGraphRecommender:
             raise InputError(f"edge_weight must be 0 or more, got {self.edge_weight!r}")
         user, item, self.num_items_ = clicked_items(log, self.num_items)
         same_user = user[1:] == user[:-1]
-        pairs = (item[:-1][same_user], item[1:][same_user])
-        shape = (self.num_items_, self.num_items_)
-        self.transitions_ = sparse.csr_array((np.ones(len(pairs[0])), pairs), shape)
-        self.transitions_.sum_duplicates()
+        self.transitions_ = transition_counts(item[:-1][same_user], item[1:][same_user], self.num_items_)
         weight = np.log1p(self.transitions_.data)
         degree = np.diff(self.transitions_.indptr)
         largest = np.zeros(self.num_items_)
@@ -177,3 +174,16 @@ class TransitionGraphRecommender:
             into = best[start : start + step]
             best_of_rings(some, graph.indptr, graph.indices, self._bonus, cosine, self._chance, into)
         return best
+
+
+def transition_counts(item: Ints, following: Ints, num_items: int) -> sparse.csr_array:
+    """The graph: sparse (N, N) counts c(a, b) of how often b came directly after a.
+
+    Args:
+        item: (T,) a.
+        following: (T,) b, the item that came next.
+        num_items: N.
+    """
+    counts = sparse.csr_array((np.ones(len(item)), (item, following)), (num_items, num_items))
+    counts.sum_duplicates()
+    return counts

@@ -90,7 +90,8 @@ class DecoderBlock(AttentionBlock):
     def forward(self, x: Tensor, past: Past) -> Tensor:
         """See the class."""
         seen = torch.ones(x.shape[3], x.shape[3], dtype=torch.bool, device=x.device).tril()
-        y = self.after_attention(x.flatten(0, 2), seen).view_as(x)
+        rows = x.flatten(0, 2)
+        y = self.after_attention(rows, self.attend(self.projected(rows), seen)).view_as(x)
         return self.after_units(y + self.dropout(self.found(self._looked_up(self.before_memory(y), past))))
 
     def after_units(self, y: Tensor) -> Tensor:

@@ -53,16 +53,27 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
         """X (U, L, D) after this block; seen, broadcast to (U, h, L, L), says which query sees which key."""
-        return self.after_units(self.after_attention(x, seen))
+        return self.after(x, self.attend(self.projected(x), seen))
 
-    def after_attention(self, x: Tensor, seen: Tensor) -> Tensor:
-        """The y of x."""
+    def projected(self, x: Tensor) -> Tensor:
+        """Queries, keys and values (3, U, h, L, D / h)."""
         U, L, D = x.shape
         parts = self.queries_keys_values(self.before_attention(x)).view(U, L, 3, self.heads, D // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (U, h, L, D / h) each
+        made: Tensor = parts.permute(2, 0, 3, 1, 4)
+        return made
+
+    def attend(self, parts: Tensor, seen: Tensor) -> Tensor:
+        """What queries find (U, h, L, D / h), of the three of `projected`."""
         share = self.dropout.share if self.training else 0.0
-        mixed = scaled_dot_product_attention(query, key, value, seen, dropout_p=share)
-        y: Tensor = x + self.dropout(self.mixed(mixed.transpose(1, 2).reshape(U, L, D)))
+        return scaled_dot_product_attention(*parts, seen, dropout_p=share)
+
+    def after(self, x: Tensor, found: Tensor) -> Tensor:
+        """X (U, L, D) once attention has found (U, h, L, D / h)."""
+        return self.after_units(self.after_attention(x, found))
+
+    def after_attention(self, x: Tensor, found: Tensor) -> Tensor:
+        """The y of x."""
+        y: Tensor = x + self.dropout(self.mixed(found.transpose(1, 2).reshape(x.shape)))
         return y
 
     def after_units(self, y: Tensor) -> Tensor:

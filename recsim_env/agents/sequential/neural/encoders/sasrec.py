@@ -64,14 +64,18 @@ class SASRec(SequenceEncoder):
         states: Tensor = self.norm(self.hidden(items)[-1])
         return states
 
-    def hidden(self, items: Tensor) -> list[Tensor]:
-        """What enters the first block, and what leaves each, (U, L, D)."""
+    def embed(self, items: Tensor) -> Tensor:
+        """What enters the first block, (U, L, D)."""
         L = items.shape[1]
-        empty = items == self.num_items
         back = torch.arange(L - 1, -1, -1, device=items.device)
         x = self.items(items) * self.items.dimension**0.5 + self.positions(back)
-        found = [self.dropout(x * ~empty[:, :, None])]
-        seen = seen_keys(empty)
+        entering: Tensor = self.dropout(x * (items != self.num_items)[:, :, None])
+        return entering
+
+    def hidden(self, items: Tensor) -> list[Tensor]:
+        """What enters the first block, and what leaves each, (U, L, D)."""
+        found = [self.embed(items)]
+        seen = seen_keys(items == self.num_items)
         for block in self.blocks:
             found.append(block(found[-1], seen))
         return found
