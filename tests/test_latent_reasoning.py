@@ -285,7 +285,7 @@ def two_hops(users, seed):
 
 @pytest.mark.slow
 def test_what_takes_two_looks_takes_a_step_of_reasoning():
-    """Share of 1,000 users never seen whose next item is ranked first, by one block, without steps and with."""
+    """Share of 1,000 users never seen whose next item is first, by one block with and without steps."""
     rows = two_hops(4000, 0)
     user = np.repeat(np.arange(3000), rows.shape[1])
     time = np.tile(np.arange(float(rows.shape[1])), 3000)

@@ -6,8 +6,8 @@ of some, and so do copies of it that reason R steps more (`latent_reasoning.py`)
 Of other users, whose last item is to be named,
 
     ndcg@10            full ranking, items of the history are candidates too
-    ndcg@10_at_step    by the state after step k of the deepest reasoner, which was trained to use the last, or
-                       the mean of all
+    ndcg@10_at_step    by the state after step k of the deepest reasoner, which was trained to use the last,
+                       or the mean of all
     best_step          the same by the best of its steps for each user, in hindsight: a bound that nobody can
                        reach, as it looks at the answer
     best_model         the best of SASRec and the reasoners of one kind, each a training of its own, in
