@@ -258,7 +258,7 @@ def test_halting_that_cannot_be_is_refused():
 # --- what it is worth
 
 
-GROUPS, EACH, KNOWN = 6, 4, 4
+GROUPS, EACH, KNOWN = 8, 6, 3
 
 
 def two_hops(users, seed):
@@ -285,7 +285,10 @@ def two_hops(users, seed):
 
 @pytest.mark.slow
 def test_what_takes_two_looks_takes_a_step_of_reasoning():
-    """Share of 1,000 users never seen whose next item is first, by one block with and without steps."""
+    """Share of 1,000 users never seen whose next item is first, by one block with and without steps.
+
+    Measured: .820 without, .998 with one step.
+    """
     rows = two_hops(4000, 0)
     user = np.repeat(np.arange(3000), rows.shape[1])
     time = np.tile(np.arange(float(rows.shape[1])), 3000)

@@ -24,6 +24,7 @@ from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecomme
 from recsim_env.agents.sequential.neural.sequences import Sequences  # noqa: E402
 from recsim_env.agents.sequential.transition_graph import TransitionGraphRecommender  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
+from recsim_env.experiments.drifting_users import drifting_users  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402
 
 pytestmark = pytest.mark.extra
@@ -297,3 +298,68 @@ def test_encoders_that_do_not_reason_are_refused(auxiliary):
 def test_an_ensemble_needs_the_mean():
     with pytest.raises(InputError, match="EnsembleReasoning needs the read-out mean, got last"):
         EnsembleReasoning().begin(reasoning(), None, torch.Generator())
+
+
+# --- what they are worth
+
+
+@pytest.mark.slow
+def test_each_loss_does_what_it_is_for():
+    """Of 1,000 users never seen, whose interest drifts, by reasoners of 2 steps.
+
+    Measured: drift at step 0, 1, 2 in nats, 1.285, 1.263, 1.254 without a loss and 1.231, 1.205, 1.205 with
+    the graph prior; divergence of the steps of a mean .0195 without and .0244 with the ensemble's loss; what
+    noise in the tokens does to the last prediction .0191 nats with sharpening alone, .0156 with the contrast.
+    """
+    items, known, taken = 300, 1000, 11
+    of = drifting_users(items, 2000, taken, 4.0, seed=0)
+    log, history = of.log(known), torch.from_numpy(of.taken[known:, :-1].copy())
+    near = Neighbourhood(Sequences.of_log(log, items, taken))
+
+    def fitted(auxiliaries, read_out="last"):
+        def encoder(num_items, generator):
+            vectors = ItemVectors(num_items, 32)
+            sasrec = SASRec(vectors, max_length=taken, blocks=1, generator=generator)
+            return LatentReasoning(sasrec, steps=2, read_out=read_out, generator=generator)
+
+        return (
+            NeuralRecommender(
+                encoder,
+                objective="full_softmax",
+                auxiliaries=auxiliaries,
+                epochs=10,
+                patience=10,
+                batch_size=32,
+                learning_rate=3e-3,
+                mask_history=False,
+                num_items=items,
+                device="cpu",
+            )
+            .fit(log)
+            .best_.eval()
+        )
+
+    found = {}
+    for name, auxiliaries, read_out in (
+        ("plain", tuple, "last"),
+        ("graph prior", lambda: [GraphPrior()], "last"),
+        ("mean alone", tuple, "mean"),
+        ("ensemble", lambda: [EnsembleReasoning()], "mean"),
+        ("no contrast", lambda: [ProgressiveReasoning(contrast=0.0)], "last"),
+        ("progressive", lambda: [ProgressiveReasoning()], "last"),
+    ):
+        net = fitted(auxiliaries, read_out)
+        with torch.no_grad():
+            steps, table = net.trajectory(history, last_alone=True)[:, 0], net.candidates()
+            noise = torch.Generator().manual_seed(0)
+            moved = net.trajectory(history, last_alone=True, noise=0.3, generator=noise)[:, 0]
+            log_p, other = (torch.log_softmax(each @ table.T, dim=-1) for each in (steps, moved))
+            found[name] = {
+                "drift": near.drift(history, log_p).nanmean(dim=0),
+                "apart": mean_divergence(log_p).mean(),
+                "moved": (log_p.exp() * (log_p - other)).sum(dim=-1).mean(dim=0)[1:],
+            }
+        print(name, {key: value.numpy().round(4) for key, value in found[name].items()})
+    assert (found["graph prior"]["drift"] < found["plain"]["drift"]).all()
+    assert found["ensemble"]["apart"] > found["mean alone"]["apart"]
+    assert (found["progressive"]["moved"] < found["no contrast"]["moved"]).all()

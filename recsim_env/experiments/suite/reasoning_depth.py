@@ -139,7 +139,7 @@ def play_replicate(
     with one_thread():  # sums of several come out in any order, and runs would not repeat
         everyone = settings.num_users + settings.test_users
         of = drifting_users(settings.num_items, everyone, settings.history + 1, settings.length_scale, seed)
-        test = DriftingUsers(*(part[settings.num_users :] for part in (of.taken, of.last_score)))
+        test = DriftingUsers(of.taken[settings.num_users :], of.last_score[settings.num_users :])
         found = {"interest|ndcg@10": np.array(ndcg_of(test.last_score, test.taken[:, -1]).mean())}
         shallow = measured(train(of, settings, "plain", 0, seed), of, test, settings)
         found["sasrec|ndcg@10"], found["sasrec|drift"] = shallow["final"].mean(), shallow["drift"]
