@@ -201,9 +201,13 @@ def test_it_wraps_and_is_wrapped():
     net = Cosine(made(reasoning(2)))
     items, _ = some_histories()
     assert torch.allclose(net(items).norm(dim=-1), torch.tensor(1 / 0.07))
-    gru = GRU4Rec(ItemVectors(N, D), generator=torch.Generator())
-    for wrong, name in ((gru, "GRU4Rec"), (net, "Cosine")):
-        message = f"LatentReasoning runs the blocks of a SASRec on, which {name} has not"
+
+    class Timed(SASRec):
+        reads_gaps = True
+
+    gru, timed = (made(ItemVectors(N, D), generator=torch.Generator()) for made in (GRU4Rec, Timed))
+    for wrong, name in ((gru, "GRU4Rec"), (timed, "Timed"), (net, "Cosine")):
+        message = f"LatentReasoning runs the blocks of a SASRec on, and cannot those of {name}"
         with pytest.raises(InputError, match=message):
             LatentReasoning(wrong, generator=torch.Generator())
 

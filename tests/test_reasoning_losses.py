@@ -24,6 +24,7 @@ from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecomme
 from recsim_env.agents.sequential.neural.sequences import Sequences  # noqa: E402
 from recsim_env.agents.sequential.transition_graph import TransitionGraphRecommender  # noqa: E402
 from recsim_env.errors import InputError  # noqa: E402
+from recsim_env.experiments import checkpoint  # noqa: E402
 from recsim_env.experiments.drifting_users import drifting_users  # noqa: E402
 from recsim_env.simulators.log import Log  # noqa: E402
 
@@ -249,21 +250,33 @@ def test_gradients_by_finite_differences(auxiliary, read_out):
     ("auxiliary", "read_out"),
     [(ProgressiveReasoning, "last"), (EnsembleReasoning, "mean"), (GraphPrior, "last")],
 )
-def test_training_repeats_and_goes_on(auxiliary, read_out):
+def test_training_repeats_and_goes_on_as_if_unbroken(auxiliary, read_out, tmp_path):
     def encoder(num_items, generator):
         sasrec = SASRec(ItemVectors(num_items, D), max_length=L, blocks=1, generator=generator)
         return LatentReasoning(sasrec, steps=R, read_out=read_out, generator=generator)
 
-    def fitted(seed):
-        kwargs = {"epochs": 2, "batch_size": 4, "objective": "full_softmax", "device": "cpu"}
-        made = NeuralRecommender(encoder, auxiliaries=lambda: [auxiliary()], seed=seed, num_items=N, **kwargs)
-        return made.fit(a_log(users=20))
+    def recommender(auxiliaries, epochs):
+        kwargs = {"batch_size": 4, "objective": "full_softmax", "device": "cpu", "num_items": N}
+        return NeuralRecommender(encoder, auxiliaries=auxiliaries, epochs=epochs, **kwargs)
 
-    first, again, other = fitted(0), fitted(0), fitted(1)
-    for name, value in first.network_.state_dict().items():
-        assert torch.equal(value, again.network_.state_dict()[name])
-    history = np.array([[1, 2, 3]])
-    assert not np.array_equal(first.scores(history), other.scores(history))
+    log, history = a_log(users=20), np.array([[1, 2, 3], [N - 1, 0, 4]])
+    whole, again, without = (
+        recommender(auxiliaries, 4).fit(log).network_.state_dict()
+        for auxiliaries in (lambda: [auxiliary()], lambda: [auxiliary()], tuple)
+    )
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+    assert not all(torch.equal(value, without[name]) for name, value in whole.items())
+
+    first = recommender(lambda: [auxiliary()], 2).fit(log)
+    torch.rand(9)  # what others draw changes nothing
+    checkpoint.save(tmp_path / "checkpoints" / "first.npz", first, {})
+    second = recommender(lambda: [auxiliary()], 4)
+    second.begin(log)
+    checkpoint.load(tmp_path / "checkpoints" / "first.npz", second)
+    while not second.finished:
+        second.train_epoch()
+    assert all(torch.equal(value, whole[name]) for name, value in second.network_.state_dict().items())
+    assert np.isfinite(second.scores(history)).all()
 
 
 @pytest.mark.parametrize(

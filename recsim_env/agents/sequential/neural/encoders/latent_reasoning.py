@@ -74,10 +74,10 @@ class LatentReasoning(SequenceEncoder):
         generator: torch.Generator,
     ) -> None:
         super().__init__(encoder.items, encoder.max_length)
-        if not isinstance(encoder, SASRec):
+        if type(encoder) is not SASRec:  # one that is derived from it may make its states otherwise
             raise InputError(
-                f"LatentReasoning runs the blocks of a SASRec on, which {type(encoder).__name__} has not: "
-                "wrap a SASRec, and others around this"
+                "LatentReasoning runs the blocks of a SASRec on, and cannot those of "
+                f"{type(encoder).__name__}: wrap a SASRec, and others around this"
             )
         if steps < 0:
             raise InputError(f"steps must be 0 or more, got {steps}")
