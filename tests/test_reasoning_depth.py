@@ -11,8 +11,8 @@ from recsim_env.errors import InputError
 from recsim_env.experiments import cells, cli
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.drifting_users import drifting_users
+from recsim_env.experiments.reasoning_training import ndcg_of
 from recsim_env.experiments.results import Results
-from recsim_env.experiments.suite.reasoning_depth import ndcg_of
 
 pytestmark = pytest.mark.extra
 

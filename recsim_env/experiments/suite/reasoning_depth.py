@@ -10,8 +10,8 @@ Of other users, whose last item is to be named,
                        or the mean of all
     best_step          the same by the best of its steps for each user, in hindsight: a bound that nobody can
                        reach, as it looks at the answer
-    best_model         the best of SASRec and the reasoners of one kind, each a training of its own, in
-                       hindsight: what looking at the answer is worth without any reasoning
+    best_model         the same by the best of SASRec and the reasoners of one kind, each a training of its
+                       own: what looking at the answer is worth where there are as many answers to choose from
     halted, steps      ndcg@10 of the deepest reasoner if each user's reasoning stops once it changes the
                        prediction by less than `halt` nats, steps it takes, and how far users differ in them
     drift              KL from the prior over the item graph's neighbourhood to the prediction of a step, nats
@@ -20,21 +20,22 @@ One replicate is one catalogue, with users and trainings of its own. `interest` 
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.arrays import Array, Floats
 from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.cells import load_arrays, replicate_cells, run_cells, save_arrays
 from recsim_env.experiments.drifting_users import CATEGORIES, DriftingUsers, drifting_users
+from recsim_env.experiments.reasoning_training import KINDS, measured, ndcg_of, train
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option, positive
@@ -42,15 +43,8 @@ from recsim_env.experiments.tensorboard import write_events
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 
-if TYPE_CHECKING:
-    from recsim_env.agents.sequential.neural.encoders.latent_reasoning import LatentReasoning
-    from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
-
 NAME = "reasoning_depth"
-KINDS = ("plain", "progressive", "ensemble", "graph_prior")
 CONTROLS = ("sasrec", "interest")
-LISTED = 10
-DIMENSION, BLOCKS, BATCH, DROPOUT = 32, 1, 32, 0.2
 
 
 @dataclass(frozen=True)
@@ -141,15 +135,29 @@ def play_replicate(
         of = drifting_users(settings.num_items, everyone, settings.history + 1, settings.length_scale, seed)
         test = DriftingUsers(of.taken[settings.num_users :], of.last_score[settings.num_users :])
         found = {"interest|ndcg@10": np.array(ndcg_of(test.last_score, test.taken[:, -1]).mean())}
-        shallow = measured(train(of, settings, "plain", 0, seed), of, test, settings)
+        log = of.log(settings.num_users)
+
+        def trained(kind: str, depth: int) -> dict[str, Array]:
+            network = train(
+                log,
+                kind,
+                depth,
+                num_items=settings.num_items,
+                history=settings.history,
+                epochs=settings.epochs,
+                learning_rate=settings.learning_rate,
+                seed=seed,
+            )
+            progress(1)
+            return measured(network, log, test, settings.halt)
+
+        shallow = trained("plain", 0)
         found["sasrec|ndcg@10"], found["sasrec|drift"] = shallow["final"].mean(), shallow["drift"]
-        progress(1)
         for kind in kinds:
             each = [shallow["final"]]
             for depth in depths:
-                now = measured(train(of, settings, kind, depth, seed), of, test, settings)
+                now = trained(kind, depth)
                 each.append(now["final"])
-                progress(1)
             found[f"{kind}|ndcg@10"] = np.stack(each).mean(axis=1)
             found[f"{kind}|best_model"] = np.stack(each).max(axis=0).mean()
             found[f"{kind}|best_step"] = now["by_step"].max(axis=0).mean()
@@ -157,87 +165,6 @@ def play_replicate(
             found[f"{kind}|halted"], found[f"{kind}|drift"] = now["halted"].mean(), now["drift"]
             found[f"{kind}|steps"], found[f"{kind}|steps_deviation"] = now["steps"].mean(), now["steps"].std()
     save_arrays(file, {name: np.atleast_1d(values) for name, values in found.items()})
-
-
-def train(of: DriftingUsers, settings: Settings, kind: str, depth: int, seed: int) -> "LatentReasoning":
-    """The best network of a training; of depth 0 a SASRec that is wrapped and left as it is."""
-    import torch
-
-    from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
-    from recsim_env.agents.sequential.neural.encoders.latent_reasoning import LatentReasoning
-    from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
-    from recsim_env.agents.sequential.neural.losses.ensemble_reasoning import EnsembleReasoning
-    from recsim_env.agents.sequential.neural.losses.graph_prior import GraphPrior
-    from recsim_env.agents.sequential.neural.losses.progressive_reasoning import ProgressiveReasoning
-    from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
-
-    losses: dict[str, Callable[[], Sequence[Auxiliary]]] = {
-        "plain": tuple,
-        "progressive": lambda: [ProgressiveReasoning()],
-        "ensemble": lambda: [EnsembleReasoning()],
-        "graph_prior": lambda: [GraphPrior()],
-    }
-
-    def encoder(num_items: int, generator: torch.Generator) -> LatentReasoning:
-        items = ItemVectors(num_items, DIMENSION)
-        sasrec = SASRec(
-            items, max_length=settings.history, blocks=BLOCKS, dropout=DROPOUT, generator=generator
-        )
-        read_out = "mean" if kind == "ensemble" else "last"
-        return LatentReasoning(sasrec, steps=depth, read_out=read_out, generator=generator)
-
-    recommender = NeuralRecommender(
-        encoder,
-        objective="full_softmax",
-        auxiliaries=losses[kind],
-        epochs=settings.epochs,
-        patience=settings.epochs,
-        batch_size=BATCH,
-        learning_rate=settings.learning_rate,
-        mask_history=False,
-        seed=seed,
-        device="cpu",
-        num_items=settings.num_items,
-    )
-    found = recommender.fit(of.log(settings.num_users)).best_.eval()
-    assert isinstance(found, LatentReasoning)
-    return found
-
-
-def measured(
-    network: "LatentReasoning", of: DriftingUsers, test: DriftingUsers, settings: Settings
-) -> dict[str, Array]:
-    """What a network makes of other users: final (B,), by_step (R + 1, B), drift (R + 1,), halted, steps."""
-    import torch
-
-    from recsim_env.agents.sequential.neural.encoders.adaptive_halting import AdaptiveHalting
-    from recsim_env.agents.sequential.neural.losses.neighbourhood import Neighbourhood
-    from recsim_env.agents.sequential.neural.sequences import Sequences
-
-    history, target = torch.from_numpy(test.taken[:, :-1].copy()), test.taken[:, -1]
-    learned_from = Sequences.of_log(of.log(settings.num_users), settings.num_items, settings.history + 1)
-    with torch.inference_mode():
-        table = network.candidates()
-        trajectory = network.trajectory(history, last_alone=True)[:, 0]  # (B, R + 1, D)
-        scores = (trajectory @ table.T).numpy()
-        log_p = torch.log_softmax(trajectory @ table.T, dim=-1)
-        mean = network.read_out == "mean"
-        state = trajectory.mean(dim=1) if mean else trajectory[:, -1]
-        found = {
-            "final": ndcg_of((state @ table.T).numpy(), target),
-            "by_step": np.stack([ndcg_of(scores[:, k], target) for k in range(scores.shape[1])]),
-            "drift": Neighbourhood(learned_from).drift(history, log_p).nanmean(dim=0).numpy(),
-        }
-        if network.steps:
-            halted, steps = AdaptiveHalting(network, threshold=settings.halt).halted(history)
-            found |= {"halted": ndcg_of((halted @ table.T).numpy(), target), "steps": steps.numpy()}
-    return found
-
-
-def ndcg_of(scores: Array, target: Ints) -> Floats:
-    """NDCG@10 (B,) of one item among all, by scores (B, N)."""
-    above = (scores > np.take_along_axis(scores, target[:, None], axis=1)).sum(axis=1)
-    return np.asarray(np.where(above < LISTED, 1 / np.log2(above + 2.0), 0.0))
 
 
 def to_results(cells: list[dict[str, Array]], kinds: list[str], depths: list[int]) -> Results:
@@ -300,21 +227,38 @@ def title(settings: Settings) -> str:
 
 
 def draw(axes: Any, results: Results, settings: Settings, label: str = "", style: int = 0) -> None:
-    """NDCG@10 against depth."""
-    shown = Results({name: found for name, found in results.curves.items() if name != "interest"})
-    figure.draw_curves(axes, shown, "ndcg@10", label, style)
-    axes.set(title=title(settings), xlabel="steps of reasoning in training and use", ylabel="NDCG@10")
+    """NDCG@10 less that of depth 0, replicate by replicate, against depth."""
+    base = results.curves["sasrec"]["ndcg@10"].values[0]
+    kinds = [name for name in results.curves if name not in CONTROLS]
+    for i, kind in enumerate(kinds):
+        curve = results.curves[kind]["ndcg@10"]
+        less = mean_estimate(curve.values - base)
+        reach = less.interval[1] - less.value
+        at = curve.steps + 0.06 * (i - (len(kinds) - 1) / 2)
+        look = {"color": figure.SPARE[i], "ls": figure.STYLES[style % len(figure.STYLES)], "marker": "o"}
+        axes.errorbar(at, less.value, reach, **look, capsize=3, lw=1.6, label=kind + label)
+    axes.axhline(0.0, color="black", lw=0.8)
+    axes.set(title=title(settings), xlabel="steps of reasoning in training and use")
+    axes.set(ylabel="NDCG@10 less that of SASRec")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    values = np.concatenate([curves["ndcg@10"].values.ravel() for curves in shown.curves.values()])
-    axes.set_ylim(values.min() - 0.02, values.max() + 0.02)  # differences are small
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, lw=0.6)
+    axes.legend(frameon=False, fontsize=9, ncols=2)
 
 
 def draw_all(results: Results, settings: Settings) -> Any:
-    """The picture of a run: NDCG@10 by depth, and drift by step of the deepest."""
+    """The picture of a run: what depth brings, and drift by step of the deepest."""
     picture, axes = figure.new_figure(2)
     draw(axes[0], results, settings)
-    reasoning = {name: found for name, found in results.curves.items() if name not in CONTROLS}
-    figure.draw_curves(axes[1], Results(reasoning), "drift")
+    kinds = [name for name in results.curves if name not in CONTROLS]
+    for i, kind in enumerate(kinds):
+        curve = results.curves[kind]["drift"]
+        estimate = mean_estimate(curve.values)
+        axes[1].plot(curve.steps, estimate.value, "o-", color=figure.SPARE[i], lw=1.8, label=kind)
+        axes[1].fill_between(curve.steps, *estimate.interval, color=figure.SPARE[i], alpha=0.18, lw=0)
     axes[1].set(title="How far from where the item graph leads", xlabel="step of the deepest", ylabel="nats")
     axes[1].xaxis.get_major_locator().set_params(integer=True)
+    axes[1].spines[["top", "right"]].set_visible(False)
+    axes[1].grid(alpha=0.25, lw=0.6)
+    axes[1].legend(frameon=False, fontsize=9)
     return picture
