@@ -44,10 +44,14 @@ from recsim_env.agents.sequential.neural.encoders.hstu import HSTU
 from recsim_env.agents.sequential.neural.encoders.intent_reasoner import IntentReasoner
 from recsim_env.agents.sequential.neural.encoders.item_table import ItemTable
 from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
+from recsim_env.agents.sequential.neural.encoders.latent_reasoning import LatentReasoning
 from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
 from recsim_env.agents.sequential.neural.encoders.state_space import StateSpace
 from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
+from recsim_env.agents.sequential.neural.losses.ensemble_reasoning import EnsembleReasoning
+from recsim_env.agents.sequential.neural.losses.graph_prior import GraphPrior
 from recsim_env.agents.sequential.neural.losses.intent_consistency import IntentConsistency
+from recsim_env.agents.sequential.neural.losses.progressive_reasoning import ProgressiveReasoning
 from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.simulators.log import Log
@@ -190,7 +194,10 @@ ENCODERS: dict[str, Part] = {
     "state_space": Part(StateSpace, StateSpace),
     "code_sequence": Part(CodeSequence, CodeSequence),
 }
-WRAPPERS: dict[str, Part] = {"intents": Part(IntentReasoner, IntentReasoner)}
+WRAPPERS: dict[str, Part] = {
+    "intents": Part(IntentReasoner, IntentReasoner),
+    "reasoning": Part(LatentReasoning, LatentReasoning),
+}
 HEADS: dict[str, Part] = {
     "autoregressive": Part(
         lambda written, items, **options: AutoregressiveHead(written.level_sizes, items.dimension, **options),
@@ -214,6 +221,13 @@ LOSSES: dict[str, Part] = {
     "intent_consistency": Part(
         lambda known, **options: OfEncoder(IntentConsistency(**options)), IntentConsistency
     ),
+    "progressive_reasoning": Part(
+        lambda known, **options: OfEncoder(ProgressiveReasoning(**options)), ProgressiveReasoning
+    ),
+    "ensemble_reasoning": Part(
+        lambda known, **options: OfEncoder(EnsembleReasoning(**options)), EnsembleReasoning
+    ),
+    "graph_prior": Part(lambda known, **options: OfEncoder(GraphPrior(**options)), GraphPrior),
     "feature_alignment": Part(
         lambda known, **options: FeatureAlignment(known.features, **options), FeatureAlignment
     ),
