@@ -60,6 +60,7 @@ def experiments() -> dict[str, ModuleType]:
         sequential_search,
         simulator_agreement,
         slate_exploration,
+        tokeniser_ablation,
     )
 
     modules = (
@@ -80,6 +81,7 @@ def experiments() -> dict[str, ModuleType]:
         reward_model_gap,
         query_efficiency,
         reasoning_depth,
+        tokeniser_ablation,
     )
     return {module.NAME: module for module in modules}
 

@@ -35,9 +35,9 @@ class OrganicUsers:
     state: SlateState  # of all of them, before any slate
     taken: Ints  # (U, T) items, the latest last
 
-    def log(self, users: Ints) -> Log:
-        """What some of them took, as a log; users are numbered anew, from 0."""
-        taken = self.taken[users]
+    def log(self, users: Ints, *, less: int = 0) -> Log:
+        """What some of them took but the last `less` items, as a log; users are numbered anew, from 0."""
+        taken = self.taken[users, : self.taken.shape[1] - less]
         U, T = taken.shape
         user, time = np.repeat(np.arange(U), T), np.tile(np.arange(T), U)
         return Log(user, time.astype(np.float64), taken.reshape(-1, 1), np.ones((U * T, 1), np.bool_))
@@ -79,11 +79,17 @@ def organic_users(
     )
     state = SlateState(np.arange(num_users), np.zeros(num_users, np.int64), *no_slate(num_users, slate_size))
     drawn = luck.uniform("taken", (taken,))
-    return OrganicUsers(world, state, _taken(interest, catalogue.features, drawn))
+    return OrganicUsers(world, state, taken_items(interest, catalogue.features, drawn))
 
 
-def _taken(interest: Floats, features: Array, drawn: Floats) -> Ints:
-    """(U, T) items by the inverse of each user's distribution, of uniforms (U, T)."""
+def taken_items(interest: Array, features: Array, drawn: Floats) -> Ints:
+    """(U, T) rows of features by the inverse of each user's distribution over them.
+
+    Args:
+        interest: (U, D).
+        features: (N, D) of the items that are there to be taken.
+        drawn: (U, T) uniforms from 0 to below 1.
+    """
     items = np.empty(drawn.shape, np.int64)
     for u, row in enumerate(drawn):
         score = features @ interest[u] / TEMPERATURE

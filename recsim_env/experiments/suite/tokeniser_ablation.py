@@ -1,0 +1,277 @@
+"""What do identifiers do for a generative recommender, on items that it learned from and on cold ones?
+
+One decoder learns on top of every tokeniser from the same log, which lacks a share of the catalogue
+(`cold_items.py`); the index that it writes from has all items. The tokenisers, and what each makes of items
+that the log lacks, stand in `tokenised_policies.py`. Users who are not in the log are asked for, each with a
+history of warm items, as those are that the log has:
+
+    warm NDCG@10        of the warm item that they take next, among all items
+    cold HR@10          of the cold item that they take if it must be one, among all items: 0 where training
+                        has learned that what was never taken never will be
+    cold_alone NDCG@10  of the same among cold items alone: whether codes say at all what an item is like
+    cold_shown          share of cold items on the lists
+    slate reward        exact expected clicks on the K likeliest items; quality does not ask who is cold
+    collisions, use, agreement, reconstruction     of the codes, see `tokenisers/identifiers.py`
+    seconds             of one processor, to make identifiers and to train; they alone differ between runs
+
+Beside them stand SASRec with a vector for every item and with vectors made of features, what is taken most,
+and `true_interest`: who knows the users lists what they take most likely. A tokeniser sees features, and the
+log without its validation and test items. Features are those that people go by themselves, which is the best
+that can happen to a tokeniser of features.
+
+Trainings are short, and all of one length: a tokeniser whose codes say nothing needs longer ones.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsim_env.agents.generative.tokenisers.identifiers import quality, resolve
+from recsim_env.arrays import Array, Ints
+from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.evaluation.intervals import mean_estimate
+from recsim_env.evaluation.ranking import hit_rate, ndcg, top_k
+from recsim_env.experiments import figure
+from recsim_env.experiments.cells import load_arrays, replicate_cells, run_cells, save_arrays
+from recsim_env.experiments.cold_items import ColdItems, cold_items
+from recsim_env.experiments.organic_users import organic_users
+from recsim_env.experiments.policy_measures import LISTED, measure
+from recsim_env.experiments.results import Curve, Results
+from recsim_env.experiments.run_directory import open_run
+from recsim_env.experiments.settings import as_json, option, positive
+from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.tokenised_policies import (
+    CODES,
+    SCORERS,
+    SHARED,
+    TOKENISERS,
+    Seen,
+    Untrained,
+    code_writer,
+    item_scorer,
+    trained,
+)
+from recsim_env.experiments.tokeniser_tables import CODED, by_warm, print_tables, values_of
+from recsim_env.experiments.training import one_thread
+from recsim_env.experiments.workers import Workers
+
+NAME = "tokeniser_ablation"
+BARS = True  # dots, rather: see `compare.py`
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of the command line."""
+
+    tokenisers: str = option(",".join(TOKENISERS), f"of {', '.join(TOKENISERS)}; the others are always there")
+    num_items: int = option(1000, f"N, items in the catalogue, from {2 * CODES} to {CODES**2}")
+    cold_share: float = option(0.15, "of the catalogue, that the log lacks")
+    num_users: int = option(1000, "users whose log is learned from")
+    test_users: int = option(500, "others, on whom everything is measured")
+    history: int = option(20, "items that a user took before the one that is asked for")
+    slate_size: int = option(5, "K, from 1 to 10")
+    epochs: int = option(4, "of every training")
+    replicates: int = option(5, "independent worlds and trainings")
+    seed: int = option(0, "of replicate 0; replicate i has seed + i")
+
+
+def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
+    """Run the experiment, or what is left of it, in the directory `out`; a replicate is done in one go."""
+    names = check(settings)
+    with open_run(out, NAME, as_json(settings), resume) as directory:
+        if directory.finished:
+            results = Results.read(directory.results)
+        else:
+
+            def work(replicate: int) -> Callable[..., None]:
+                return partial(play_replicate, settings, names, settings.seed + replicate)
+
+            cells = replicate_cells(directory, settings.replicates, len(names) + len(SCORERS), work)
+            run_cells(cells, directory.path, workers, "policy")
+            results = to_results([load_arrays(cell.file) for cell in cells], settings)
+            for name, curves in results.curves.items():
+                write_events(directory.path / "tensorboard", name, curves)
+            results.write(directory.results)
+            figure.save(draw_all(results, settings), directory.path / "figure.png")
+            directory.finish()
+    print_tables(results)
+    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
+    return results
+
+
+def check(settings: Settings) -> list[str]:
+    """Refuse settings that cannot be; returns the names of the tokenisers.
+
+    Raises:
+        InputError: the first of them, or PyTorch is missing.
+    """
+    names = [name.strip() for name in settings.tokenisers.split(",") if name.strip()]
+    for name in names:
+        if name not in TOKENISERS:
+            raise unknown_name("tokeniser", name, TOKENISERS)
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"tokenisers must name one or more, each once, got {settings.tokenisers!r}")
+    positive(num_users=settings.num_users, test_users=settings.test_users, epochs=settings.epochs)
+    if not 2 * CODES <= settings.num_items <= CODES**2:
+        raise InputError(f"num_items must be from {2 * CODES} to {CODES**2}, got {settings.num_items}")
+    if not 0.0 < settings.cold_share < 1.0:
+        raise InputError(f"cold_share must be above 0 and below 1, got {settings.cold_share}")
+    if not 1 <= settings.slate_size <= LISTED:
+        raise InputError(f"slate_size must be from 1 to {LISTED}, got {settings.slate_size}")
+    if settings.history < 2 or settings.replicates < 2:
+        least = f"{settings.history} and {settings.replicates}"
+        raise InputError(f"history and replicates must be 2 or more, got {least}")
+    if not 0 <= settings.seed <= (1 << 31) - settings.replicates:
+        raise InputError(f"seed must be from 0 to 2^31 less the replicates, got {settings.seed}")
+    require("torch", "torch")
+    return names
+
+
+def world_of(settings: Settings, seed: int) -> tuple[ColdItems, Ints, Ints]:
+    """A world with cold items; the users who are learned from, and those on whom policies are measured."""
+    everyone = settings.num_users + settings.test_users
+    users = organic_users(settings.num_items, everyone, settings.history + 1, settings.slate_size, 1, seed)
+    learned_from, test = np.split(np.arange(everyone), [settings.num_users])
+    return cold_items(users, settings.cold_share, seed), learned_from, test
+
+
+def seen_by_tokenisers(world: ColdItems, learned_from: Ints, seed: int) -> Seen:
+    """Features, and the log that is learned from without what validates the training."""
+    features = world.of.world.catalogue.features.astype(np.float64)
+    return Seen(features, world.of.log(learned_from, less=1), seed)
+
+
+def play_replicate(
+    settings: Settings, names: list[str], seed: int, file: Path, _: Path, progress: Callable[[int], Any]
+) -> None:
+    """Write every metric of every policy in one world, (1,) each."""
+    found = dict[str, Array]()
+    with one_thread():  # sums of several come out in any order, and runs would not repeat
+        world, learned_from, test = world_of(settings, seed)
+        seen = seen_by_tokenisers(world, learned_from, seed)
+
+        def note(name: str, values: dict[str, float]) -> None:
+            found.update({f"{name}|{metric}": np.array([value]) for metric, value in values.items()})
+
+        for name in (*names, *SCORERS):
+            policy, coded = untrained(name, seen, settings.history)
+            values = learned(policy, world, learned_from, test, settings, seed)
+            note(name, {**values, **coded})
+            progress(1)
+        for name, lists in control_lists(world, learned_from, test).items():
+            note(name, measured(world, test, *lists))
+    save_arrays(file, found)
+
+
+def untrained(name: str, seen: Seen, history: int) -> tuple[Untrained, dict[str, float]]:
+    """A policy before its training, and what is to be said of its codes, if it has some."""
+    if name in SCORERS:
+        return item_scorer(None if name == "sasrec" else seen.features, history), {}
+    before = time.process_time()
+    raw = TOKENISERS[name](seen)
+    seconds = time.process_time() - before
+    report = quality(raw, seen.features, seed=seen.seed)
+    values = (report.collisions, float(np.mean(report.use)), report.agreement, report.reconstruction, seconds)
+    identifiers = raw if name == SHARED else resolve(raw, "append")
+    return code_writer(identifiers, history), dict(zip(CODED, values, strict=False))
+
+
+def learned(
+    policy: Untrained, world: ColdItems, learned_from: Ints, test: Ints, settings: Settings, seed: int
+) -> dict[str, float]:
+    """What a policy is worth after its training."""
+    import torch
+
+    log, before = world.of.log(learned_from), time.process_time()  # `trained` validates by its last items
+    recommender = trained(policy, log, num_items=settings.num_items, epochs=settings.epochs, seed=seed)
+    seconds, best = time.process_time() - before, recommender.policy_
+    history = torch.from_numpy(np.ascontiguousarray(world.of.taken[test, :-1]))
+    lists, _ = best.generate(history, LISTED)
+    alone, _ = best.generate(history, LISTED, allow=torch.from_numpy(world.cold))
+    return {**measured(world, test, lists.numpy(), alone.numpy()), "training_seconds": seconds}
+
+
+def control_lists(world: ColdItems, learned_from: Ints, test: Ints) -> dict[str, tuple[Ints, Ints | None]]:
+    """Lists (B, 10) of what was taken most, and of what users like most; the same of cold items alone."""
+    count = np.bincount(world.of.taken[learned_from].ravel(), minlength=len(world.cold))
+    popular = top_k(np.tile(count.astype(np.float64), (len(test), 1)), LISTED)
+    liked = world.of.world.interest[test] @ world.of.world.catalogue.features.T
+    alone = np.tile(np.flatnonzero(~world.cold), (len(test), 1))
+    return {"popular": (popular, None), "true_interest": (top_k(liked, LISTED), top_k(liked, LISTED, alone))}
+
+
+def measured(world: ColdItems, test: Ints, lists: Ints, alone: Ints | None) -> dict[str, float]:
+    """Metrics of lists (B, 10) for users, and of lists of cold items alone, unless nothing orders them."""
+    target = world.target[test, None]
+    found = measure(lambda history, users: lists, world.of, test, 0)  # one slate: no clicks are drawn
+    values = {
+        "warm_ndcg@10": found["ndcg@10"],
+        "warm_hit_rate@10": float(hit_rate(lists, world.of.taken[test, -1:], LISTED).mean()),
+        "cold_ndcg@10": float(ndcg(lists, target, LISTED).mean()),
+        "cold_hit_rate@10": float(hit_rate(lists, target, LISTED).mean()),
+        "cold_shown": float(world.cold[lists[lists >= 0]].mean()),
+    }
+    if alone is not None:
+        values["cold_alone_ndcg@10"] = float(ndcg(alone, target, LISTED).mean())
+    return {**values, **{name: found[name] for name in ("slate_reward", "regret", "coverage")}}
+
+
+def to_results(cells: list[dict[str, Array]], settings: Settings) -> Results:
+    """One point of every metric, at the last epoch."""
+    results, at = Results(), np.array([settings.epochs])
+    for key in cells[0]:
+        name, metric = key.split("|")
+        values = np.stack([cell[key] for cell in cells], axis=1)
+        results.curves.setdefault(name, {})[metric] = Curve(at, values)
+    return results
+
+
+def title(settings: Settings) -> str:
+    """What the run is about, for a picture; runs with one title are comparable."""
+    return f"{settings.num_items} items, {settings.cold_share:.0%} of them cold, {settings.num_users} users"
+
+
+def draw(axes: Any, results: Results, settings: Settings, label: str = "", style: int = 0) -> None:
+    """Warm items: a dot and its 95 % interval for every policy, the best on top."""
+    draw_dots(axes, results, "warm_ndcg@10", by_warm(results))
+    axes.set(title=title(settings), xlabel="NDCG@10 of warm items, among all")
+
+
+def draw_dots(axes: Any, results: Results, metric: str, names: list[str]) -> None:
+    """Means over replicates with 95 % intervals, a line a name; dots have codes, diamonds none."""
+    for place, name in enumerate(names):
+        values = values_of(results, name, metric)
+        if values is None:
+            continue
+        estimate = mean_estimate(values)
+        low, high = estimate.interval
+        coded = name in TOKENISERS
+        colour = figure.SPARE[0] if coded else figure.COLOURS["random"]
+        axes.plot([low, high], [place, place], "-", color=colour, lw=1.6)
+        axes.plot(estimate.value, place, "o" if coded else "D", color=colour, ms=6)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, lw=0.6)
+
+
+def draw_all(results: Results, settings: Settings) -> Any:
+    """The picture of a run: warm items, and cold ones among all and alone."""
+    picture, axes = figure.new_figure(3)
+    picture.set_size_inches(15.0, 1.6 + 0.27 * len(results.curves))
+    names = by_warm(results)
+    draw(axes[0], results, settings)
+    for panel, metric, label in (
+        (axes[1], "cold_hit_rate@10", "HR@10 of cold items, among all"),
+        (axes[2], "cold_alone_ndcg@10", "NDCG@10 of cold items, among cold ones"),
+    ):
+        draw_dots(panel, results, metric, names)
+        panel.set(xlabel=label, yticklabels=[])
+    return picture
