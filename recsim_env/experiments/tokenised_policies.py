@@ -72,8 +72,15 @@ def _rq_vae(seen: Seen) -> Identifiers:
 def _fsq(seen: Seen) -> Identifiers:
     from recsim_env.agents.generative.tokenisers.fsq import fsq
 
-    rate = {"batch_size": 128, "learning_rate": 1e-2}  # 200 gradients at 1e-3 do not use the grid
-    return fsq(seen.features, 4, (4, 4, 2), collisions="allow", seed=seen.seed, **rate)
+    return fsq(
+        seen.features,
+        4,
+        (4, 4, 2),
+        batch_size=128,
+        learning_rate=1e-2,  # 200 gradients at the default of 1e-3 do not use the grid
+        collisions="allow",
+        seed=seen.seed,
+    )
 
 
 def _experts(seen: Seen) -> Identifiers:
@@ -84,9 +91,9 @@ def _experts(seen: Seen) -> Identifiers:
 
 def _k_means(levels: int, balanced: bool, collisions: str = "allow") -> Callable[[Seen], Identifiers]:
     def codes(seen: Seen) -> Identifiers:
-        sizes = (CODES,) * levels
-        how = {"collisions": collisions, "seed": seen.seed}
-        return residual_k_means(seen.features, sizes, balanced=balanced, **how)
+        return residual_k_means(
+            seen.features, (CODES,) * levels, balanced=balanced, collisions=collisions, seed=seen.seed
+        )
 
     return codes
 
