@@ -127,11 +127,12 @@ def test_measures_by_hand():
     assert found["cold_alone_ndcg@10"] == pytest.approx(np.mean(among))
     hits = [item in lists[0] for item in world.of.taken[test, -1]]
     assert found["warm_hit_rate@10"] == pytest.approx(np.mean(hits))
-    controls = control_lists(world, learned_from, test)
+    popular, none = control_lists("popular", world, learned_from, test)
+    assert none is None
     counts = np.bincount(world.of.taken[learned_from].ravel(), minlength=64)
-    assert (np.diff(counts[controls["popular"][0]], axis=1) <= 0).all()
-    assert counts[controls["popular"][0][0]].min() >= np.sort(counts)[-10]
-    every, only_cold = controls["true_interest"]
+    assert (np.diff(counts[popular], axis=1) <= 0).all()
+    assert counts[popular[0]].min() >= np.sort(counts)[-10]
+    every, only_cold = control_lists("true_interest", world, learned_from, test)
     assert world.cold[only_cold].all()
     liked = world.of.world.interest[test[0]] @ world.of.world.catalogue.features.T
     assert every[0].tolist() == np.argsort(-liked)[:10].tolist()

@@ -38,12 +38,12 @@ from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.ranking import hit_rate, ndcg, top_k
 from recsim_env.experiments import figure
-from recsim_env.experiments.cells import load_arrays, replicate_cells, run_cells, save_arrays
+from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
 from recsim_env.experiments.cold_items import ColdItems, cold_items
 from recsim_env.experiments.organic_users import organic_users
 from recsim_env.experiments.policy_measures import LISTED, measure
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run_directory import open_run
+from recsim_env.experiments.run_directory import RunDirectory, open_run
 from recsim_env.experiments.settings import as_json, option, positive
 from recsim_env.experiments.tensorboard import write_events
 from recsim_env.experiments.tokenised_policies import (
@@ -63,6 +63,7 @@ from recsim_env.experiments.workers import Workers
 
 NAME = "tokeniser_ablation"
 BARS = True  # dots, rather: see `compare.py`
+CONTROLS = ("popular", "true_interest")
 
 
 @dataclass(frozen=True)
@@ -82,19 +83,15 @@ class Settings:
 
 
 def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
-    """Run the experiment, or what is left of it, in the directory `out`; a replicate is done in one go."""
-    names = check(settings)
+    """Run the experiment, or what is left of it, in the directory `out`; a policy is done in one go."""
+    names = [*check(settings), *SCORERS, *CONTROLS]
     with open_run(out, NAME, as_json(settings), resume) as directory:
         if directory.finished:
             results = Results.read(directory.results)
         else:
-
-            def work(replicate: int) -> Callable[..., None]:
-                return partial(play_replicate, settings, names, settings.seed + replicate)
-
-            cells = replicate_cells(directory, settings.replicates, len(names) + len(SCORERS), work)
+            cells = cells_of(directory, names, settings)
             run_cells(cells, directory.path, workers, "policy")
-            results = to_results([load_arrays(cell.file) for cell in cells], settings)
+            results = to_results([load_arrays(cell.file) for cell in cells], names, settings)
             for name, curves in results.curves.items():
                 write_events(directory.path / "tensorboard", name, curves)
             results.write(directory.results)
@@ -147,26 +144,36 @@ def seen_by_tokenisers(world: ColdItems, learned_from: Ints, seed: int) -> Seen:
     return Seen(features, world.of.log(learned_from, less=1), seed)
 
 
-def play_replicate(
-    settings: Settings, names: list[str], seed: int, file: Path, _: Path, progress: Callable[[int], Any]
+def cells_of(directory: RunDirectory, names: list[str], settings: Settings) -> list[Cell]:
+    """One for each policy of each replicate, world by world."""
+    return [
+        Cell(
+            name=f"{name}-{i}",
+            file=directory.cell(f"{name}-{i}"),
+            checkpoint=directory.checkpoint(f"{name}-{i}"),
+            size=1,
+            label=f"{name}, replicate {i}",
+            work=partial(play, settings, name, settings.seed + i),
+        )
+        for i in range(settings.replicates)
+        for name in names
+    ]
+
+
+def play(
+    settings: Settings, name: str, seed: int, file: Path, _: Path, progress: Callable[[int], Any]
 ) -> None:
-    """Write every metric of every policy in one world, (1,) each."""
-    found = dict[str, Array]()
+    """Write every metric of a policy in one world, (1,) each."""
     with one_thread():  # sums of several come out in any order, and runs would not repeat
         world, learned_from, test = world_of(settings, seed)
-        seen = seen_by_tokenisers(world, learned_from, seed)
-
-        def note(name: str, values: dict[str, float]) -> None:
-            found.update({f"{name}|{metric}": np.array([value]) for metric, value in values.items()})
-
-        for name in (*names, *SCORERS):
+        if name in CONTROLS:
+            values = measured(world, test, *control_lists(name, world, learned_from, test))
+        else:
+            seen = seen_by_tokenisers(world, learned_from, seed)
             policy, coded = untrained(name, seen, settings.history)
-            values = learned(policy, world, learned_from, test, settings, seed)
-            note(name, {**values, **coded})
-            progress(1)
-        for name, lists in control_lists(world, learned_from, test).items():
-            note(name, measured(world, test, *lists))
-    save_arrays(file, found)
+            values = {**learned(policy, world, learned_from, test, settings, seed), **coded}
+    progress(1)
+    save_arrays(file, {metric: np.array([value]) for metric, value in values.items()})
 
 
 def untrained(name: str, seen: Seen, history: int) -> tuple[Untrained, dict[str, float]]:
@@ -197,13 +204,14 @@ def learned(
     return {**measured(world, test, lists.numpy(), alone.numpy()), "training_seconds": seconds}
 
 
-def control_lists(world: ColdItems, learned_from: Ints, test: Ints) -> dict[str, tuple[Ints, Ints | None]]:
-    """Lists (B, 10) of what was taken most, and of what users like most; the same of cold items alone."""
-    count = np.bincount(world.of.taken[learned_from].ravel(), minlength=len(world.cold))
-    popular = top_k(np.tile(count.astype(np.float64), (len(test), 1)), LISTED)
+def control_lists(name: str, world: ColdItems, learned_from: Ints, test: Ints) -> tuple[Ints, Ints | None]:
+    """Lists (B, 10) of what was taken most, or of what users like most, this of cold items alone too."""
+    if name == "popular":
+        count = np.bincount(world.of.taken[learned_from].ravel(), minlength=len(world.cold))
+        return top_k(np.tile(count.astype(np.float64), (len(test), 1)), LISTED), None
     liked = world.of.world.interest[test] @ world.of.world.catalogue.features.T
-    alone = np.tile(np.flatnonzero(~world.cold), (len(test), 1))
-    return {"popular": (popular, None), "true_interest": (top_k(liked, LISTED), top_k(liked, LISTED, alone))}
+    warm = np.tile(np.flatnonzero(~world.cold), (len(test), 1))
+    return top_k(liked, LISTED), top_k(liked, LISTED, warm)
 
 
 def measured(world: ColdItems, test: Ints, lists: Ints, alone: Ints | None) -> dict[str, float]:
@@ -222,13 +230,14 @@ def measured(world: ColdItems, test: Ints, lists: Ints, alone: Ints | None) -> d
     return {**values, **{name: found[name] for name in ("slate_reward", "regret", "coverage")}}
 
 
-def to_results(cells: list[dict[str, Array]], settings: Settings) -> Results:
+def to_results(cells: list[dict[str, Array]], names: list[str], settings: Settings) -> Results:
     """One point of every metric, at the last epoch."""
     results, at = Results(), np.array([settings.epochs])
-    for key in cells[0]:
-        name, metric = key.split("|")
-        values = np.stack([cell[key] for cell in cells], axis=1)
-        results.curves.setdefault(name, {})[metric] = Curve(at, values)
+    for place, name in enumerate(names):
+        mine = cells[place :: len(names)]
+        results.curves[name] = {
+            metric: Curve(at, np.stack([cell[metric] for cell in mine], axis=1)) for metric in mine[0]
+        }
     return results
 
 
