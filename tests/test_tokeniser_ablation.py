@@ -20,7 +20,7 @@ from recsim_env.experiments.suite.tokeniser_ablation import (
     untrained,
     world_of,
 )
-from recsim_env.experiments.tokenised_policies import SCORERS, trained
+from recsim_env.experiments.tokenised_policies import SCORERS, trained, with_weights
 
 pytestmark = pytest.mark.extra
 
@@ -81,34 +81,68 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     )
 
 
-def weights(name, world, learned_from):
+def weights(name, world, learned_from, *, whole=False):
     """Of a policy, before and after its training."""
     policy, _ = untrained(name, seen_by_tokenisers(world, learned_from, 0), TINY.history)
-    before = policy(TINY.num_items, torch.Generator().manual_seed(0)).state_dict()
-    log = world.of.log(learned_from)
-    after = trained(policy, log, num_items=TINY.num_items, epochs=1, seed=0).policy_.state_dict()
-    return before, after
+    every = np.arange(TINY.num_items)
+    before = policy(every)(TINY.num_items, torch.Generator().manual_seed(0)).state_dict()
+    known = every if whole else np.flatnonzero(~world.cold)
+    after = trained(policy, world.of, learned_from, known, epochs=1, seed=0)
+    return before, after.state_dict()
 
 
-def test_other_test_items_change_no_weight():
+@pytest.mark.parametrize("whole", [False, True])
+def test_other_test_items_change_no_weight(whole):
     world, learned_from, test = world_of(TINY, 0)
     taken, rng = world.of.taken.copy(), np.random.default_rng(0)
     taken[test] = rng.permutation(taken[test].ravel()).reshape(taken[test].shape)
     other = replace(world, of=replace(world.of, taken=taken), target=rng.permutation(world.target))
     for name in ("sequential", "shared_k_means"):
-        (_, here), (_, there) = weights(name, world, learned_from), weights(name, other, learned_from)
+        _, here = weights(name, world, learned_from, whole=whole)
+        _, there = weights(name, other, learned_from, whole=whole)
         assert here.keys() == there.keys()
         assert all(torch.equal(values, there[key]) for key, values in here.items())
 
 
-def test_nothing_is_learned_of_a_cold_item():
-    """Its vector as an item of a history is as it was drawn; those of all that was taken are not."""
+@pytest.mark.parametrize("whole", [False, True])
+def test_nothing_is_learned_of_a_cold_item(whole):
+    """Its vectors are as they were drawn; an index that has it moves that by which it would be written."""
     world, learned_from, _ = world_of(TINY, 0)
-    before, after = weights("atomic", world, learned_from)
-    moved = (before["encoder.items.learned.weight"] != after["encoder.items.learned.weight"]).any(dim=1)
+    before, after = weights("atomic", world, learned_from, whole=whole)
     read = np.unique(world.of.taken[learned_from, :-2])  # the last is for validation, the one before a target
-    assert moved[:-1].nonzero().ravel().tolist() == read.tolist()
     assert not world.cold[read].any()
+    for key, moved in (
+        ("encoder.items.learned.weight", read),
+        ("head.vectors.0.weight", np.arange(TINY.num_items) if whole else np.flatnonzero(~world.cold)),
+    ):
+        changed = (before[key] != after[key]).any(dim=1)[: TINY.num_items]
+        assert changed.nonzero().ravel().tolist() == list(moved)
+
+
+@pytest.mark.parametrize("name", ["random", "shared_k_means", "sasrec", "sasrec_features"])
+def test_new_items_change_nothing_of_the_others(name):
+    """A policy of some items, and one of all with its weights: the same states, and the same logits."""
+    world, learned_from, test = world_of(TINY, 0)
+    policy, _ = untrained(name, seen_by_tokenisers(world, learned_from, 0), TINY.history)
+    known, N = np.flatnonzero(~world.cold), TINY.num_items
+    part = policy(known)(len(known), torch.Generator().manual_seed(1)).eval()
+    whole = policy(np.arange(N))(N, torch.Generator().manual_seed(2))
+    whole = with_weights(whole, part, known).eval()
+    history = world.of.taken[test, :-1]
+    with torch.no_grad():
+        of_part = part.state(torch.from_numpy(np.searchsorted(known, history)))
+        of_whole = whole.state(torch.from_numpy(history))
+        assert torch.equal(of_part, of_whole)
+        nothing = torch.zeros(len(test), 0, dtype=torch.int64)
+        logits, more = part.head(of_part, nothing)[0], whole.head(of_whole, nothing)[0]
+    if name in SCORERS:
+        more = more[:, known]
+    torch.testing.assert_close(logits, more)
+    assert whole.num_items == N
+    with torch.no_grad():  # all items, cold ones too, share one distribution
+        every = torch.arange(N).expand(len(test), -1)
+        total = whole.log_prob(torch.from_numpy(history), every).exp().sum(dim=1)
+    torch.testing.assert_close(total, torch.ones(len(test)))
 
 
 def test_measures_by_hand():
@@ -150,6 +184,7 @@ def test_measures_by_hand():
         (["--cold-share", 1], "cold_share must be above 0 and below 1, got 1"),
         (["--slate-size", 11], "slate_size must be from 1 to 10, got 11"),
         (["--replicates", 1], "history and replicates must be 2 or more, got 5 and 1"),
+        (["--index", "none"], "there is no index 'none'"),
         (["--epochs", 0], "epochs"),
         (["--seed", -1], "seed must be from 0 to 2^31 less the replicates, got -1"),
     ],

@@ -1,8 +1,8 @@
 """Every tokeniser under one decoder, and scorers of items beside it: what `tokeniser_ablation` compares.
 
     tokeniser             codes         what it looks at, and what becomes of an item that the log lacks
-    atomic                N             nothing; its code is in no target
-    random                32 32 32      nothing; its codes are in targets, but of items that are not like it
+    atomic                N             nothing; its code is never learned
+    random                32 32 32      nothing; its codes are learned of items that are not like it
     sequential            32 32 32      the log; numbered after all others, so beside other new ones
     collaborative         32 32 32      the log; without an edge in the graph, so beside other new ones, and
                                         whatever warm items lie near the origin of the embedding
@@ -20,26 +20,33 @@
 where + is a code more that numbers the items of an identifier. As N is at most 32^2, balanced codes of one
 level are of 32 items or fewer, and `transport` finds last codes for all.
 
+Training knows the items of its time: pi is normalised over those, and the index is made anew once there are
+others, which changes no weight. An index of all items from the start teaches instead that what nobody took
+is never taken (`trained`, with all items `known`).
+
     sasrec                one vector an item, learned                       SASRec with a projection head
     sasrec_features       W x_i + b: one made of the item's features        the same
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from recsim_env.agents.generative.tokenisers.hierarchical import collaborative, hierarchical
 from recsim_env.agents.generative.tokenisers.identifiers import Identifiers, joined
 from recsim_env.agents.generative.tokenisers.numbered import atomic, random, sequential
 from recsim_env.agents.generative.tokenisers.product import product
 from recsim_env.agents.generative.tokenisers.residual_k_means import residual_k_means
-from recsim_env.arrays import Floats
+from recsim_env.arrays import Floats, Ints
+from recsim_env.experiments.organic_users import OrganicUsers
 from recsim_env.simulators.log import Log
 
 if TYPE_CHECKING:
     import torch
 
-    from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
     from recsim_env.agents.generative.policy import GenerativePolicy
 
 CODES, LEVELS = 32, 3
@@ -123,8 +130,11 @@ TOKENISERS: dict[str, Callable[[Seen], Identifiers]] = {
 Untrained = Callable[[int, "torch.Generator"], "GenerativePolicy"]
 """(N, generator of the first weights) -> a policy."""
 
+OfItems = Callable[[Ints], Untrained]
+"""Items (M,) -> an untrained policy whose catalogue these are, numbered from 0 to M - 1."""
 
-def code_writer(identifiers: Identifiers, history: int) -> Untrained:
+
+def code_writer(identifiers: Identifiers, history: int) -> OfItems:
     """SASRec over sums of code vectors, and a head that writes the codes of the next item, one by one."""
     from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
     from recsim_env.agents.generative.heads.autoregressive import AutoregressiveHead
@@ -132,49 +142,83 @@ def code_writer(identifiers: Identifiers, history: int) -> Untrained:
     from recsim_env.agents.generative.policy import GenerativePolicy
     from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
 
-    codes, sizes = identifiers.codes, identifiers.level_sizes
-
-    def policy(_: int, generator: "torch.Generator") -> "GenerativePolicy":
+    def policy(known: Ints, _: int, generator: "torch.Generator") -> "GenerativePolicy":
+        codes, sizes = identifiers.codes[known], identifiers.level_sizes
         items = CodeVectors(codes, sizes, DIMENSION)
         encoder = SASRec(items, max_length=history, dropout=0.1, generator=generator)
         head = AutoregressiveHead(sizes, DIMENSION, generator=generator)
         return GenerativePolicy(encoder, head, CatalogueTrie(codes, sizes))
 
-    return policy
+    return lambda known: partial(policy, known)
 
 
-def item_scorer(features: Floats | None, history: int) -> Untrained:
+def item_scorer(features: Floats | None, history: int) -> OfItems:
     """SASRec whose state is held against a vector of every item, learned or made of features (N, D)."""
+    import torch
+
     from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
     from recsim_env.agents.generative.heads.projection import ProjectionHead
     from recsim_env.agents.generative.policy import GenerativePolicy
     from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors
     from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
 
-    def policy(num_items: int, generator: "torch.Generator") -> "GenerativePolicy":
-        items, known = ItemVectors(num_items, DIMENSION, features=features), atomic(num_items)
+    def policy(known: Ints, num_items: int, generator: torch.Generator) -> GenerativePolicy:
+        mine = None if features is None else features[known]
+        items, one_code = ItemVectors(num_items, DIMENSION, features=mine), atomic(num_items)
+        if features is not None:  # an item's numbers must not depend on which others there are
+            whole = ItemVectors(len(features), DIMENSION, features=features)
+            items.given.copy_(whole.given[torch.from_numpy(known)])
         encoder = SASRec(items, max_length=history, dropout=0.1, generator=generator)
-        trie = CatalogueTrie(known.codes, known.level_sizes)
+        trie = CatalogueTrie(one_code.codes, one_code.level_sizes)
         return GenerativePolicy(encoder, ProjectionHead(items), trie)
 
-    return policy
+    return lambda known: partial(policy, known)
 
 
 def trained(
-    policy: Untrained, log: Log, *, num_items: int, epochs: int, seed: int
-) -> "GenerativeRecommender":
-    """A policy after `epochs` of a log, the best of them by the last item of every user."""
+    policy: OfItems, of: OrganicUsers, users: Ints, known: Ints, *, epochs: int, seed: int
+) -> "GenerativePolicy":
+    """A policy of all items that was trained as one of some of them.
+
+    Args:
+        policy: of any items.
+        of: the world, and what users took.
+        users: who are learned from; their last items say which epoch is best.
+        known: (M,) the items that training knows of, ascending, with all that these users took.
+        epochs: of the training.
+        seed: of it.
+    """
+    import torch
+
     from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
 
     recommender = GenerativeRecommender(
-        policy,
+        policy(known),
         epochs=epochs,
         patience=epochs,
         learning_rate=LEARNING_RATE,
         batch_size=BATCH,
         mask_history=False,
-        num_items=num_items,
+        num_items=len(known),
         device="cpu",
         seed=seed,
     )
-    return recommender.fit(log)
+    numbered = replace(of, taken=np.searchsorted(known, of.taken[users]))
+    found, N = recommender.fit(numbered.log(np.arange(len(users)))).policy_, of.world.num_items
+    if len(known) == N:
+        return found
+    whole = policy(np.arange(N))(N, torch.Generator().manual_seed(seed))
+    return with_weights(whole, found, known).eval()
+
+
+def with_weights(whole: "GenerativePolicy", of: "GenerativePolicy", known: Ints) -> "GenerativePolicy":
+    """`whole`, a policy of all items, with the weights of one of the items `known` (M,) alone."""
+    learned = of.state_dict()
+    for name, values in whole.state_dict().items():
+        if name.endswith((".places", ".given")):  # what is known of items, and not learned
+            continue
+        if values.shape == learned[name].shape:
+            values.copy_(learned[name])
+        else:  # a vector an item, of which those of other items stay as they were drawn
+            values[known] = learned[name][: len(known)]
+    return whole

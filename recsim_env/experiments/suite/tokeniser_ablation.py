@@ -1,13 +1,13 @@
 """What do identifiers do for a generative recommender, on items that it learned from and on cold ones?
 
 One decoder learns on top of every tokeniser from the same log, which lacks a share of the catalogue
-(`cold_items.py`); the index that it writes from has all items. The tokenisers, and what each makes of items
-that the log lacks, stand in `tokenised_policies.py`. Users who are not in the log are asked for, each with a
-history of warm items, as those are that the log has:
+(`cold_items.py`). Then these cold items come, and the index that it writes from is made anew with all items.
+With `index` = whole it has them from the start, and training learns that nobody takes them. The tokenisers,
+and what each makes of items that the log lacks, stand in `tokenised_policies.py`. Policies are measured on
+users who are not in the log, each with a history of items that it has:
 
     warm NDCG@10        of the warm item that they take next, among all items
-    cold HR@10          of the cold item that they take if it must be one, among all items: 0 where training
-                        has learned that what was never taken never will be
+    cold HR@10          of the cold item that they take if it must be one, among all items
     cold_alone NDCG@10  of the same among cold items alone: whether codes say at all what an item is like
     cold_shown          share of cold items on the lists
     slate reward        exact expected clicks on the K likeliest items; quality does not ask who is cold
@@ -51,8 +51,8 @@ from recsim_env.experiments.tokenised_policies import (
     SCORERS,
     SHARED,
     TOKENISERS,
+    OfItems,
     Seen,
-    Untrained,
     code_writer,
     item_scorer,
     trained,
@@ -64,6 +64,7 @@ from recsim_env.experiments.workers import Workers
 NAME = "tokeniser_ablation"
 BARS = True  # dots, rather: see `compare.py`
 CONTROLS = ("popular", "true_interest")
+INDEXES = ("known", "whole")
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Settings:
     test_users: int = option(500, "others, on whom everything is measured")
     history: int = option(20, "items that a user took before the one that is asked for")
     slate_size: int = option(5, "K, from 1 to 10")
+    index: str = option("known", "items that training writes from: known, all but the cold ones, or whole")
     epochs: int = option(4, "of every training")
     replicates: int = option(5, "independent worlds and trainings")
     seed: int = option(0, "of replicate 0; replicate i has seed + i")
@@ -114,6 +116,8 @@ def check(settings: Settings) -> list[str]:
             raise unknown_name("tokeniser", name, TOKENISERS)
     if not names or len(set(names)) < len(names):
         raise InputError(f"tokenisers must name one or more, each once, got {settings.tokenisers!r}")
+    if settings.index not in INDEXES:
+        raise unknown_name("index", settings.index, INDEXES)
     positive(num_users=settings.num_users, test_users=settings.test_users, epochs=settings.epochs)
     if not 2 * CODES <= settings.num_items <= CODES**2:
         raise InputError(f"num_items must be from {2 * CODES} to {CODES**2}, got {settings.num_items}")
@@ -176,7 +180,7 @@ def play(
     save_arrays(file, {metric: np.array([value]) for metric, value in values.items()})
 
 
-def untrained(name: str, seen: Seen, history: int) -> tuple[Untrained, dict[str, float]]:
+def untrained(name: str, seen: Seen, history: int) -> tuple[OfItems, dict[str, float]]:
     """A policy before its training, and what is to be said of its codes, if it has some."""
     if name in SCORERS:
         return item_scorer(None if name == "sasrec" else seen.features, history), {}
@@ -190,14 +194,15 @@ def untrained(name: str, seen: Seen, history: int) -> tuple[Untrained, dict[str,
 
 
 def learned(
-    policy: Untrained, world: ColdItems, learned_from: Ints, test: Ints, settings: Settings, seed: int
+    policy: OfItems, world: ColdItems, learned_from: Ints, test: Ints, settings: Settings, seed: int
 ) -> dict[str, float]:
     """What a policy is worth after its training."""
     import torch
 
-    log, before = world.of.log(learned_from), time.process_time()  # `trained` validates by its last items
-    recommender = trained(policy, log, num_items=settings.num_items, epochs=settings.epochs, seed=seed)
-    seconds, best = time.process_time() - before, recommender.policy_
+    known = np.flatnonzero(~world.cold) if settings.index == "known" else np.arange(settings.num_items)
+    before = time.process_time()
+    best = trained(policy, world.of, learned_from, known, epochs=settings.epochs, seed=seed)
+    seconds = time.process_time() - before
     history = torch.from_numpy(np.ascontiguousarray(world.of.taken[test, :-1]))
     lists, _ = best.generate(history, LISTED)
     alone, _ = best.generate(history, LISTED, allow=torch.from_numpy(world.cold))
@@ -243,7 +248,8 @@ def to_results(cells: list[dict[str, Array]], names: list[str], settings: Settin
 
 def title(settings: Settings) -> str:
     """What the run is about, for a picture; runs with one title are comparable."""
-    return f"{settings.num_items} items, {settings.cold_share:.0%} of them cold, {settings.num_users} users"
+    index = "" if settings.index == "known" else ", in the index from the start"
+    return f"{settings.num_items} items, {settings.cold_share:.0%} of them cold{index}"
 
 
 def draw(axes: Any, results: Results, settings: Settings, label: str = "", style: int = 0) -> None:
