@@ -150,7 +150,7 @@ def test_measures_by_hand():
     cold, warm = np.flatnonzero(world.cold), np.flatnonzero(~world.cold)
     lists = np.tile(np.r_[cold[:4], warm[:6]], (len(test), 1))
     alone = np.tile(np.r_[cold, np.full(10, -1)][:10], (len(test), 1))
-    found = measured(world, test, lists, alone)
+    found = measured(world, test, lists, lists[:, 4:], alone)
     at = [np.flatnonzero(lists[0] == item) for item in world.target[test]]
     gain = [1 / np.log2(place[0] + 2) if len(place) else 0.0 for place in at]
     assert found["cold_hit_rate@10"] == pytest.approx(np.mean([len(place) for place in at]))
@@ -159,15 +159,19 @@ def test_measures_by_hand():
     among = [1 / np.log2(list(cold).index(item) + 2) for item in world.target[test]]
     assert len(cold) == 10
     assert found["cold_alone_ndcg@10"] == pytest.approx(np.mean(among))
+    alone = [np.flatnonzero(lists[0, 4:] == item) for item in world.of.taken[test, -1]]
+    gain = [1 / np.log2(place[0] + 2) if len(place) else 0.0 for place in alone]
+    assert found["warm_alone_ndcg@10"] == pytest.approx(np.mean(gain))
     hits = [item in lists[0] for item in world.of.taken[test, -1]]
     assert found["warm_hit_rate@10"] == pytest.approx(np.mean(hits))
-    popular, none = control_lists("popular", world, learned_from, test)
-    assert none is None
+    popular, popular_warm, _ = control_lists("popular", world, learned_from, test)
+    assert np.array_equal(popular, popular_warm)
     counts = np.bincount(world.of.taken[learned_from].ravel(), minlength=64)
     assert (np.diff(counts[popular], axis=1) <= 0).all()
     assert counts[popular[0]].min() >= np.sort(counts)[-10]
-    every, only_cold = control_lists("true_interest", world, learned_from, test)
+    every, only_warm, only_cold = control_lists("true_interest", world, learned_from, test)
     assert world.cold[only_cold].all()
+    assert not world.cold[only_warm].any()
     liked = world.of.world.interest[test[0]] @ world.of.world.catalogue.features.T
     assert every[0].tolist() == np.argsort(-liked)[:10].tolist()
 

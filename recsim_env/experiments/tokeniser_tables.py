@@ -12,13 +12,14 @@ from recsim_env.experiments.results import Results
 REFERENCE = "random"  # that all others are held against
 MEASURED = {
     "warm_ndcg@10": "warm NDCG@10",
+    "warm_alone_ndcg@10": "warm_alone NDCG@10",
     "cold_hit_rate@10": "cold HR@10",
     "cold_alone_ndcg@10": "cold_alone NDCG@10",
     "cold_shown": "cold_shown",
     "slate_reward": "slate reward",
 }
 CODED = ("collisions", "use", "agreement", "reconstruction", "tokenise_seconds", "training_seconds")
-COMPARED = ("warm_ndcg@10", "cold_hit_rate@10", "cold_alone_ndcg@10")
+COMPARED = ("warm_ndcg@10", "warm_alone_ndcg@10", "cold_hit_rate@10", "cold_alone_ndcg@10")
 
 
 def values_of(results: Results, name: str, metric: str) -> Floats | None:

@@ -7,6 +7,7 @@ and what each makes of items that the log lacks, stand in `tokenised_policies.py
 users who are not in the log, each with a history of items that it has:
 
     warm NDCG@10        of the warm item that they take next, among all items
+    warm_alone NDCG@10  of the same among warm items alone: what codes that list cold items do not lose by it
     cold HR@10          of the cold item that they take if it must be one, among all items
     cold_alone NDCG@10  of the same among cold items alone: whether codes say at all what an item is like
     cold_shown          share of cold items on the lists
@@ -205,34 +206,38 @@ def learned(
     seconds = time.process_time() - before
     history = torch.from_numpy(np.ascontiguousarray(world.of.taken[test, :-1]))
     lists, _ = best.generate(history, LISTED)
-    alone, _ = best.generate(history, LISTED, allow=torch.from_numpy(world.cold))
-    return {**measured(world, test, lists.numpy(), alone.numpy()), "training_seconds": seconds}
+    cold = torch.from_numpy(world.cold)
+    alone = [best.generate(history, LISTED, allow=allow)[0].numpy() for allow in (~cold, cold)]
+    return {**measured(world, test, lists.numpy(), *alone), "training_seconds": seconds}
 
 
-def control_lists(name: str, world: ColdItems, learned_from: Ints, test: Ints) -> tuple[Ints, Ints | None]:
-    """Lists (B, 10) of what was taken most, or of what users like most, this of cold items alone too."""
-    if name == "popular":
+def control_lists(name: str, world: ColdItems, learned_from: Ints, test: Ints) -> tuple[Ints, Ints, Ints]:
+    """Lists (B, 10) of what was taken most, or what users like most: of all items, warm ones, cold ones."""
+    if name == "popular":  # cold items are all alike to it, so the lowest ids are first
         count = np.bincount(world.of.taken[learned_from].ravel(), minlength=len(world.cold))
-        return top_k(np.tile(count.astype(np.float64), (len(test), 1)), LISTED), None
-    liked = world.of.world.interest[test] @ world.of.world.catalogue.features.T
-    warm = np.tile(np.flatnonzero(~world.cold), (len(test), 1))
-    return top_k(liked, LISTED), top_k(liked, LISTED, warm)
+        scores = np.tile(count.astype(np.float64), (len(test), 1))
+    else:
+        scores = world.of.world.interest[test] @ world.of.world.catalogue.features.T
+    warm, cold = (np.tile(np.flatnonzero(kind), (len(test), 1)) for kind in (~world.cold, world.cold))
+    return top_k(scores, LISTED), top_k(scores, LISTED, cold), top_k(scores, LISTED, warm)
 
 
-def measured(world: ColdItems, test: Ints, lists: Ints, alone: Ints | None) -> dict[str, float]:
-    """Metrics of lists (B, 10) for users, and of lists of cold items alone, unless nothing orders them."""
-    target = world.target[test, None]
+def measured(
+    world: ColdItems, test: Ints, lists: Ints, warm_alone: Ints, cold_alone: Ints
+) -> dict[str, float]:
+    """Metrics of lists (B, 10) for users, of all items, of warm ones and of cold ones."""
+    warm, cold = world.of.taken[test, -1:], world.target[test, None]
     found = measure(lambda history, users: lists, world.of, test, 0)  # one slate: no clicks are drawn
-    values = {
+    return {
         "warm_ndcg@10": found["ndcg@10"],
-        "warm_hit_rate@10": float(hit_rate(lists, world.of.taken[test, -1:], LISTED).mean()),
-        "cold_ndcg@10": float(ndcg(lists, target, LISTED).mean()),
-        "cold_hit_rate@10": float(hit_rate(lists, target, LISTED).mean()),
+        "warm_hit_rate@10": float(hit_rate(lists, warm, LISTED).mean()),
+        "warm_alone_ndcg@10": float(ndcg(warm_alone, warm, LISTED).mean()),
+        "cold_ndcg@10": float(ndcg(lists, cold, LISTED).mean()),
+        "cold_hit_rate@10": float(hit_rate(lists, cold, LISTED).mean()),
+        "cold_alone_ndcg@10": float(ndcg(cold_alone, cold, LISTED).mean()),
         "cold_shown": float(world.cold[lists[lists >= 0]].mean()),
+        **{name: found[name] for name in ("slate_reward", "regret", "coverage")},
     }
-    if alone is not None:
-        values["cold_alone_ndcg@10"] = float(ndcg(alone, target, LISTED).mean())
-    return {**values, **{name: found[name] for name in ("slate_reward", "regret", "coverage")}}
 
 
 def to_results(cells: list[dict[str, Array]], names: list[str], settings: Settings) -> Results:
