@@ -130,13 +130,13 @@ def test_new_items_change_nothing_of_the_others(name):
     whole = with_weights(whole, part, known).eval()
     history = world.of.taken[test, :-1]
     with torch.no_grad():
-        of_part = part.state(torch.from_numpy(np.searchsorted(known, history)))
-        of_whole = whole.state(torch.from_numpy(history))
-        assert torch.equal(of_part, of_whole)
-        nothing = torch.zeros(len(test), 0, dtype=torch.int64)
+        of_part = part.past(torch.from_numpy(np.searchsorted(known, history)))
+        of_whole = whole.past(torch.from_numpy(history))
+        assert torch.equal(of_part.state, of_whole.state)
+        nothing = torch.zeros(len(test), 1, 1, 0, dtype=torch.int64)
         logits, more = part.head(of_part, nothing)[0], whole.head(of_whole, nothing)[0]
     if name in SCORERS:
-        more = more[:, known]
+        more = more[..., known]
     torch.testing.assert_close(logits, more)
     assert whole.num_items == N
     with torch.no_grad():  # all items, cold ones too, share one distribution

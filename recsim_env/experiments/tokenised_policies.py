@@ -215,7 +215,7 @@ def with_weights(whole: "GenerativePolicy", of: "GenerativePolicy", known: Ints)
     """`whole`, a policy of all items, with the weights of one of the items `known` (M,) alone."""
     learned = of.state_dict()
     for name, values in whole.state_dict().items():
-        if name.endswith((".places", ".given")):  # what is known of items, and not learned
+        if name == "codes" or name.endswith((".places", ".given")):  # known of items, and not learned
             continue
         if values.shape == learned[name].shape:
             values.copy_(learned[name])
