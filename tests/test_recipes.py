@@ -314,7 +314,7 @@ def test_a_log_that_tells_nothing_of_its_items(tmp_path, capsys):
     [
         (["--recipe", "tigre"], "there is no recipe 'tigre': did you mean tiger"),
         (["--recipe", "tiger,tiger"], "recipe must name one or more, each once"),
-        (["--set", "encoder.depth=3"], "no option of [encoder: code_sequence] 'depth'"),
+        (["--set", "encoder.depth=3"], "no option of [encoder: sasrec] 'depth'"),
         (["--set", "encoder.blocks"], "--set takes PART.OPTION=VALUE, got 'encoder.blocks'"),
         (["--steps", "-1"], "steps must be 0 or more, got -1"),
         (["--width", "5"], "width 10 or more, got 2, 128 and 5"),
