@@ -5,14 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+pytest.importorskip("torch")
+
 from recsim_env.agents.generative.tokenisers.identifiers import resolve
 from recsim_env.errors import InputError
 from recsim_env.experiments.cold_items import cold_items
 from recsim_env.experiments.organic_users import TEMPERATURE, organic_users
 from recsim_env.experiments.tokenised_policies import CODES, LEVELS, SHARED, TOKENISERS, Seen
 
+pytestmark = pytest.mark.extra
+
 OF_LOG = ("sequential", "collaborative", "joined")
-NEEDS_TORCH = ("rq_vae", "fsq", "experts")
 
 
 def world(seed=0, num_items=80, users=60, taken=7):
@@ -71,8 +74,6 @@ def test_a_log_without_the_last_items():
 @pytest.mark.parametrize("name", TOKENISERS)
 def test_codes_of_all_items(name):
     """Those that do not look at the log are given none."""
-    if name in NEEDS_TORCH:
-        pytest.importorskip("torch")
     here = world()
     features = here.of.world.catalogue.features.astype(float)
     log = here.of.log(np.arange(60), less=1)

@@ -146,10 +146,14 @@ def test_a_pass_in_training_leaves_its_steps_behind_and_copies_do_without():
     net = made(reasoning(2), dropout=0.0)
     items, _ = some_histories()
     with pytest.raises(InputError, match="there is no trajectory: only a pass in training"):
-        steps_of(net)
+        steps_of(net, net(items))
     net.train()
     states = net(items)
-    assert torch.equal(steps_of(net)[:, :, -1], states)
+    assert torch.equal(steps_of(net, states)[:, :, -1], states)
+    net(items)
+    with pytest.raises(InputError, match="another loss has run the encoder again"):
+        steps_of(net, states)
+    states = net(items)
     for copy in (deepcopy(net), pickle.loads(pickle.dumps(net))):
         assert copy.trajectory_ is None
         assert torch.equal(copy(items), states)

@@ -66,7 +66,7 @@ def pieces(net, auxiliary):
     auxiliary.begin(net, data, generator)
     states = net(torch.from_numpy(rows.items))
     value = auxiliary.double().loss(net, data, rows, states, generator)
-    return value, steps_of(net).detach().numpy(), rows, net.candidates().detach().numpy()
+    return value, steps_of(net, states).detach().numpy(), rows, net.candidates().detach().numpy()
 
 
 def log_softmax(x):
@@ -114,8 +114,9 @@ def test_steps_of_an_ensemble_by_hand():
     data = Sequences.of_log(Log.from_interactions([0, 0, 1, 1], [2, 3, 5, 1], [0.0, 1.0, 0.0, 1.0]), N, L)
     auxiliary.begin(net, data, generator)
     rows = data.next_items(np.array([0, 1]))
-    value = auxiliary.loss(net, data, rows, net(torch.from_numpy(rows.items)), generator)
-    found, table = steps_of(net).detach().numpy()[:, 0], net.candidates().detach().numpy()
+    states = net(torch.from_numpy(rows.items))
+    value = auxiliary.loss(net, data, rows, states, generator)
+    found, table = steps_of(net, states).detach().numpy()[:, 0], net.candidates().detach().numpy()
     log_p, expected = log_softmax(found @ table.T), 0.0
     for k in range(R + 1):
         for j in range(R + 1):
@@ -133,7 +134,7 @@ def test_the_position_of_an_ensemble_is_one_with_a_next_item():
     states = net(torch.from_numpy(rows.items))
     auxiliary, generator = EnsembleReasoning(), torch.Generator().manual_seed(0)
     found = {round(auxiliary.loss(net, data, rows, states, generator).item(), 9) for _ in range(80)}
-    log_p = torch.log_softmax(steps_of(net) @ net.candidates().T, dim=-1)
+    log_p = torch.log_softmax(steps_of(net, states) @ net.candidates().T, dim=-1)
     possible = [-mean_divergence(of_user).detach().numpy() for of_user in log_p]
     assert (rows.targets[0] >= 0).sum() == 1
     expected = (possible[0][-1] + possible[1][rows.targets[1] >= 0]) / 2

@@ -206,14 +206,16 @@ def print_tables(results: Results) -> None:
     bandits = [name for name in results.curves if name in BANDITS]
     if not tuned or not bandits:
         return
-    best = []
+    best = {}  # mark -> the best tuning that went as far
     for mark in shown:
         there = [name for name in tuned if len(at_mark(results.curves[name]["share"], mark))]
-        best.append(max(there, key=lambda name: at_mark(results.curves[name]["share"], mark).mean()))
-    sys.stdout.write(f"\n{'points more than':{width}}" + "".join(f"{name:>23}" for name in best) + "\n")
+        if there:
+            best[mark] = max(there, key=lambda name: at_mark(results.curves[name]["share"], mark).mean())
+    heads = "".join(f"{f'{name} at {mark:,}':>23}" for mark, name in best.items())
+    sys.stdout.write(f"\n{'points more than':{width}}{heads}\n")
     for name in bandits:
         cells = []
-        for other, mark in zip(best, shown, strict=True):
+        for mark, other in best.items():
             ours, theirs = (at_mark(results.curves[one]["share"], mark) for one in (name, other))
             more = mean_estimate(100.0 * (ours - theirs))
             low, high = more.interval

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.errors import InputError, check_ranges, require, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.cells import load_arrays, replicate_cells, run_cells, save_arrays
@@ -107,7 +107,8 @@ def check(settings: Settings) -> tuple[list[str], list[int]]:
         raise InputError(f"depths must be whole numbers such as 1,2,3, got {settings.depths!r}") from None
     if depths[0] < 1 or any(low >= high for low, high in pairwise(depths)):
         raise InputError(f"depths must be 1 or more and rise, got {settings.depths!r}")
-    positive(halt=settings.halt, length_scale=settings.length_scale, learning_rate=settings.learning_rate)
+    above_0 = {name: getattr(settings, name) for name in ("halt", "length_scale", "learning_rate")}
+    check_ranges({}, {}, above_0)
     positive(num_users=settings.num_users, test_users=settings.test_users, epochs=settings.epochs)
     if settings.num_items < CATEGORIES:
         raise InputError(f"num_items must be at least {CATEGORIES}, got {settings.num_items}")

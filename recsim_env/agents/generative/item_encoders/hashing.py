@@ -36,9 +36,10 @@ def hashed(numbers: Ints, rows: int, seed: int = 0) -> Ints:
     if not 0 <= seed < 1 << 64:
         raise InputError(f"seed must be from 0 to 2^64 - 1, got {seed}")
     x = np.asarray(numbers, np.int64).astype(np.uint64)
-    h = _mixed(np.full(x.shape[:-1], seed, np.uint64) + GOLDEN)
-    for j in range(x.shape[-1]):
-        h = _mixed((h ^ x[..., j]) + GOLDEN)
+    with np.errstate(over="ignore"):  # of a single row numbers are scalars, which warn where arrays wrap
+        h = _mixed(np.full(x.shape[:-1], seed, np.uint64) + GOLDEN)
+        for j in range(x.shape[-1]):
+            h = _mixed((h ^ x[..., j]) + GOLDEN)
     return (h % np.uint64(rows)).astype(np.int64)
 
 

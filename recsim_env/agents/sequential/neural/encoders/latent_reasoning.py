@@ -64,6 +64,7 @@ class LatentReasoning(SequenceEncoder):
     """
 
     trajectory_: Tensor | None = None  # (U, L, R + 1, D) of the last pass in training
+    states_: Tensor | None = None  # (U, L, D) that it left
 
     def __init__(
         self,
@@ -94,8 +95,10 @@ class LatentReasoning(SequenceEncoder):
             states: Tensor = self.encoder(items)
             return states
         found = self.trajectory(items)
+        after: Tensor = found.mean(dim=2) if self.read_out == "mean" else found[:, :, -1]
         self.trajectory_ = found if self.training else None
-        return found.mean(dim=2) if self.read_out == "mean" else found[:, :, -1]
+        self.states_ = after if self.training else None
+        return after
 
     def trajectory(
         self,
@@ -148,23 +151,31 @@ class LatentReasoning(SequenceEncoder):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the last pass, which is of no use to a copy."""
-        return {**self.__dict__, "trajectory_": None}
+        return {**self.__dict__, "trajectory_": None, "states_": None}
 
     @property
     def _blocks(self) -> list[AttentionBlock]:
         return cast(list[AttentionBlock], list(self.encoder.blocks))
 
 
-def steps_of(network: SequenceEncoder) -> Tensor:
+def steps_of(network: SequenceEncoder, states: Tensor) -> Tensor:
     """The trajectory (U, L, R + 1, D) of a network's last pass in training, for losses.
 
+    Args:
+        network: that made it.
+        states: of the pass that is meant.
+
     Raises:
-        InputError: there was none.
+        InputError: there was none, or another pass came after it.
     """
-    found = cast(LatentReasoning, network).trajectory_
-    if found is None:
+    reasoner = cast(LatentReasoning, network)
+    if reasoner.trajectory_ is None:
         raise InputError("there is no trajectory: only a pass in training, with one step or more, leaves one")
-    return found
+    if reasoner.states_ is not states:
+        raise InputError(
+            "another loss has run the encoder again: put losses of reasoning before those that do"
+        )
+    return reasoner.trajectory_
 
 
 def check_reasoning(network: SequenceEncoder, name: str) -> LatentReasoning:

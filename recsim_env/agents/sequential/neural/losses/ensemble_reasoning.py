@@ -58,7 +58,7 @@ class EnsembleReasoning(Auxiliary):
         """See `Auxiliary`."""
         chance = torch.rand(rows.targets.shape, generator=generator)
         drawn = chance.masked_fill(torch.from_numpy(rows.targets) < 0, -1.0).argmax(dim=1).to(states.device)
-        found = steps_of(network)
+        found = steps_of(network, states)
         at = found[torch.arange(len(found), device=found.device), drawn]  # (B, R + 1, D)
         log_p = torch.log_softmax(at @ network.candidates().T, dim=-1)
         with torch.autocast(log_p.device.type, enabled=False):  # it is a difference of two large sums

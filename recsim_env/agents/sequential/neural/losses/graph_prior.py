@@ -83,7 +83,7 @@ class GraphPrior(Auxiliary):
         of_next = (share * is_next).sum(dim=1)
         table = network.candidates()
         of_target, of_prior = table[target], self.neighbourhood_.mean_vectors(items, table)[known]
-        found = steps_of(network)
+        found = steps_of(network, states)
         steps, value = found.shape[2], found.sum() * 0.0
         for k in range(steps):
             left = (steps - k) / (steps + 1) * share.sum(dim=1)  # b_k, or 0 without neighbours

@@ -75,7 +75,7 @@ class ProgressiveReasoning(Auxiliary):
         generator: torch.Generator,
     ) -> Tensor:
         """See `Auxiliary`."""
-        found, targets = steps_of(network), torch.from_numpy(rows.targets).to(states.device)
+        found, targets = steps_of(network, states), torch.from_numpy(rows.targets).to(states.device)
         known, R = targets >= 0, found.shape[2] - 1
         value = found.sum() * 0.0
         for k in range(R):
