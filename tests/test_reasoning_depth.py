@@ -115,7 +115,7 @@ def test_what_is_taken_follows_the_score():
         (["--depths", "2,1"], "depths must be 1 or more and rise, got '2,1'"),
         (["--depths", "0,1"], "depths must be 1 or more and rise, got '0,1'"),
         (["--depths", "a"], "depths must be whole numbers such as 1,2,3, got 'a'"),
-        (["--halt", "0"], "halt must be positive, got 0.0"),
+        (["--halt", "0"], "halt must be above 0 and finite, got 0.0"),
         (["--num-items", "39"], "num_items must be at least 40, got 39"),
         (["--replicates", "1"], "history and replicates must be 2 or more, got 5 and 1"),
         (["--seed", "-1"], "seed must be from 0 to 2^31 less the replicates, got -1"),
