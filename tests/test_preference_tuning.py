@@ -29,7 +29,7 @@ from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVector
 from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
 from recsim_env.errors import InputError
 from recsim_env.experiments.organic_users import TEMPERATURE, organic_users
-from recsim_env.experiments.policy_measures import _longer, lists_of, measure
+from recsim_env.experiments.policy_measures import lists_of, longer, measure
 from recsim_env.experiments.simulated_rewards import SimulatedReward
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.slate_rec import slate_rec
@@ -309,8 +309,8 @@ def test_measures_of_one_who_knows():
 def test_clicked_items_end_a_history():
     history = np.array([[-1, 4, 5], [1, 2, 3]])
     clicked = np.array([[True, False, True], [False, False, False]])
-    longer = _longer(history, np.array([[7, 8, 9], [7, 8, 9]]), clicked)
-    assert longer.tolist() == [[5, 7, 9], [1, 2, 3]]
+    with_clicks = longer(history, np.array([[7, 8, 9], [7, 8, 9]]), clicked)
+    assert with_clicks.tolist() == [[5, 7, 9], [1, 2, 3]]
 
 
 def test_lists_are_those_of_beams():
