@@ -8,6 +8,7 @@ pytest.importorskip("torch")
 import torch
 
 from recsim_env.agents.generative.recipes import parts
+from recsim_env.agents.generative.recipes.making import check_recipe
 from recsim_env.agents.generative.recipes.recipe import (
     Known,
     changed,
@@ -195,12 +196,12 @@ def test_broken_files(tmp_path, text, message):
 )
 def test_what_cannot_be_is_refused_before_hours_of_others(changes, message):
     with pytest.raises(InputError, match=message):
-        parts.check_recipe(changed(read_recipe("sasrec"), changes))
+        check_recipe(changed(read_recipe("sasrec"), changes))
 
 
 @pytest.mark.parametrize("name", names())
 def test_recipes_that_ship_pass_the_check(name):
-    parts.check_recipe(quick(name))
+    check_recipe(quick(name))
 
 
 def test_settings_that_are_none(world):

@@ -142,7 +142,7 @@ def check(settings: Settings) -> tuple[dict[str, Recipe], list[str]]:
         InputError: the first of them.
     """
     require("torch", "torch")
-    from recsim_env.agents.generative.recipes.parts import check_recipe
+    from recsim_env.agents.generative.recipes.making import check_recipe
 
     changes = {}
     for part in parts(settings.changes):

@@ -2,15 +2,13 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
 from recsim_env.agents.generative.encoders.code_sequence import CodeSequence
-from recsim_env.agents.generative.generative_recommender import GenerativeRecommender, OfEncoder
+from recsim_env.agents.generative.generative_recommender import OfEncoder
 from recsim_env.agents.generative.heads.autoregressive import AutoregressiveHead
 from recsim_env.agents.generative.heads.decoder import DecoderHead
 from recsim_env.agents.generative.heads.head import IdentifierHead
@@ -26,9 +24,9 @@ from recsim_env.agents.generative.item_encoders.set_tokens import SetTokens
 from recsim_env.agents.generative.losses.branch_alignment import BranchAlignment
 from recsim_env.agents.generative.losses.feature_alignment import FeatureAlignment
 from recsim_env.agents.generative.losses.prefix_aware import PrefixAware
-from recsim_env.agents.generative.policy import GenerativePolicy
 from recsim_env.agents.generative.preferences import Preferences
-from recsim_env.agents.generative.recipes.recipe import Known, Options, Recipe
+from recsim_env.agents.generative.recipes.options import Part, checked, part_named
+from recsim_env.agents.generative.recipes.recipe import Known, Options
 from recsim_env.agents.generative.tokenisers.experts import experts
 from recsim_env.agents.generative.tokenisers.fsq import fsq
 from recsim_env.agents.generative.tokenisers.hierarchical import collaborative, hierarchical
@@ -52,22 +50,11 @@ from recsim_env.agents.sequential.neural.losses.ensemble_reasoning import Ensemb
 from recsim_env.agents.sequential.neural.losses.graph_prior import GraphPrior
 from recsim_env.agents.sequential.neural.losses.intent_consistency import IntentConsistency
 from recsim_env.agents.sequential.neural.losses.progressive_reasoning import ProgressiveReasoning
-from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
 from recsim_env.errors import InputError, unknown_name
-from recsim_env.simulators.log import Log
 
 FEWEST_OF_A_CODE = 8  # items for each code of a level
 
 OF = ("features", "vectors", "both")
-
-
-@dataclass(frozen=True)
-class Part:
-    """Something that a recipe names."""
-
-    make: Callable[..., Any]  # what its arguments are, and what of them a recipe does not say
-    of: Callable[..., Any]  # whose arguments are the options
-    more: tuple[str, ...] = ()  # options of `make` alone
 
 
 def _of_items(tokeniser: Callable[..., Identifiers]) -> Part:
@@ -235,26 +222,12 @@ LOSSES: dict[str, Part] = {
 # what these are given beside a recipe's options
 OF_DATA = ("features", "log", "num_items", "seed", "vectors", "known")
 OF_ITEMS = (*OF_DATA, "read", "codes", "level_sizes", "counts")
-NOT_OF_A_RECIPE = (
-    "self",
-    "encoder",
-    "auxiliaries",
-    "objective",
-    "negatives",
-    "calibration",
-    "hidden_share",
-    "last_share",
-    "history",
-    "mask_history",
-    "seed",
-    "num_items",
-)
 OF_CODES = ("codes", "level_sizes", "dimension", "items", "generator")
 
 
 def tokeniser(options: Options, known: Known) -> Identifiers:
     """Identifiers; see `recipe.tokenise`."""
-    part, given = _part("tokeniser", options, TOKENISERS, OF_DATA)
+    part, given = part_named("tokeniser", options, TOKENISERS, OF_DATA)
     arguments = inspect.signature(part.of).parameters
     if "level_sizes" in arguments:
         sizes = given.get("level_sizes", arguments["level_sizes"].default)
@@ -273,7 +246,7 @@ def _most(known: Known, levels: int) -> int:
 
 def items(options: Options, read: Identifiers, known: Known) -> ItemTable:
     """Vectors of the items of a history, whose codes are `read`."""
-    part, given = _part("items", options, ITEMS, OF_ITEMS)
+    part, given = part_named("items", options, ITEMS, OF_ITEMS)
     table: ItemTable = part.make(read, known, **given)
     return table
 
@@ -281,17 +254,17 @@ def items(options: Options, read: Identifiers, known: Known) -> ItemTable:
 def encoder(options: Options, items: ItemTable, generator: Any) -> SequenceEncoder:
     """An encoder; `[encoder.NAME]` wraps it by one of `WRAPPERS`."""
     plain, around = _taken_apart(options)
-    part, given = _part("encoder", plain, ENCODERS, ("items", "generator"))
+    part, given = part_named("encoder", plain, ENCODERS, ("items", "generator"))
     found: SequenceEncoder = part.make(items, generator=generator, **given)
     for name, more in around.items():
-        wrapper, given = _part("encoder", {"name": name, **more}, WRAPPERS, ("encoder", "generator"))
+        wrapper, given = part_named("encoder", {"name": name, **more}, WRAPPERS, ("encoder", "generator"))
         found = wrapper.make(found, generator=generator, **given)
     return found
 
 
 def head(options: Options, written: Identifiers, items: ItemTable, generator: Any) -> IdentifierHead:
     """A head that says identifiers as they are written."""
-    part, given = _part("head", options, HEADS, OF_CODES)
+    part, given = part_named("head", options, HEADS, OF_CODES)
     found: IdentifierHead = part.make(written, items, generator=generator, **given)
     return found
 
@@ -323,131 +296,11 @@ def loss(name: str, options: Options) -> Callable[[Known], Auxiliary]:
     """What makes one of the further losses."""
     if not isinstance(options, dict):
         raise InputError(f"[losses.{name}] of a recipe must be a table, got {options!r}")
-    part, given = _part("losses", {"name": name, **options}, LOSSES, ("features",))
+    part, given = part_named("losses", {"name": name, **options}, LOSSES, ("features",))
     return lambda known: part.make(known, **given)
-
-
-def check_recipe(recipe: Recipe) -> None:
-    """Refuse a recipe before hours of others: its options, and what it is made of on a log of a few items.
-
-    Raises:
-        InputError: the first of what is wrong.
-    """
-    for options in (recipe.tokeniser, *([recipe.history] if recipe.history else [])):
-        _check_tokeniser(options)
-    users, length, N = 8, 6, 64
-    rng = np.random.default_rng(0)
-    user, time = np.repeat(np.arange(users), length), np.tile(np.arange(float(length)), users)
-    log = Log(user, time, rng.integers(N, size=(users * length, 1)), np.ones((users * length, 1), np.bool_))
-    known = Known(log, N, rng.standard_normal((N, 16)), rng.standard_normal((N, 16)), 0)
-    atomic_too = recipe.tokeniser["name"] == "atomic"
-    written = atomic(N) if atomic_too else random(N, levels=3, size=8, seed=0)
-    read = written if recipe.history is None else random(N, levels=3, size=8, seed=0)
-    made = made_of(recipe, known, written, read)
-    made.epochs = 1
-    made.fit(log)
-
-
-def _check_tokeniser(options: Options) -> None:
-    _, given = _part("tokeniser", options, TOKENISERS, OF_DATA)
-    if options["name"] == "joined":
-        for part in given["parts"]:
-            _check_tokeniser(part)
-
-
-def made_of(
-    recipe: Recipe, known: Known, written: Identifiers, read: Identifiers, **settings: Any
-) -> GenerativeRecommender:
-    """A recommender of a recipe's parts; see `recipe.recommender_of`.
-
-    Args:
-        recipe: its parts.
-        known: of the items.
-        written: what the head says.
-        read: the codes of histories.
-        settings: of `GenerativeRecommender`, before those of the recipe.
-    """
-    of_policy = checked(GenerativePolicy, recipe.policy, "policy", ("encoder", "head", "trie", "preferences"))
-    trained = checked(NeuralRecommender.__init__, recipe.training, "training", NOT_OF_A_RECIPE)
-    losses = [loss(name, options) for name, options in recipe.losses.items()]
-
-    def policy(num_items: int, generator: Any) -> GenerativePolicy:
-        table = items(recipe.items, read, known)
-        past = encoder(recipe.encoder, table, generator)
-        last = head(recipe.head, written, table, generator)
-        trie = CatalogueTrie(written.codes, written.level_sizes)
-        wanted = None
-        if recipe.preferences:
-            wanted = preferences(recipe.preferences, known, table.dimension, generator)
-        return GenerativePolicy(past, last, trie, preferences=wanted, **of_policy)
-
-    return GenerativeRecommender(
-        policy,
-        auxiliaries=lambda: [make(known) for make in losses],
-        **{"seed": known.seed, "num_items": known.num_items, **trained, **settings},
-    )
 
 
 def _taken_apart(options: Options) -> tuple[Options, dict[str, Options]]:
     """Options of an encoder, and those of its wrappers."""
     around = {name: value for name, value in options.items() if isinstance(value, dict)}
     return {name: value for name, value in options.items() if name not in around}, around
-
-
-def checked(
-    of: Callable[..., Any],
-    given: Mapping[str, Any],
-    where: str,
-    hidden: tuple[str, ...] = (),
-    more: tuple[str, ...] = (),
-) -> Options:
-    """Options that are arguments, of the types of their defaults.
-
-    Args:
-        of: whose arguments.
-        given: the options.
-        where: the part of a recipe, for errors.
-        hidden: arguments that are no options.
-        more: further names that are options.
-
-    Raises:
-        InputError: an option that is none, or of another type.
-    """
-    arguments = inspect.signature(of).parameters
-    known = [*(name for name in arguments if name not in hidden), *more]
-    for name, value in given.items():
-        if name not in known:
-            raise unknown_name(f"option of [{where}]", name, known)
-        if name in arguments and not _fits(value, arguments[name]):
-            like = arguments[name].default
-            wanted = f"like {like!r}" if like is not inspect.Parameter.empty else "of another type"
-            raise InputError(f"{name} of [{where}] must be {wanted}, got {value!r}")
-    for name, argument in arguments.items():
-        needed = argument.default is inspect.Parameter.empty and argument.kind is not argument.VAR_KEYWORD
-        if name in known and needed and name not in given:
-            raise InputError(f"[{where}] needs {name}")
-    return dict(given)
-
-
-def _fits(value: Any, argument: inspect.Parameter) -> bool:
-    """Whether a value is of the type of an argument, as far as its default or annotation says."""
-    bare = argument.default is inspect.Parameter.empty or argument.default is None
-    kind = argument.annotation if bare else type(argument.default)
-    if kind in (tuple, list):
-        return isinstance(value, tuple | list)
-    if kind not in (int, float, str, bool):
-        return True
-    kinds = (int, float) if kind is float else (kind,)
-    return isinstance(value, kinds) and isinstance(value, bool) == (kind is bool)
-
-
-def _part(
-    where: str, options: Options, choices: dict[str, Part], hidden: tuple[str, ...]
-) -> tuple[Part, Options]:
-    """The part, and its options."""
-    name = options.get("name", "")
-    if name not in choices:
-        raise unknown_name(f"name of [{where}]", name, choices)
-    part = choices[name]
-    given = {option: value for option, value in options.items() if option != "name"}
-    return part, checked(part.of, given, f"{where}: {name}", hidden, part.more)

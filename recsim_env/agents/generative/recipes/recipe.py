@@ -168,11 +168,11 @@ def recommender_of(recipe: Recipe, known: Known, **settings: Any) -> "Generative
     Raises:
         InputError: parts or options that are none, or that do not go together; PyTorch is missing.
     """
-    from recsim_env.agents.generative.recipes import parts
+    from recsim_env.agents.generative.recipes.making import made_of
 
     written = tokenise(recipe.tokeniser, known)
     read = written if recipe.history is None else tokenise(recipe.history, known)
-    return parts.made_of(recipe, known, written, read, **settings)
+    return made_of(recipe, known, written, read, **settings)
 
 
 def tokenise(options: Options, known: Known) -> Identifiers:
@@ -197,10 +197,10 @@ def tuning_of(recipe: Recipe, **settings: Any) -> "TuningSettings":
         InputError: no such setting, or out of range.
     """
     from recsim_env.agents.generative.preference.tuning import TuningSettings
-    from recsim_env.agents.generative.recipes import parts
+    from recsim_env.agents.generative.recipes.options import checked
 
     given = {name: value for name, value in recipe.tuning.items() if name != "reward"} | settings
-    return TuningSettings(**parts.checked(TuningSettings, given, "tuning"))
+    return TuningSettings(**checked(TuningSettings, given, "tuning"))
 
 
 def _folder() -> Any:
