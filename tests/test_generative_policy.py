@@ -12,7 +12,7 @@ from recsim_env.agents.generative.generative_recommender import GenerativeRecomm
 from recsim_env.agents.generative.heads.autoregressive import AutoregressiveHead
 from recsim_env.agents.generative.heads.decoder import DecoderHead
 from recsim_env.agents.generative.heads.expert_units import RATE, ExpertUnits
-from recsim_env.agents.generative.heads.head import Past
+from recsim_env.agents.generative.heads.head import IdentifierHead, Past
 from recsim_env.agents.generative.heads.parallel import ParallelHead
 from recsim_env.agents.generative.heads.projection import ProjectionHead
 from recsim_env.agents.generative.item_encoders.code_vectors import CodeVectors
@@ -101,6 +101,20 @@ def test_beams_as_wide_as_the_catalogue_find_the_best_items(head):
     without, _ = policy.generate(HISTORY, 10, width=N, allow=allow)
     assert torch.equal(without[0], items[0])
     assert torch.equal(without[1, :7], items[1, 3:])
+
+
+@pytest.mark.parametrize("head", ["autoregressive", "decoder", "experts"])
+def test_codes_that_are_remembered_say_what_prefixes_read_anew_say(head):
+    policy, luck = sharp(policy_of(head)), torch.Generator().manual_seed(2)
+    past = policy.past(HISTORY)
+    remembering, anew = policy.head.next_code(past), IdentifierHead.next_code(policy.head, past)
+    codes, parents = torch.full((3, 1), -1), torch.zeros(3, 1, dtype=torch.int64)
+    for level, beams in enumerate((5, 3, 4)):
+        found, wanted = remembering(level, parents, codes), anew(level, parents, codes)
+        torch.testing.assert_close(found, wanted)
+        assert found.std() > 0.1
+        parents = torch.randint(codes.shape[1], (3, beams), generator=luck)
+        codes = torch.randint(SIZES[level], (3, beams), generator=luck)
 
 
 @pytest.mark.parametrize("head", HEADS)

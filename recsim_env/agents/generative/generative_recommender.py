@@ -24,7 +24,7 @@ from recsim_env.agents.recommender import check_history
 from recsim_env.agents.sequential.neural.device import repeatable
 from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
-from recsim_env.agents.sequential.neural.neural_recommender import NeuralRecommender
+from recsim_env.agents.sequential.neural.neural_recommender import RANKED, NeuralRecommender
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.agents.sequential.neural.trained_network import LONGEST_GRADIENT, luck_of_epoch
 from recsim_env.arrays import Array, Ints
@@ -36,7 +36,6 @@ import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor  # noqa: E402
 
 SCORED = 2**15  # cells, of users and items, whose log pi is computed at a time
-LISTED = 20  # items of the lists of validation, and half the beams
 
 
 class PolicyEncoder(SequenceEncoder):
@@ -217,7 +216,7 @@ class GenerativeRecommender(NeuralRecommender):
 
     def _validation_ranks(self) -> TargetRank:
         """Where the item that every user had last stands in the lists."""
-        held, k = self._held_out, min(LISTED, self.num_items_)
+        held, k = self._held_out, min(RANKED, self.num_items_)
         lists = self._lists(_policy(self._rated), held.history, k, mask_history=self.mask_history)
         hit = lists == held.target[:, None]
         better = np.where(hit.any(axis=1), hit.argmax(axis=1), self.num_items_)

@@ -17,7 +17,15 @@ from typing import Protocol, Self
 import numpy as np
 
 from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
-from recsim_env.agents.generative.decoding import Keep, beam_search, gumbel_top_k, log_prob, log_probs, sample
+from recsim_env.agents.generative.decoding import (
+    Keep,
+    NextCode,
+    beam_search,
+    gumbel_top_k,
+    log_prob,
+    log_probs,
+    sample,
+)
 from recsim_env.agents.generative.heads.decoder import DecoderHead
 from recsim_env.agents.generative.heads.head import IdentifierHead, Past
 from recsim_env.agents.generative.heads.projection import ProjectionHead
@@ -270,21 +278,12 @@ class GenerativePolicy(nn.Module):
             return sample(self.trie, next_code, B, k, uniforms)
         return gumbel_top_k(self.trie, next_code, B, k, uniforms, allow=allow)
 
-    def next_code(self, past: Past) -> Callable[[int, Tensor, Tensor], Tensor]:
-        """What `decoding` calls for users of whom this is known: it remembers the codes of every beam."""
-        prefix = torch.zeros(0)
-
-        def logits(level: int, parents: Tensor, codes: Tensor) -> Tensor:
-            nonlocal prefix
-            if level == 0:
-                prefix = codes.new_zeros((*codes.shape, 0))
-            else:
-                kept = prefix.gather(1, parents.unsqueeze(-1).expand(-1, -1, prefix.shape[2]))
-                prefix = torch.cat([kept, codes.unsqueeze(-1)], dim=2)
-            found = self._head(past, prefix[:, None])[-1]
-            return found[:, 0].expand(-1, codes.shape[1], -1)
-
-        return logits
+    def next_code(self, past: Past) -> NextCode:
+        """What `decoding` calls for users of whom this is known."""
+        logits = self.head.next_code(past)
+        if self.temperature == 1.0:
+            return logits
+        return lambda level, parents, codes: logits(level, parents, codes) / self.temperature
 
 
 def _check_codes(policy: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:

@@ -7,8 +7,9 @@ Source: Rajput and others, "Recommender systems with generative retrieval" (TIGE
 reads the one state that a sequence encoder leaves; TIGER attends to all of them, as `decoder.py` does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from recsim_env.agents.generative.decoding import NextCode
 from recsim_env.agents.generative.heads.head import IdentifierHead, Past
 from recsim_env.agents.sequential.neural.encoders.attention_block import AttentionBlock
 from recsim_env.agents.sequential.neural.encoders.encoder import SPREAD
@@ -76,8 +77,35 @@ class AutoregressiveHead(IdentifierHead):
 
     def read(self, x: Tensor, past: Past) -> Tensor:
         """What the blocks make of codes, (U, Q, G, l + 1, D), each of which sees itself and those before."""
-        rows = x.flatten(0, 2)
         seen = torch.ones(x.shape[3], x.shape[3], dtype=torch.bool, device=x.device).tril()
         for block in self.blocks:
-            rows = block(rows, seen)
-        return rows.view_as(x)
+            found = block.attend(block.projected(x.flatten(0, 2)), seen)
+            x = self.rest(block, past)(x, found)
+        return x
+
+    def rest(self, block: AttentionBlock, past: Past) -> Callable[[Tensor, Tensor], Tensor]:
+        """What a block does with codes (U, Q, G, l, D) once these have found (U Q G, h, l, D / h)."""
+        return lambda x, found: block.after(x.flatten(0, 2), found).view_as(x)
+
+    def next_code(self, past: Past) -> NextCode:
+        """See `IdentifierHead`: keys and values of the codes so far are kept, so that each is read once."""
+        blocks = [(block, self.rest(block, past)) for block in self.blocks]
+        kept: list[Tensor] = []  # of each block, (2, U M, h, l, D / h) keys and values of the codes of a beam
+
+        def logits(level: int, parents: Tensor, codes: Tensor) -> Tensor:
+            (U, M), before = codes.shape, kept.copy()
+            kept.clear()
+            x = self.vectors[level - 1](codes) if level else past.state.expand(-1, M, -1)
+            x = (x + self.positions.weight[level])[:, None, :, None]
+            for place, (block, rest) in enumerate(blocks):
+                query, *own = block.projected(x.flatten(0, 2))
+                known = torch.stack(own)
+                if level:
+                    beams = before[place].shape[1] // U
+                    row = (parents + beams * torch.arange(U, device=parents.device)[:, None]).flatten()
+                    known = torch.cat([before[place][:, row], known], dim=3)
+                kept.append(known)
+                x = rest(x, block.attend((query, *known), None))
+            return self.norm(x[:, 0, :, 0]) @ self.vectors[level].weight.T
+
+        return logits

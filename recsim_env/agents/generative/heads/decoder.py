@@ -14,7 +14,8 @@ others, "OneRec", 2025 (experts in place of dense units). Ours: norms before the
 place of a start token, vectors of codes shared between input and output.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 from recsim_env.agents.generative.heads.autoregressive import AutoregressiveHead
 from recsim_env.agents.generative.heads.expert_units import ExpertUnits
@@ -65,11 +66,9 @@ class DecoderHead(AutoregressiveHead):
         )
         self.draw_first_weights(generator)
 
-    def read(self, x: Tensor, past: Past) -> Tensor:
+    def rest(self, block: AttentionBlock, past: Past) -> Callable[[Tensor, Tensor], Tensor]:
         """See `AutoregressiveHead`."""
-        for block in self.blocks:
-            x = block(x, past)
-        return x
+        return cast(DecoderBlock, block).rest(past)
 
 
 class DecoderBlock(AttentionBlock):
@@ -90,9 +89,19 @@ class DecoderBlock(AttentionBlock):
     def forward(self, x: Tensor, past: Past) -> Tensor:
         """See the class."""
         seen = torch.ones(x.shape[3], x.shape[3], dtype=torch.bool, device=x.device).tril()
-        rows = x.flatten(0, 2)
-        y = self.after_attention(rows, self.attend(self.projected(rows), seen)).view_as(x)
-        return self.after_units(y + self.dropout(self.found(self._looked_up(self.before_memory(y), past))))
+        return self.rest(past)(x, self.attend(self.projected(x.flatten(0, 2)), seen))
+
+    def rest(self, past: Past) -> Callable[[Tensor, Tensor], Tensor]:
+        """What is done with codes once they have seen each other: the memory is read once for all calls."""
+        U, h = len(past.memory), self.heads
+        parts = self.keys_values(self.of_memory(past.memory)).view(U, -1, 2, h, self.mixed.in_features // h)
+        key, value = parts.permute(2, 0, 3, 1, 4)
+
+        def after(x: Tensor, found: Tensor) -> Tensor:
+            y = self.after_attention(x.flatten(0, 2), found).view_as(x)
+            return self.after_units(y + self.dropout(self.found(self._looked_up(y, key, value, past.seen))))
+
+        return after
 
     def after_units(self, y: Tensor) -> Tensor:
         """See `AttentionBlock`."""
@@ -101,13 +110,11 @@ class DecoderBlock(AttentionBlock):
         added: Tensor = self.dropout(self.experts(self.before_units(y)))
         return y + added
 
-    def _looked_up(self, y: Tensor, past: Past) -> Tensor:
+    def _looked_up(self, y: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
         """What each code finds in the memory."""
         (U, Q, G, S, D), h = y.shape, self.heads
-        query = self.queries(y).view(U, Q * G * S, h, D // h).transpose(1, 2)
-        parts = self.keys_values(self.of_memory(past.memory)).view(U, -1, 2, h, D // h)
-        key, value = parts.permute(2, 0, 3, 1, 4)
-        seen = past.seen[:, :, None].expand(U, Q, G * S, -1).flatten(1, 2)[:, None]
+        query = self.queries(self.before_memory(y)).view(U, Q * G * S, h, D // h).transpose(1, 2)
+        each = seen[:, :, None].expand(U, Q, G * S, -1).flatten(1, 2)[:, None]
         share = self.dropout.share if self.training else 0.0
-        found = scaled_dot_product_attention(query, key, value, seen, dropout_p=share)
+        found = scaled_dot_product_attention(query, key, value, each, dropout_p=share)
         return found.transpose(1, 2).reshape(U, Q, G, S, D)

@@ -7,10 +7,12 @@ D numbers a state, G identifiers of a step, L levels, V_l codes of level l.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from recsim_env.agents.generative.decoding import NextCode
 from recsim_env.errors import require
 
 require("torch", "torch")
-from torch import Tensor, nn  # noqa: E402 - after the check that says which extra has it
+import torch  # noqa: E402 - after the check that says which extra has it
+from torch import Tensor, nn  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,23 @@ class IdentifierHead(nn.Module):
             l + 1 of (U, Q, G, V_level); those that look at no code may be (U, Q, 1, V_level).
         """
         raise NotImplementedError
+
+    def next_code(self, past: Past) -> NextCode:
+        """Logits (U, M, V) of one level after the other, for users at one step each.
+
+        Args:
+            past: (U, 1, ..) one step.
+        """
+        prefix = torch.zeros(0)
+
+        def logits(level: int, parents: Tensor, codes: Tensor) -> Tensor:
+            nonlocal prefix
+            if level:
+                kept = prefix.gather(1, parents.unsqueeze(-1).expand(-1, -1, prefix.shape[2]))
+                prefix = torch.cat([kept, codes.unsqueeze(-1)], dim=2)
+            else:
+                prefix = codes.new_zeros((*codes.shape, 0))
+            found: Tensor = self(past, prefix[:, None])[-1]
+            return found[:, 0].expand(-1, codes.shape[1], -1)
+
+        return logits

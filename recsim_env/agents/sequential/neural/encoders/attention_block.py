@@ -4,7 +4,7 @@ y  = x + dropout(attention(norm(x)))
 x' = y + dropout(W_2 f(W_1 norm(y)))        each W with a bias
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from recsim_env.agents.sequential.neural.encoders.dropout import Dropout
 from recsim_env.errors import InputError, check_ranges, require
@@ -62,8 +62,8 @@ class AttentionBlock(nn.Module):
         made: Tensor = parts.permute(2, 0, 3, 1, 4)
         return made
 
-    def attend(self, parts: Tensor, seen: Tensor) -> Tensor:
-        """What queries find (U, h, L, D / h), of the three of `projected`."""
+    def attend(self, parts: Iterable[Tensor], seen: Tensor | None) -> Tensor:
+        """What queries find (U, h, L, D / h), of the three of `projected`; seen = None: all keys."""
         share = self.dropout.share if self.training else 0.0
         return scaled_dot_product_attention(*parts, seen, dropout_p=share)
 
