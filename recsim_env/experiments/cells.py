@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from tqdm import tqdm
@@ -39,6 +39,18 @@ class Cell:
     work: Callable[[Path, Path, Callable[[int], Any]], None]
     """(file, checkpoint, progress): plays, tells `progress` of every so many steps, and writes the file."""
 
+    @classmethod
+    def of(
+        cls,
+        directory: RunDirectory,
+        name: str,
+        size: int,
+        label: str,
+        work: Callable[[Path, Path, Callable[[int], Any]], None],
+    ) -> Self:
+        """The cell of this name in a run's directory."""
+        return cls(name, directory.cell(name), directory.checkpoint(name), size, label, work)
+
 
 def replicate_cells(
     directory: RunDirectory, replicates: int, size: int, work: Callable[[int], Callable[..., None]]
@@ -52,10 +64,9 @@ def replicate_cells(
         work: replicate -> its `Cell.work`.
     """
     return [
-        Cell(
-            name=f"replicate-{i}",
-            file=directory.cell(f"replicate-{i}"),
-            checkpoint=directory.checkpoint(f"replicate-{i}"),
+        Cell.of(
+            directory,
+            f"replicate-{i}",
             size=size,
             label=f"replicate {i}",
             work=work(i),

@@ -181,9 +181,14 @@ def legend_below(axes: Any) -> None:
 
 def save_panel(path: Path, draw: Callable[[Any], None]) -> None:
     """Write a picture of one panel; `draw` is given its axes."""
+    save(panel(draw), path)
+
+
+def panel(draw: Callable[[Any], None]) -> "Figure":
+    """A picture of one panel; `draw` is given its axes."""
     picture, (axes,) = new_figure(1)
     draw(axes)
-    save(picture, path)
+    return picture
 
 
 def save(figure: "Figure", path: Path) -> None:

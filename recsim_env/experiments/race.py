@@ -77,10 +77,9 @@ def _play_all(
     for name, make in agents.items():
         whole = pieces == 1 or getattr(make(1), "rows_learn_together", False)
         cells[name] = [
-            Cell(
-                name=f"{name}-{first}-{last}",
-                file=directory.cell(f"{name}-{first}-{last}"),
-                checkpoint=directory.checkpoint(f"{name}-{first}-{last}"),
+            Cell.of(
+                directory,
+                f"{name}-{first}-{last}",
                 size=race.last,
                 label=name,
                 work=partial(play, make, world, race, first, last),

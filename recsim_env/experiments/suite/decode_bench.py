@@ -29,11 +29,11 @@ import numpy as np
 from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError, require
 from recsim_env.experiments import figure
-from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
+from recsim_env.experiments.cell_run import run_to_the_end
+from recsim_env.experiments.cells import Cell, save_arrays
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run_directory import open_run
-from recsim_env.experiments.settings import as_json, option, positive
-from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.run_directory import RunDirectory
+from recsim_env.experiments.settings import option, positive
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 
@@ -61,31 +61,31 @@ class Settings:
 def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the experiment, or what is left of it, in the directory `out`; a catalogue is done in one go."""
     sizes = check(settings)
-    with open_run(out, NAME, as_json(settings), resume) as directory:
-        if directory.finished:
-            results = Results.read(directory.results)
-        else:
-            cells = [
-                Cell(
-                    name=f"{size}",
-                    file=directory.cell(f"{size}"),
-                    checkpoint=directory.checkpoint(f"{size}"),
-                    size=len(WAYS),
-                    label=f"{size:,} items",
-                    work=partial(time_catalogue, settings, size),
-                )
-                for size in sizes
-            ]
-            run_cells(cells, directory.path, workers, "way")
-            results = to_results(sizes, [load_arrays(cell.file) for cell in cells])
-            for name, curves in results.curves.items():
-                write_events(directory.path / "tensorboard", name, curves)
-            results.write(directory.results)
-            figure.save_panel(directory.path / "figure.png", lambda axes: draw(axes, results, settings))
-            directory.finish()
-    print_table(results, settings)
-    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
-    return results
+
+    def cells(directory: RunDirectory) -> list[Cell]:
+        return [
+            Cell.of(
+                directory,
+                f"{size}",
+                size=len(WAYS),
+                label=f"{size:,} items",
+                work=partial(time_catalogue, settings, size),
+            )
+            for size in sizes
+        ]
+
+    return run_to_the_end(
+        NAME,
+        settings,
+        out,
+        resume,
+        workers,
+        cells=cells,
+        unit="way",
+        collect=lambda found: to_results(sizes, found),
+        picture=lambda results: figure.panel(lambda axes: draw(axes, results, settings)),
+        show=lambda results: print_table(results, settings),
+    )
 
 
 def check(settings: Settings) -> list[int]:

@@ -82,10 +82,9 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
         else:
             cells = {
                 name: [
-                    Cell(
-                        name=f"{name}-{r}",
-                        file=directory.cell(f"{name}-{r}"),
-                        checkpoint=directory.checkpoint(f"{name}-{r}"),
+                    Cell.of(
+                        directory,
+                        f"{name}-{r}",
                         size=settings.steps,
                         label=f"{name}, replicate {r}",
                         work=partial(train_and_test, name, world, settings, r),

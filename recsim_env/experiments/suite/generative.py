@@ -43,7 +43,8 @@ from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.ranking import ndcg
 from recsim_env.experiments import figure
-from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
+from recsim_env.experiments.cell_run import run_to_the_end
+from recsim_env.experiments.cells import Cell, save_arrays
 from recsim_env.experiments.organic_users import OrganicUsers
 from recsim_env.experiments.policy_measures import LISTED, lists_of, measure
 from recsim_env.experiments.policy_training import (
@@ -54,12 +55,11 @@ from recsim_env.experiments.policy_training import (
 )
 from recsim_env.experiments.recommenders import RECOMMENDERS
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run_directory import open_run
+from recsim_env.experiments.run_directory import RunDirectory
 from recsim_env.experiments.sequential_models import told_features
 from recsim_env.experiments.sequential_training import asked, train_to_the_end
-from recsim_env.experiments.settings import as_json, option, parts
+from recsim_env.experiments.settings import option, parts
 from recsim_env.experiments.simulated_rewards import SessionReward, SimulatedReward
-from recsim_env.experiments.tensorboard import write_events
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.log import Log
@@ -104,35 +104,43 @@ class Settings:
 def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the experiment, or what is left of it, in the directory `out`; trainings go on between epochs."""
     recipes, beside = check(settings)
-    with open_run(out, NAME, as_json(settings), resume) as directory:
-        if directory.finished:
-            results = Results.read(directory.results)
-        else:
-            cells = {
-                (name, i): Cell(
-                    name=_file(name, recipes.get(name), i),
-                    file=directory.cell(_file(name, recipes.get(name), i)),
-                    checkpoint=directory.checkpoint(_file(name, recipes.get(name), i)),
-                    size=1 + (_epochs(recipes[name], settings) if name in recipes else 0),
-                    label=f"{name}, replicate {i}",
-                    work=partial(_work, settings, name, recipes.get(name), settings.seed + i),
-                )
-                for name in (*beside, *recipes)
-                for i in range(settings.replicates if name in recipes else 1)
-            }
-            run_cells(list(cells.values()), directory.path, workers, "epoch")
-            results = Results()
-            for name in (*beside, *recipes):
-                mine = [load_arrays(cell.file) for (one, _), cell in cells.items() if one == name]
-                results.curves |= _curves(name, mine)
-            for name, curves in results.curves.items():
-                write_events(directory.path / "tensorboard", name.replace(", ", "-"), curves)
-            results.write(directory.results)
-            figure.save_panel(directory.path / "figure.png", lambda axes: draw(axes, results, settings))
-            directory.finish()
-    print_table(results)
-    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
-    return results
+    trainings = [
+        (name, i)
+        for name in (*beside, *recipes)
+        for i in range(settings.replicates if name in recipes else 1)
+    ]
+
+    def cells(directory: RunDirectory) -> list[Cell]:
+        return [
+            Cell.of(
+                directory,
+                _file(name, recipes.get(name), i),
+                size=1 + (_epochs(recipes[name], settings) if name in recipes else 0),
+                label=f"{name}, replicate {i}",
+                work=partial(_work, settings, name, recipes.get(name), settings.seed + i),
+            )
+            for name, i in trainings
+        ]
+
+    def collect(found: list[dict[str, Array]]) -> Results:
+        results = Results()
+        for name in (*beside, *recipes):
+            mine = [one for (of, _), one in zip(trainings, found, strict=True) if of == name]
+            results.curves |= _curves(name, mine)
+        return results
+
+    return run_to_the_end(
+        NAME,
+        settings,
+        out,
+        resume,
+        workers,
+        cells=cells,
+        unit="epoch",
+        collect=collect,
+        picture=lambda results: figure.panel(lambda axes: draw(axes, results, settings)),
+        show=print_table,
+    )
 
 
 def check(settings: Settings) -> tuple[dict[str, Recipe], list[str]]:

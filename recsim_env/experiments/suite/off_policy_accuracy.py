@@ -109,10 +109,9 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
         else:
             cells = {
                 name: [
-                    Cell(
-                        name=f"{name}-{first}",
-                        file=directory.cell(f"{name}-{first}"),
-                        checkpoint=directory.checkpoint(f"{name}-{first}"),
+                    Cell.of(
+                        directory,
+                        f"{name}-{first}",
                         size=min(CELL_LOGS, settings.replicates - first),
                         label=name,
                         work=partial(measure, make, asked, settings, first),

@@ -118,10 +118,9 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
             print_tables(results, settings.k)
         else:
             cells = {
-                name: Cell(
-                    name=name,
-                    file=directory.cell(name),
-                    checkpoint=directory.checkpoint(name),
+                name: Cell.of(
+                    directory,
+                    name,
                     size=1,
                     label=name,
                     work=partial(rank, name, held_out, data.num_items, settings.k, mask),

@@ -49,7 +49,8 @@ from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
-from recsim_env.experiments.cells import load_arrays, replicate_cells, run_cells, save_arrays
+from recsim_env.experiments.cell_run import run_to_the_end
+from recsim_env.experiments.cells import replicate_cells, save_arrays
 from recsim_env.experiments.policy_measures import LISTED, Lists, lists_of, measure
 from recsim_env.experiments.policy_training import (
     PolicySettings,
@@ -68,9 +69,7 @@ from recsim_env.experiments.query_learners import (
     tune,
 )
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run_directory import open_run
-from recsim_env.experiments.settings import as_json, option
-from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.settings import option
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.worlds.world import take_rows
@@ -91,25 +90,22 @@ class Settings(PolicySettings):
 def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the experiment, or what is left of it, in the directory `out`; a replicate is done in one go."""
     names = check(settings)
-    with open_run(out, NAME, as_json(settings), resume) as directory:
-        if directory.finished:
-            results = Results.read(directory.results)
-        else:
 
-            def work(replicate: int) -> Callable[..., None]:
-                return partial(play_replicate, settings, names, settings.seed + replicate)
+    def work(replicate: int) -> Callable[..., None]:
+        return partial(play_replicate, settings, names, settings.seed + replicate)
 
-            cells = replicate_cells(directory, settings.replicates, 1 + len(names), work)
-            run_cells(cells, directory.path, workers, "learner")
-            results = to_results([load_arrays(cell.file) for cell in cells], names, settings)
-            for name, curves in results.curves.items():
-                write_events(directory.path / "tensorboard", name, curves)
-            results.write(directory.results)
-            figure.save(draw_all(results, settings), directory.path / "figure.png")
-            directory.finish()
-    print_tables(results)
-    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
-    return results
+    return run_to_the_end(
+        NAME,
+        settings,
+        out,
+        resume,
+        workers,
+        cells=lambda directory: replicate_cells(directory, settings.replicates, 1 + len(names), work),
+        unit="learner",
+        collect=lambda found: to_results(found, names, settings),
+        picture=lambda results: draw_all(results, settings),
+        show=print_tables,
+    )
 
 
 def check(settings: Settings) -> list[str]:

@@ -116,10 +116,9 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
         else:
             cells = {
                 name: [
-                    Cell(
-                        name=f"{name}-{i}",
-                        file=directory.cell(f"{name}-{i}"),
-                        checkpoint=directory.checkpoint(f"{name}-{i}"),
+                    Cell.of(
+                        directory,
+                        f"{name}-{i}",
                         size=settings.epochs if name in NETWORKS else 1,
                         label=f"{name}, training {i}" if name in NETWORKS else name,
                         work=partial(rate, name, split, settings, settings.seed + i),

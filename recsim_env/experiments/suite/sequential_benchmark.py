@@ -214,10 +214,9 @@ def _recommender(task: Task, settings: Settings, *, seed: int, data: Interaction
 
 def _cell(directory: Any, task: Task, seed: int, settings: Settings) -> Cell:
     name = f"{task.data}-{task.name}-{seed}".replace(" ", "-")
-    return Cell(
-        name=name,
-        file=directory.cell(name),
-        checkpoint=directory.checkpoint(name),
+    return Cell.of(
+        directory,
+        name,
         size=_training(task, settings).epochs if task.objective else 1,
         label=f"{task.data}: {task.name}, seed {settings.seed + seed}",
         work=partial(_work, task, settings.seed + seed, settings),

@@ -68,10 +68,9 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
             results = Results.read(directory.results)
         else:
             cells = [
-                Cell(
-                    name=f"trial-{i}",
-                    file=directory.cell(f"trial-{i}"),
-                    checkpoint=directory.checkpoint(f"trial-{i}"),
+                Cell.of(
+                    directory,
+                    f"trial-{i}",
                     size=_training(settings, trial).epochs,
                     label=" ".join(f"{name}={value}" for name, value in trial.items()),
                     work=partial(_work, settings, trial),

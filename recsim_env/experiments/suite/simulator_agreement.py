@@ -119,10 +119,9 @@ def _score(
     held_out = [leave_last_basket_out(shuffle_ties(log, settings.seed)) for log in logs]
     world = live_world(calibration, settings)
     cells = [
-        Cell(
-            name=name,
-            file=directory.cell(name),
-            checkpoint=directory.checkpoint(name),
+        Cell.of(
+            directory,
+            name,
             size=len(ROLES) + 1,
             label=name,
             work=partial(score, name, held_out, data.num_items, world, calibration.item_ids, settings),

@@ -23,7 +23,6 @@ that can happen to a tokeniser of features.
 Trainings are short, and all of one length: a tokeniser whose codes say nothing needs longer ones.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,14 +38,14 @@ from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.ranking import hit_rate, ndcg, top_k
 from recsim_env.experiments import figure
-from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
+from recsim_env.experiments.cell_run import run_to_the_end
+from recsim_env.experiments.cells import Cell, save_arrays
 from recsim_env.experiments.cold_items import ColdItems, cold_items
 from recsim_env.experiments.organic_users import organic_users
 from recsim_env.experiments.policy_measures import LISTED, measure
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run_directory import RunDirectory, open_run
-from recsim_env.experiments.settings import as_json, option, positive
-from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.run_directory import RunDirectory
+from recsim_env.experiments.settings import option, positive
 from recsim_env.experiments.tokenised_policies import (
     CODES,
     SCORERS,
@@ -88,21 +87,18 @@ class Settings:
 def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the experiment, or what is left of it, in the directory `out`; a policy is done in one go."""
     names = [*check(settings), *SCORERS, *CONTROLS]
-    with open_run(out, NAME, as_json(settings), resume) as directory:
-        if directory.finished:
-            results = Results.read(directory.results)
-        else:
-            cells = cells_of(directory, names, settings)
-            run_cells(cells, directory.path, workers, "policy")
-            results = to_results([load_arrays(cell.file) for cell in cells], names, settings)
-            for name, curves in results.curves.items():
-                write_events(directory.path / "tensorboard", name, curves)
-            results.write(directory.results)
-            figure.save(draw_all(results, settings), directory.path / "figure.png")
-            directory.finish()
-    print_tables(results)
-    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
-    return results
+    return run_to_the_end(
+        NAME,
+        settings,
+        out,
+        resume,
+        workers,
+        cells=lambda directory: cells_of(directory, names, settings),
+        unit="policy",
+        collect=lambda found: to_results(found, names, settings),
+        picture=lambda results: draw_all(results, settings),
+        show=print_tables,
+    )
 
 
 def check(settings: Settings) -> list[str]:
@@ -152,10 +148,9 @@ def seen_by_tokenisers(world: ColdItems, learned_from: Ints, seed: int) -> Seen:
 def cells_of(directory: RunDirectory, names: list[str], settings: Settings) -> list[Cell]:
     """One for each policy of each replicate, world by world."""
     return [
-        Cell(
-            name=f"{name}-{i}",
-            file=directory.cell(f"{name}-{i}"),
-            checkpoint=directory.checkpoint(f"{name}-{i}"),
+        Cell.of(
+            directory,
+            f"{name}-{i}",
             size=1,
             label=f"{name}, replicate {i}",
             work=partial(play, settings, name, settings.seed + i),
