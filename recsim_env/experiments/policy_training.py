@@ -4,6 +4,7 @@ Items get codes of residual k-means on their features, three levels of 16 and on
 them. A reward model, where one is asked for, learns from clicks or none on items that this policy drew.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,12 @@ from recsim_env.experiments.organic_users import CATEGORIES, OrganicUsers, organ
 from recsim_env.experiments.policy_measures import LISTED
 from recsim_env.experiments.settings import option, positive
 from recsim_env.experiments.simulated_rewards import SimulatedReward
+from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
 
 if TYPE_CHECKING:
+    import torch
+
     from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
     from recsim_env.agents.generative.policy import GenerativePolicy
     from recsim_env.agents.generative.preference.reward_model import RewardModel
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 POINTS = 5  # of a curve, the first before any tuning
 BATCH = 64  # users of one gradient, in training and tuning
 CODES = 16  # a level, of three
+
+Untrained = Callable[[int, "torch.Generator"], "GenerativePolicy"]
+"""(N, generator of the first weights) -> a policy."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,6 @@ def train_policy(
     import torch
 
     from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
-    from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
     from recsim_env.agents.generative.heads.autoregressive import AutoregressiveHead
     from recsim_env.agents.generative.item_encoders.code_vectors import CodeVectors
     from recsim_env.agents.generative.policy import GenerativePolicy
@@ -103,18 +109,36 @@ def train_policy(
         head = AutoregressiveHead(known.level_sizes, 64, generator=generator)
         return GenerativePolicy(encoder, head, CatalogueTrie(known.codes, known.level_sizes, unique=True))
 
+    return fit_policy(policy, of.log(users), settings.num_items, epochs=settings.epochs, seed=seed)
+
+
+def fit_policy(
+    policy: Untrained, log: Log, num_items: int, *, epochs: int, seed: int, batch_size: int = BATCH
+) -> "GenerativeRecommender":
+    """Train a policy on what users took, of whom each comes back to items; the best epoch is kept.
+
+    Args:
+        policy: an untrained one.
+        log: whose last items say which epoch is best.
+        num_items: N.
+        epochs: of the training.
+        seed: of it.
+        batch_size: users of a gradient.
+    """
+    from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
+
     recommender = GenerativeRecommender(
         policy,
-        epochs=settings.epochs,
-        patience=settings.epochs,
+        epochs=epochs,
+        patience=epochs,
         learning_rate=3e-3,
-        batch_size=BATCH,
+        batch_size=batch_size,
         mask_history=False,
-        num_items=settings.num_items,
+        num_items=num_items,
         device="cpu",
         seed=seed,
     )
-    return recommender.fit(of.log(users))
+    return recommender.fit(log)
 
 
 def learned_reward(

@@ -42,6 +42,7 @@ from recsim_env.agents.generative.tokenisers.product import product
 from recsim_env.agents.generative.tokenisers.residual_k_means import residual_k_means
 from recsim_env.arrays import Floats, Ints
 from recsim_env.experiments.organic_users import OrganicUsers
+from recsim_env.experiments.policy_training import Untrained, fit_policy
 from recsim_env.simulators.log import Log
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from recsim_env.agents.generative.policy import GenerativePolicy
 
 CODES, LEVELS = 32, 3
-DIMENSION, BATCH, LEARNING_RATE = 64, 32, 3e-3
+DIMENSION, BATCH = 64, 32
 SHARED = "shared_k_means"  # no code is appended to its identifiers
 SCORERS = ("sasrec", "sasrec_features")
 
@@ -127,9 +128,6 @@ TOKENISERS: dict[str, Callable[[Seen], Identifiers]] = {
 }
 """Identifiers before a code is appended."""
 
-Untrained = Callable[[int, "torch.Generator"], "GenerativePolicy"]
-"""(N, generator of the first weights) -> a policy."""
-
 OfItems = Callable[[Ints], Untrained]
 """Items (M,) -> an untrained policy whose catalogue these are, numbered from 0 to M - 1."""
 
@@ -190,21 +188,9 @@ def trained(
     """
     import torch
 
-    from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
-
-    recommender = GenerativeRecommender(
-        policy(known),
-        epochs=epochs,
-        patience=epochs,
-        learning_rate=LEARNING_RATE,
-        batch_size=BATCH,
-        mask_history=False,
-        num_items=len(known),
-        device="cpu",
-        seed=seed,
-    )
     numbered = replace(of, taken=np.searchsorted(known, of.taken[users]))
-    found, N = recommender.fit(numbered.log(np.arange(len(users)))).policy_, of.world.num_items
+    log, N = numbered.log(np.arange(len(users))), of.world.num_items
+    found = fit_policy(policy(known), log, len(known), epochs=epochs, seed=seed, batch_size=BATCH).policy_
     if len(known) == N:
         return found
     whole = policy(np.arange(N))(N, torch.Generator().manual_seed(seed))
