@@ -6,8 +6,11 @@ A test that needs torch, stable-baselines3, ray or faiss calls `pytest.importors
 
 import importlib
 import os
+import pickle
 
 import pytest
+
+from recsim_env.experiments import cells, cli
 
 EXTRAS = ("torch", "stable_baselines3", "ray", "faiss")
 
@@ -25,3 +28,22 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} needs {missing[0]}: give it the marker @pytest.mark.extra"
     return report
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Workers that are none: each cell goes through pickle, as to another process, the last one first."""
+    names = []
+
+    def on_workers(jobs, work, workers, *, seen):
+        assert seen.is_file()
+        for job in reversed(jobs):
+            names.append(job.name)
+            function, sent = pickle.loads(pickle.dumps((work, job)))
+            yield job, False
+            function(sent)
+            yield job, True
+
+    monkeypatch.setattr(cells, "on_workers", on_workers)
+    monkeypatch.setattr(cli, "require", lambda module, extra: None)  # no Ray here
+    return names

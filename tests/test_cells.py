@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import pickle
 import re
 import signal
 import sys
@@ -17,7 +16,7 @@ import pytest
 
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.errors import InputError
-from recsim_env.experiments import cells, cli, race, training
+from recsim_env.experiments import cli, race, training
 from recsim_env.experiments import run as loop
 from recsim_env.experiments.agents import AGENTS
 from recsim_env.experiments.bandits_by_world import algorithms_by_world
@@ -38,25 +37,6 @@ def run(*arguments):
 
 def results(directory):
     return (directory / "results.csv").read_bytes()
-
-
-@pytest.fixture
-def elsewhere(monkeypatch):
-    """Workers that are none: each cell goes through pickle, as to another process, the last one first."""
-    names = []
-
-    def on_workers(jobs, work, workers, *, seen):
-        assert seen.is_file()
-        for job in reversed(jobs):
-            names.append(job.name)
-            function, sent = pickle.loads(pickle.dumps((work, job)))
-            yield job, False
-            function(sent)
-            yield job, True
-
-    monkeypatch.setattr(cells, "on_workers", on_workers)
-    monkeypatch.setattr(cli, "require", lambda module, extra: None)  # no Ray here
-    return names
 
 
 WORLDS = [e for e in algorithms_by_world() if e not in ("CascadeRec-MovieLens-v0", "CascadeRec-Grocery-v0")]

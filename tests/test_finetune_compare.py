@@ -1,13 +1,10 @@
 """The experiments that tune policies: files, tables, workers, errors."""
 
-import pickle
-
 import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
-from recsim_env.experiments import cells, cli
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.results import Results
 
@@ -32,7 +29,7 @@ def run(*more, name="finetune_compare"):
     return main(["run", name, *SMALL, *map(str, more)])
 
 
-def test_the_command(tmp_path, capsys, monkeypatch):
+def test_the_command(tmp_path, capsys, elsewhere):
     assert run("--out", tmp_path / "r") == 0
     said = capsys.readouterr().out
     results = Results.read(tmp_path / "r" / "results.csv")
@@ -54,14 +51,6 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert run("--out", tmp_path / "r", "--resume") == 0
     assert capsys.readouterr().out == said
 
-    def on_workers(jobs, work, workers, *, seen):
-        for job in reversed(jobs):
-            function, sent = pickle.loads(pickle.dumps((work, job)))
-            function(sent)
-            yield job, True
-
-    monkeypatch.setattr(cells, "on_workers", on_workers)
-    monkeypatch.setattr(cli, "require", lambda module, extra: None)  # no Ray here
     assert run("--out", tmp_path / "cut", "--workers", 2) == 0
     assert (tmp_path / "cut" / "results.csv").read_bytes() == (tmp_path / "r" / "results.csv").read_bytes()
 

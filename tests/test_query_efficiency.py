@@ -1,6 +1,5 @@
 """The experiment on queries: what is counted, what learners see, files, tables, workers, errors."""
 
-import pickle
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +9,6 @@ import pytest
 pytest.importorskip("torch")
 
 from recsim_env.errors import InputError
-from recsim_env.experiments import cells, cli
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.policy_training import train_policy, users_of
 from recsim_env.experiments.query_learners import BANDITS, TUNINGS, Asked, bandit_of, marks_of, play, tune
@@ -30,7 +28,7 @@ def run(*more):
     return main(["run", "query_efficiency", *SMALL, *map(str, more)])
 
 
-def test_the_command(tmp_path, capsys, monkeypatch):
+def test_the_command(tmp_path, capsys, elsewhere):
     assert run("--out", tmp_path / "r") == 0
     said = capsys.readouterr().out
     results = Results.read(tmp_path / "r" / "results.csv")
@@ -59,14 +57,6 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert run("--out", tmp_path / "r", "--resume") == 0
     assert capsys.readouterr().out == said
 
-    def on_workers(jobs, work, workers, *, seen):
-        for job in reversed(jobs):
-            function, sent = pickle.loads(pickle.dumps((work, job)))
-            function(sent)
-            yield job, True
-
-    monkeypatch.setattr(cells, "on_workers", on_workers)
-    monkeypatch.setattr(cli, "require", lambda module, extra: None)  # no Ray here
     assert run("--out", tmp_path / "cut", "--workers", 2) == 0
     assert (tmp_path / "cut" / "results.csv").read_bytes() == (tmp_path / "r" / "results.csv").read_bytes()
 

@@ -1,14 +1,11 @@
 """The experiment on the depth of reasoning: its users, files, tables, workers, errors."""
 
-import pickle
-
 import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
 from recsim_env.errors import InputError
-from recsim_env.experiments import cells, cli
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.drifting_users import drifting_users
 from recsim_env.experiments.reasoning_training import ndcg_of
@@ -24,7 +21,7 @@ def run(*more):
     return main(["run", "reasoning_depth", *SMALL, *map(str, more)])
 
 
-def test_the_command(tmp_path, capsys, monkeypatch):
+def test_the_command(tmp_path, capsys, elsewhere):
     assert run("--out", tmp_path / "r") == 0
     said = capsys.readouterr().out
     results = Results.read(tmp_path / "r" / "results.csv")
@@ -50,14 +47,6 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert run("--out", tmp_path / "r", "--resume") == 0
     assert capsys.readouterr().out == said
 
-    def on_workers(jobs, work, workers, *, seen):
-        for job in reversed(jobs):
-            function, sent = pickle.loads(pickle.dumps((work, job)))
-            function(sent)
-            yield job, True
-
-    monkeypatch.setattr(cells, "on_workers", on_workers)
-    monkeypatch.setattr(cli, "require", lambda module, extra: None)  # no Ray here
     assert run("--out", tmp_path / "cut", "--workers", 2) == 0
     assert (tmp_path / "cut" / "results.csv").read_bytes() == (tmp_path / "r" / "results.csv").read_bytes()
 

@@ -19,7 +19,7 @@ from recsim_env.evaluation.off_policy import (
     self_normalised_doubly_robust,
 )
 from recsim_env.evaluation.off_policy.moments import Moments
-from recsim_env.experiments import cells, log_parts
+from recsim_env.experiments import log_parts
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.log_agents import IN_ANY, IN_CASCADES, WHERE_ITEMS_ATTRACT
 from recsim_env.experiments.off_policy.parts import off_policy_values_of_parts
@@ -29,16 +29,6 @@ from recsim_env.simulators.log_evaluation import off_policy_values
 from recsim_env.simulators.log_files import read_log, write_log
 from recsim_env.simulators.log_scan import open_log
 from recsim_env.simulators.slate_log_evaluation import slate_off_policy_values
-
-
-@pytest.fixture
-def elsewhere(monkeypatch):
-    def on_workers(jobs, work, workers, *, seen):
-        for job in reversed(jobs):
-            work(job)
-            yield job, True
-
-    monkeypatch.setattr(cells, "on_workers", on_workers)
 
 
 def log(*arguments):

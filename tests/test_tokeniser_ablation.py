@@ -1,6 +1,5 @@
 """The experiment that puts every tokeniser under one decoder: files, tables, leaks, workers, errors."""
 
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 pytest.importorskip("torch")
 import torch
 
-from recsim_env.experiments import cells, cli
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.suite.tokeniser_ablation import (
@@ -41,7 +39,7 @@ def rows(directory):
     return [line for line in lines if not any(time in line for time in TIMES)]
 
 
-def test_the_command(tmp_path, capsys, monkeypatch):
+def test_the_command(tmp_path, capsys, elsewhere):
     assert run("--out", tmp_path / "r") == 0
     said = capsys.readouterr().out
     results = Results.read(tmp_path / "r" / "results.csv")
@@ -66,14 +64,6 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert run("--out", tmp_path / "r", "--resume") == 0
     assert capsys.readouterr().out == said
 
-    def on_workers(jobs, work, workers, *, seen):
-        for job in reversed(jobs):
-            function, sent = pickle.loads(pickle.dumps((work, job)))
-            function(sent)
-            yield job, True
-
-    monkeypatch.setattr(cells, "on_workers", on_workers)
-    monkeypatch.setattr(cli, "require", lambda module, extra: None)  # no Ray here
     assert run("--out", tmp_path / "cut", "--workers", 2) == 0
     assert rows(tmp_path / "cut") == rows(tmp_path / "r")
     assert (
