@@ -1,0 +1,1 @@
+"""Attackers: fake users within a budget, who push items into the lists of others or out of them."""
