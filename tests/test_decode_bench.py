@@ -8,7 +8,7 @@ import torch
 
 from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
 from recsim_env.agents.generative.decoding import beam_search
-from recsim_env.experiments import cli
+from recsim_env.experiments import cli, figure
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.suite import decode_bench as bench
 
@@ -50,6 +50,12 @@ def test_the_command(tmp_path, capsys):
     assert (tmp_path / "run" / "figure.png").stat().st_size > 5000
     assert run(*small, "--out", tmp_path / "run", "--resume") == 0
     assert capsys.readouterr().out == shown
+    results = Results.read(tmp_path / "run" / "results.csv")
+    _, (axes,) = figure.new_figure(1)
+    bench.draw(axes, results, bench.Settings())
+    low, high = axes.get_ylim()  # curves must fill what is drawn: a logarithmic axis may not be asked for 0
+    times = np.concatenate([curves["search_ms"].values.ravel() for curves in results.curves.values()])
+    assert times.min() / 3 < low < times.min() < times.max() < high < 3 * times.max()
 
 
 @pytest.mark.parametrize(

@@ -277,6 +277,6 @@ def title(settings: Settings) -> str:
 
 def draw(axes: Any, results: Results, settings: Settings, label: str = "", style: int = 0) -> None:
     """Milliseconds of a search against items, both on logarithmic scales."""
+    axes.set(xscale="log", yscale="log")  # before the curves: a linear axis is made to begin at 0
     figure.draw_curves(axes, results, "search_ms", label, style)
     axes.set(title=title(settings), xlabel="items of the catalogue", ylabel="CPU milliseconds of a search")
-    axes.set(xscale="log", yscale="log")
