@@ -11,34 +11,22 @@ items of a history, one vector each, and leaves a state of each; the head says t
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol, Self
 
-import numpy as np
-
 from recsim_env.agents.generative.catalogue_trie import CatalogueTrie
-from recsim_env.agents.generative.decoding import (
-    Keep,
-    NextCode,
-    beam_search,
-    gumbel_top_k,
-    log_prob,
-    log_probs,
-    sample,
-)
+from recsim_env.agents.generative.decoding import Keep, NextCode, log_prob, log_probs
+from recsim_env.agents.generative.generation import generate, last_items
 from recsim_env.agents.generative.heads.decoder import DecoderHead
 from recsim_env.agents.generative.heads.head import IdentifierHead, Past
 from recsim_env.agents.generative.heads.projection import ProjectionHead
 from recsim_env.agents.generative.preferences import Preferences
 from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder, seen_keys
-from recsim_env.errors import InputError, check_ranges, require, unknown_name
+from recsim_env.errors import InputError, check_ranges, require
 from recsim_env.simulators.luck import Luck
 
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 from torch import Tensor, nn  # noqa: E402
-
-MODES = ("beam", "sample", "gumbel")
 
 
 class Policy(Protocol):
@@ -148,18 +136,7 @@ class GenerativePolicy(nn.Module):
             InputError: a history of another shape, an id that is no item, an empty cell behind an item; a
                 preference that is none, or that nobody looks at.
         """
-        if history.ndim != 2:
-            raise InputError(f"history must be (users, items), got {tuple(history.shape)}")
-        items = history[:, -self.encoder.max_length :].to(self.trie.items.device)
-        if not items.shape[1]:
-            items = items.new_full((len(history), 1), -1)
-        elif ((items < -1) | (items >= self.num_items)).any():
-            wrong = items[(items < -1) | (items >= self.num_items)][0].item()
-            raise InputError(
-                f"item {wrong} of a history is none: there are {self.num_items} (0-{self.num_items - 1})"
-            )
-        elif ((items[:, 1:] < 0) & (items[:, :-1] >= 0)).any():
-            raise InputError("a history has an empty cell behind an item: empty cells stand on the left")
+        items = last_items(history, self.num_items, self.encoder.max_length).to(self.trie.items.device)
         read = torch.where(items < 0, self.num_items, items)
         if preference is not None:
             if self.preferences is None:
@@ -211,7 +188,6 @@ class GenerativePolicy(nn.Module):
         logits: list[Tensor] = self.head(past, codes)
         return logits if self.temperature == 1.0 else [one / self.temperature for one in logits]
 
-    @torch.no_grad()
     def generate(
         self,
         history: Tensor,
@@ -229,8 +205,7 @@ class GenerativePolicy(nn.Module):
         Args:
             history: (B, H), as of `past`.
             k: 1 or more.
-            mode: beam, the k most likely that a beam search finds; sample, draws with putting back; gumbel,
-                draws without.
+            mode: beam, sample or gumbel, see `generation.generate`, as are the others.
             width: of the beam, k or more; None = 2 k.
             allow: (N,) or (B, N) flags of items that may be found; None = all. Not for sample.
             luck: of the draws, of B users; not for beam.
@@ -241,42 +216,15 @@ class GenerativePolicy(nn.Module):
             items (B, k), -1 where there are no more; log pi (B, k) of each, -inf there.
 
         Raises:
-            InputError: an unknown mode, a number out of range, luck that is missing, of no use, or of other
-                users.
+            InputError: what `generation.generate` and `past` refuse.
         """
-        if mode not in MODES:
-            raise unknown_name("mode", mode, MODES)
-        B = len(history)
-        if mode == "beam":
-            if luck is not None:
-                raise InputError("beam draws nothing: leave out luck")
-        elif luck is None or len(luck) != B:
-            found = "none" if luck is None else f"that of {len(luck)}"
-            raise InputError(f"{mode} needs the luck of {B} users, got {found}")
-        if mode == "sample" and allow is not None:
-            raise InputError("sample draws from pi itself: leave out allow, or take gumbel")
-        if keep is not None and mode != "beam":
-            raise InputError(f"keep is of beam, got it with {mode}: leave it out")
-        if width is not None and mode != "beam":
-            raise InputError(f"width is of beam, got {width} with {mode}")
-        training = self.training
-        try:
-            self.eval()  # what is drawn or found does not depend on dropout
-            past = self.past(history, preference)
-            if luck is None:
-                next_code = self.next_code(past)
-                return beam_search(self.trie, next_code, B, k, width=width, allow=allow, keep=keep)
-            return self._drawn(past, k, mode, allow, luck)
-        finally:
-            self.train(training)
 
-    def _drawn(
-        self, past: Past, k: int, mode: str, allow: Tensor | None, luck: Luck
-    ) -> tuple[Tensor, Tensor]:
-        next_code, B, uniforms = self.next_code(past), len(past.state), partial(_uniforms, luck)
-        if mode == "sample":
-            return sample(self.trie, next_code, B, k, uniforms)
-        return gumbel_top_k(self.trie, next_code, B, k, uniforms, allow=allow)
+        def begin() -> NextCode:
+            return self.next_code(self.past(history, preference))
+
+        return generate(
+            self, self.trie, begin, len(history), k, mode, width=width, allow=allow, luck=luck, keep=keep
+        )
 
     def next_code(self, past: Past) -> NextCode:
         """What `decoding` calls for users of whom this is known."""
@@ -296,8 +244,3 @@ def _check_codes(policy: nn.Module, state: dict[str, Tensor], prefix: str, *_: o
                 "these weights are of a policy whose items have other codes: make the policy of the "
                 "identifiers that it was trained with"
             )
-
-
-def _uniforms(luck: Luck, level: int, shape: tuple[int, ...]) -> Tensor:
-    """(B, ...) from 0 to below 1, of this level."""
-    return torch.from_numpy(np.ascontiguousarray(luck.uniform(f"generate/{level}", shape[1:])))
