@@ -1,7 +1,7 @@
 """Two environments run the tests: one without extras, and one with all of them, which runs `-m extra` alone.
 
-A test that needs torch, stable-baselines3, ray or faiss calls `pytest.importorskip` and has the marker
-`extra`.
+A test that needs torch, stable-baselines3, ray, faiss, transformers or trl calls `pytest.importorskip` and
+has the marker `extra`.
 """
 
 import importlib
@@ -12,7 +12,7 @@ import pytest
 
 from recsim_env.experiments import cells, cli
 
-EXTRAS = ("torch", "stable_baselines3", "ray", "faiss")
+EXTRAS = ("torch", "stable_baselines3", "ray", "faiss", "transformers", "trl")
 
 if os.environ.get("RECSIM_ENV_EXTRAS"):  # set by `make test-extras`: there a library that is missing fails
     pytest.importorskip = lambda name, *_, **__: importlib.import_module(name)

@@ -49,7 +49,7 @@ class Policy(Protocol):
         allow: Tensor | None = None,
         luck: Luck | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Items (B, k), and log pi (B, k) of each, see `GenerativePolicy.generate`."""
+        """Items (B, k), and log pi (B, k) of each, see `generation.generate`."""
 
 
 class GenerativePolicy(nn.Module):

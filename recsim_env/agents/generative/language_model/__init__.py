@@ -1,0 +1,1 @@
+"""Causal language models of the transformers library as policies, and under TRL's trainers."""
