@@ -26,7 +26,7 @@ install: $(VENV)/.dev            ## the package with everything that development
 test: $(VENV)/.dev            ## the tests of the core, which needs neither torch nor ray
 	$(BIN)/python -m pytest -m "not slow and not extra" -n auto --dist loadfile
 
-test-extras: $(EXTRAS)/.stamp            ## the tests that need torch, stable-baselines3, ray or faiss, in .venv-extras
+test-extras: $(EXTRAS)/.stamp            ## the tests that need torch, stable-baselines3, ray, faiss or trl, in .venv-extras
 	RECSIM_ENV_EXTRAS=1 $(EXTRAS)/bin/python -m pytest -m "extra and not slow" -n auto --dist loadfile
 
 test-slow: $(VENV)/.dev $(EXTRAS)/.stamp            ## the slow tests: golden tables at full length
@@ -70,7 +70,7 @@ $(VENV)/.dev: $(VENV)/.core
 
 $(EXTRAS)/.stamp: $(SOURCES)
 	$(PYTHON) -m venv $(EXTRAS)
-	$(EXTRAS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,notebooks,sb3,rllib,faiss]"
+	$(EXTRAS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,notebooks,sb3,rllib,faiss,language-models]"
 	@touch $@
 
 .venv-latest/.stamp: $(SOURCES)

@@ -18,7 +18,16 @@ EXAMPLES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.*deprecated and will be removed in v6:FutureWarning:transformers")
 @pytest.mark.parametrize(("name", "block"), EXAMPLES)
-def test_an_example_runs(name: str, block: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_example_runs(
+    name: str,
+    block: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CI", "1")  # TRL counts its users otherwise
     exec(compile(block, f"docs/{name}/README.md", "exec"), {"__name__": "example"})
     assert capsys.readouterr().out
