@@ -30,6 +30,7 @@ from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
 from recsim_env.errors import InputError
 from recsim_env.experiments.organic_users import TEMPERATURE, organic_users
 from recsim_env.experiments.policy_measures import lists_of, longer, measure
+from recsim_env.experiments.relearned_reward import RelearnedReward
 from recsim_env.experiments.simulated_rewards import SimulatedReward
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.slate_rec import slate_rec
@@ -48,6 +49,16 @@ def policy_of(seed=0, *, codes=True):
     encoder = SASRec(items, max_length=6, blocks=1, dropout=0.3, generator=generator)
     head = AutoregressiveHead(made.level_sizes, 16, generator=generator) if codes else ProjectionHead(items)
     return GenerativePolicy(encoder, head, CatalogueTrie(made.codes, made.level_sizes))
+
+
+def sharp_policy():
+    """One whose items differ in how likely they are."""
+    policy, generator = policy_of(5), torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, 0.4, generator=generator)
+    return policy
 
 
 def tens(users, items):
@@ -286,6 +297,106 @@ def test_a_reward_model_learns_who_likes_what():
         RewardModel(history[:, :0], N)
     with pytest.raises(InputError, match="dimension"):
         RewardModel(history, N, dimension=0)
+
+
+def tuned_by_rounds(asked, rounds=3):
+    """Weights after rounds of two gradients of DPO, each on a model that learned from 40 clicks more."""
+    policy = policy_of()
+    reward = RelearnedReward(policy, HISTORY, asked, 40, seed=3)
+    tuner = tuner_of(reward, policy=policy, method="dpo", seed=3)
+    for done in range(rounds):
+        if done:
+            reward.relearn(tuner.policy, 40)
+        for _ in range(2):
+            tuner.step()
+    return tuner.policy.state_dict(), reward
+
+
+def test_a_relearned_reward_sees_clicks_alone_and_counts_them():
+    """Clicks that were written down do as well as users: neither policy nor model sees what these are."""
+    of = organic_users(N, 30, 7, 3, 2, seed=4)
+    simulated, written = SimulatedReward(of.world, of.state, seed=1), []
+
+    def asked(users, items):
+        written.append((users, items, simulated(users, items)))
+        return written[-1][2]
+
+    ours, reward = tuned_by_rounds(asked)
+    assert simulated.queries == 3 * 40
+    assert reward.rounds == 3
+    answers = iter(written)
+
+    def replayed(users, items):
+        before = next(answers)
+        assert np.array_equal(users, before[0])
+        assert np.array_equal(items, before[1])
+        return before[2]
+
+    theirs, again = tuned_by_rounds(replayed)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    known, other = reward.model.state_dict(), again.model.state_dict()
+    assert all(torch.equal(known[name], other[name]) for name in known)
+    users, items, clicks = (np.concatenate(part) for part in zip(*written, strict=True))
+    alone = RewardModel(HISTORY, N, seed=3).fit(users, items[:, 0], clicks[:, 0])  # of all that was asked
+    pool, every = np.arange(30), np.tile(np.arange(N), (30, 1))
+    assert np.array_equal(alone.reward(pool, every), reward(pool, every))
+
+
+def test_every_round_asks_about_what_the_policy_draws_by_then():
+    """Items are a sample of the policy that was given, and users and draws are others every round."""
+    asked = []
+
+    def clicks(users, items):
+        asked.append((users, items[:, 0]))
+        return np.zeros(items.shape)
+
+    first, then = policy_of(0), sharp_policy()
+    reward = RelearnedReward(first, HISTORY, clicks, 4000, seed=1)
+    before = reward.model
+    reward.relearn(then, 4000)
+    reward.relearn(then, 4000)
+    assert reward.model is not before
+    for policy, (users, items) in zip((first, then, then), asked, strict=True):
+        pi = policy.eval().log_prob(torch.from_numpy(HISTORY), torch.arange(N).expand(30, N)).detach().exp()
+        expected = pi.double()[torch.from_numpy(users)].sum(dim=0).numpy()
+        seen = np.bincount(items, minlength=N)
+        often = expected > 5.0
+        cells = np.append(seen[often], seen[~often].sum()), np.append(expected[often], expected[~often].sum())
+        there = cells[1] > 0
+        assert chisquare(cells[0][there], cells[1][there] / cells[1].sum() * 4000).pvalue > 1e-3
+    assert not np.array_equal(asked[1][0], asked[2][0])
+    assert not np.array_equal(asked[1][1], asked[2][1])
+    with pytest.raises(InputError, match="feedbacks must be at least 1, got 0"):
+        reward.relearn(then, 0)
+
+
+def test_a_model_that_is_relearned_finds_out_where_it_was_wrong():
+    """Of items that the first policy never shows the model knows nothing; a policy that does shows them."""
+    liked = np.arange(N) < 5
+
+    def clicks(users, items):
+        return liked[items].astype(float)
+
+    generator = np.random.default_rng(0)
+
+    class Shows:
+        """Draws from some items, whatever the history."""
+
+        def __init__(self, items):
+            self.items, self.num_items = items, N
+
+        def generate(self, history, k, mode, luck):
+            drawn = torch.from_numpy(generator.choice(self.items, size=(len(history), k)))
+            return drawn, drawn * 0.0
+
+    reward = RelearnedReward(Shows(np.arange(10)), HISTORY, clicks, 3000, seed=0)
+    pool, bad = np.arange(30), np.tile(np.arange(30, 40), (30, 1))
+    before = reward(pool, bad).mean()
+    reward.relearn(Shows(np.arange(30, 40)), 3000)
+    good = np.tile(np.arange(5), (30, 1))
+    assert before > 0.2
+    assert reward(pool, bad).mean() < 0.05
+    assert reward(pool, good).mean() > 0.9  # the first round is not forgotten
 
 
 # --- measures

@@ -14,10 +14,10 @@ from recsim_env.arrays import Ints
 from recsim_env.errors import InputError, require
 from recsim_env.experiments.organic_users import CATEGORIES, OrganicUsers, organic_users
 from recsim_env.experiments.policy_measures import LISTED
+from recsim_env.experiments.relearned_reward import RelearnedReward
 from recsim_env.experiments.settings import option, positive
 from recsim_env.experiments.simulated_rewards import SimulatedReward
 from recsim_env.simulators.log import Log
-from recsim_env.simulators.luck import Luck
 
 if TYPE_CHECKING:
     import torch
@@ -145,16 +145,7 @@ def learned_reward(
     sft: "GenerativePolicy", history: Ints, simulated: SimulatedReward, feedbacks: int, seed: int
 ) -> "RewardModel":
     """A reward model of feedback on items that `sft` draws: what a log of its recommendations would hold."""
-    import torch
-
-    from recsim_env.agents.generative.preference.reward_model import RewardModel
-
-    shown = np.random.default_rng(seed).integers(len(history), size=feedbacks)
-    luck = Luck.from_seeds(np.arange(len(shown)) + (seed << 32)).of_episode(2)  # 0 and 1 are others'
-    items, _ = sft.generate(torch.from_numpy(history[shown]), 1, "sample", luck=luck)
-    feedback = simulated(shown, items.cpu().numpy())[:, 0]
-    model = RewardModel(history, sft.num_items, seed=seed)
-    return model.fit(shown, items.cpu().numpy()[:, 0], feedback)
+    return RelearnedReward(sft, history, simulated, feedbacks, seed).model
 
 
 def points(settings: PolicySettings) -> Ints:

@@ -2,13 +2,16 @@
 
 The world, the log and the trained policy are those of `finetune_compare`. A reward model learns from M clicks
 or none on items that the policy drew; the policy is then tuned to the model by DPO (best against worst), with
-and without the guard that holds it to the log. Of the K likeliest items of users that nobody learned from,
+and without the guard that holds it to the log. A model that is relearned gets the M clicks or none by rounds,
+each on items that the policy draws by then (`relearned_reward.py`): as many in all, at other times. Of the K
+likeliest items of users that nobody learned from,
 
     score           what the model says they are worth, on average over items
     truth           how probable a click on each is, shown alone: what the model estimates
     slate_reward    exact expected clicks on the slate
 
-as tuning goes on. Score and truth part where the policy finds what the model is wrong about.
+as tuning goes on. Score and truth part where the policy finds what the model is wrong about; the model is
+the one that the policy was tuned to last.
 """
 
 import sys
@@ -17,12 +20,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.ranking import ndcg
 from recsim_env.experiments import figure
@@ -33,11 +36,11 @@ from recsim_env.experiments.policy_training import (
     BATCH,
     PolicySettings,
     check_policy_settings,
-    learned_reward,
     points,
     train_policy,
     users_of,
 )
+from recsim_env.experiments.relearned_reward import RelearnedReward
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import open_run
 from recsim_env.experiments.settings import as_json, option
@@ -47,8 +50,17 @@ from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.worlds.world import take_rows
 
+if TYPE_CHECKING:
+    from recsim_env.agents.generative.policy import GenerativePolicy
+
 NAME = "reward_model_gap"
 METRICS = ("score", "truth", "slate_reward", "ndcg@10")
+ARMS = {  # -> whether the log guards the tuning, and whether the model is relearned
+    "plain": (False, False),
+    "guarded": (True, False),
+    "relearned": (False, True),
+    "guarded_relearned": (True, True),
+}
 
 
 @dataclass(frozen=True)
@@ -57,34 +69,37 @@ class Settings(PolicySettings):
 
     feedbacks: str = option("1000,10000,100000", "clicks or none that reward models learn from")
     guard: float = option(0.5, "weight of the log in the guarded tunings, above 0")
+    arms: str = option("plain,guarded,relearned", f"of {', '.join(ARMS)}")
+    rounds: int = option(8, "in which a relearned model gets its feedbacks, each from as many; 2 or more")
 
 
 def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the experiment, or what is left of it, in the directory `out`; a replicate is done in one go."""
-    feedbacks = check(settings)
+    feedbacks, arms = check(settings)
     with open_run(out, NAME, as_json(settings), resume) as directory:
         if directory.finished:
             results = Results.read(directory.results)
         else:
 
             def work(replicate: int) -> Callable[..., None]:
-                return partial(play_replicate, settings, feedbacks, settings.seed + replicate)
+                return partial(play_replicate, settings, feedbacks, arms, settings.seed + replicate)
 
-            cells = replicate_cells(directory, settings.replicates, 1 + 2 * len(feedbacks), work)
+            size = 1 + len(feedbacks) * len(arms)
+            cells = replicate_cells(directory, settings.replicates, size, work)
             run_cells(cells, directory.path, workers, "policy")
-            results = to_results([load_arrays(cell.file) for cell in cells], feedbacks, settings)
+            results = to_results([load_arrays(cell.file) for cell in cells], feedbacks, arms, settings)
             for name, curves in results.curves.items():
                 write_events(directory.path / "tensorboard", name, curves)
             results.write(directory.results)
             figure.save(draw_all(results, settings), directory.path / "figure.png")
             directory.finish()
-    print_table(results)
+    print_table(results, feedbacks)
     sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
     return results
 
 
-def check(settings: Settings) -> list[int]:
-    """Refuse settings that cannot be; returns the numbers of feedbacks.
+def check(settings: Settings) -> tuple[list[int], list[str]]:
+    """Refuse settings that cannot be; returns the numbers of feedbacks, and the arms.
 
     Raises:
         InputError: the first of them.
@@ -99,56 +114,92 @@ def check(settings: Settings) -> list[int]:
         raise InputError(f"feedbacks must be 1 or more, each once, got {settings.feedbacks!r}")
     if not 0.0 < settings.guard < np.inf:
         raise InputError(f"guard must be above 0 and finite, got {settings.guard}")
+    arms = [arm.strip() for arm in settings.arms.split(",") if arm.strip()]
+    for arm in arms:
+        if arm not in ARMS:
+            raise unknown_name("arm", arm, ARMS)
+    if not arms or len(set(arms)) < len(arms):
+        raise InputError(f"arms must name one or more, each once, got {settings.arms!r}")
     check_policy_settings(settings)
-    return feedbacks
+    most = min(settings.steps, *feedbacks)
+    if any(ARMS[arm][1] for arm in arms) and not 2 <= settings.rounds <= most:
+        raise InputError(
+            f"rounds must be from 2 to {most}, a gradient and a feedback each, got {settings.rounds}"
+        )
+    return feedbacks, arms
 
 
-def name_of(feedbacks: int, guarded: bool) -> str:
+def name_of(feedbacks: int, arm: str) -> str:
     """Of a tuning."""
-    return f"{feedbacks:,} feedbacks" + (", guarded" if guarded else "")
+    return f"{feedbacks:,} feedbacks" + ("" if arm == "plain" else ", " + arm.replace("_", ", "))
 
 
 def play_replicate(
-    settings: Settings, feedbacks: list[int], seed: int, file: Path, _: Path, progress: Callable[[int], Any]
+    settings: Settings,
+    feedbacks: list[int],
+    arms: list[str],
+    seed: int,
+    file: Path,
+    _: Path,
+    progress: Callable[[int], Any],
 ) -> None:
-    """Write (points,) of every metric of every tuning in one world."""
-    from recsim_env.agents.generative.preference.tuning import PreferenceTuner, TuningSettings
-
+    """Write (points,) of every metric of every tuning in one world, and the clicks that each asked for."""
     with one_thread():  # sums of several come out in any order, and runs would not repeat
         of, users, test = users_of(settings, seed)
         sft = train_policy(of, users, settings, seed).policy_
         progress(1)
-        history, found = np.ascontiguousarray(of.taken[users, :-1]), {}
-        oracle = of.world.expected_reward(
-            take_rows(of.state, test), of.world.best_slate(take_rows(of.state, test))
-        )
-        found["oracle|slate_reward"] = np.array([oracle.mean()])
+        state = take_rows(of.state, test)
+        oracle = of.world.expected_reward(state, of.world.best_slate(state))
+        found = {"oracle|slate_reward": np.array([oracle.mean()])}
         for count in feedbacks:
-            simulated = SimulatedReward(of.world, take_rows(of.state, users), seed)
-            model = learned_reward(sft, history, simulated, count, seed)
-            of_test = model.of_other_users(of.taken[test, :-1])
-            for guarded in (False, True):
-                chosen = TuningSettings(
-                    method="dpo",
-                    batch_size=BATCH,
-                    num_generations=settings.num_generations,
-                    learning_rate=settings.learning_rate,
-                    ntp_weight=settings.guard if guarded else 0.0,
-                    seed=seed,
-                )
-                next_item = of.taken[users, -1]
-                tuner = PreferenceTuner(deepcopy(sft), history, model.reward, chosen, next_item)
-                curve: dict[str, list[float]] = {metric: [] for metric in METRICS}
-                for at in points(settings):
-                    while tuner.steps < at:
-                        tuner.step()
-                    lists = lists_of(tuner.policy)(of.taken[test, :-1], test)
-                    for metric, value in measured(of, test, lists, of_test).items():
-                        curve[metric].append(value)
-                for metric, values in curve.items():
-                    found[f"{name_of(count, guarded)}|{metric}"] = np.array(values)
+            for arm in arms:
+                for metric, values in tune(sft, of, users, test, settings, count, arm, seed).items():
+                    found[f"{name_of(count, arm)}|{metric}"] = np.array(values)
                 progress(1)
     save_arrays(file, found)
+
+
+def tune(
+    sft: "GenerativePolicy",
+    of: OrganicUsers,
+    users: Ints,
+    test: Ints,
+    settings: Settings,
+    feedbacks: int,
+    arm: str,
+    seed: int,
+) -> dict[str, list[float]]:
+    """Tune a copy of `sft` to a reward model; returns each metric, and the queries, at every point."""
+    from recsim_env.agents.generative.preference.tuning import PreferenceTuner, TuningSettings
+
+    guarded, relearned = ARMS[arm]
+    rounds = settings.rounds if relearned else 1
+    shares = np.diff(np.linspace(0, feedbacks, rounds + 1).astype(np.int64))
+    begins = np.linspace(0, settings.steps, rounds, endpoint=False).astype(np.int64)
+    history = np.ascontiguousarray(of.taken[users, :-1])
+    simulated = SimulatedReward(of.world, take_rows(of.state, users), seed)
+    reward = RelearnedReward(sft, history, simulated, shares[0], seed)
+    chosen = TuningSettings(
+        method="dpo",
+        batch_size=BATCH,
+        num_generations=settings.num_generations,
+        learning_rate=settings.learning_rate,
+        ntp_weight=settings.guard if guarded else 0.0,
+        seed=seed,
+    )
+    tuner = PreferenceTuner(deepcopy(sft), history, reward, chosen, of.taken[users, -1])
+    curve: dict[str, list[float]] = {metric: [] for metric in (*METRICS, "queries")}
+    for at in points(settings):
+        while tuner.steps < at:
+            if reward.rounds < rounds and tuner.steps == begins[reward.rounds]:
+                reward.relearn(tuner.policy, shares[reward.rounds])
+            tuner.step()
+        lists = lists_of(tuner.policy)(of.taken[test, :-1], test)
+        of_test = reward.model.of_other_users(of.taken[test, :-1])
+        for metric, value in measured(of, test, lists, of_test).items():
+            curve[metric].append(value)
+        curve["queries"].append(float(simulated.queries))
+    return curve
 
 
 def measured(
@@ -169,23 +220,25 @@ def measured(
     }
 
 
-def to_results(cells: list[dict[str, Array]], feedbacks: list[int], settings: Settings) -> Results:
+def to_results(
+    cells: list[dict[str, Array]], feedbacks: list[int], arms: list[str], settings: Settings
+) -> Results:
     """Curves over gradients."""
     results, at = Results(), points(settings)
     for count in feedbacks:
-        for guarded in (False, True):
-            name = name_of(count, guarded)
+        for arm in arms:
+            name = name_of(count, arm)
             results.curves[name] = {
                 metric: Curve(at, np.stack([cell[f"{name}|{metric}"] for cell in cells], axis=1))
-                for metric in METRICS
+                for metric in (*METRICS, "queries")
             }
     best = np.stack([cell["oracle|slate_reward"] for cell in cells], axis=1)
     results.curves["oracle"] = {"slate_reward": Curve(at[[0, -1]], best.repeat(2, axis=0))}
     return results
 
 
-def print_table(results: Results) -> None:
-    """All tunings before and after."""
+def print_table(results: Results, feedbacks: list[int]) -> None:
+    """All tunings before and after, and what relearning changes, world by world."""
     width = max(map(len, results.curves))
     sys.stdout.write("\n" + " " * width + "".join(f"{metric:>34}" for metric in METRICS) + "\n")
     for name, curves in results.curves.items():
@@ -199,8 +252,26 @@ def print_table(results: Results) -> None:
                 cells += " " * 34
         sys.stdout.write(f"{name:{width}}{cells}\n")
     sys.stdout.write(
-        "before -> after [95 % interval over replicates]; score and truth: an item, alone on a slate\n"
+        "before -> after [95 % interval over replicates]; score and truth: an item, alone on a slate\n\n"
     )
+    for count in feedbacks:
+        for once, again in (("plain", "relearned"), ("guarded", "guarded_relearned")):
+            names = name_of(count, again), name_of(count, once)
+            if all(name in results.curves for name in names):
+                ends = [_ends(results, name) for name in names]
+                changes = [mean_estimate(more - less) for more, less in zip(*ends, strict=True)]
+                rows = zip(("slate_reward", "score - truth"), changes, strict=True)
+                said = ", ".join(
+                    f"{what} {change.value:+.3f} [{change.interval[0]:+.3f}, {change.interval[1]:+.3f}]"
+                    for what, change in rows
+                )
+                sys.stdout.write(f"{names[0]} less {names[1]}: {said}\n")
+
+
+def _ends(results: Results, name: str) -> tuple[Floats, Floats]:
+    """(replicates,) what a tuning ends with: true reward, and how much more the model says than is true."""
+    last = {metric: curve.values[-1] for metric, curve in results.curves[name].items()}
+    return last["slate_reward"], last["score"] - last["truth"]
 
 
 def title(settings: Settings) -> str:
@@ -218,14 +289,17 @@ def draw_all(results: Results, settings: Settings) -> Any:
     """The picture of a run: true reward, and what the model says beside what is true."""
     picture, axes = figure.new_figure(2)
     draw(axes[0], results, settings)
-    axes[0].get_legend().set_loc("center right")  # the only place that is free
-    colours = {line.get_gid(): line.get_color() for line in axes[0].get_lines()}
+    if len(results.curves) <= figure.MOST_INSIDE:
+        axes[0].get_legend().set_loc("center right")  # the only place that is free
+    looks = {line.get_gid(): (line.get_color(), line.get_marker()) for line in axes[0].get_lines()}
     for metric, look, said in (("score", "--", "the model says"), ("truth", "-", "true")):
         axes[1].plot([], [], look, color="black", label=said)
         for name, curves in results.curves.items():
             if metric in curves:
                 mean = curves[metric].values.mean(axis=1)
-                axes[1].plot(curves[metric].steps, mean, look, color=colours[name], lw=1.8)
+                colour, marker = looks[name]
+                kind = {"color": colour, "marker": marker, "markersize": 4.5}
+                axes[1].plot(curves[metric].steps, mean, look, lw=1.8, **kind)
     axes[1].set(title="What the model says, and what is true", xlabel="gradients of the tuning")
     axes[1].set(ylabel="P(click) of an item alone")
     axes[1].spines[["top", "right"]].set_visible(False)
