@@ -23,6 +23,7 @@ from recsim_env.agents.generative.item_encoders.piece_vectors import PieceVector
 from recsim_env.agents.generative.item_encoders.set_tokens import SetTokens
 from recsim_env.agents.generative.losses.branch_alignment import BranchAlignment
 from recsim_env.agents.generative.losses.feature_alignment import FeatureAlignment
+from recsim_env.agents.generative.losses.pairwise_ranking import PairwiseRanking
 from recsim_env.agents.generative.losses.prefix_aware import PrefixAware
 from recsim_env.agents.generative.preferences import Preferences
 from recsim_env.agents.generative.recipes.options import Part, checked, part_named
@@ -203,6 +204,7 @@ HEADS: dict[str, Part] = {
 }
 LOSSES: dict[str, Part] = {
     "branch_alignment": Part(lambda known, **options: OfEncoder(BranchAlignment(**options)), BranchAlignment),
+    "pairwise_ranking": Part(lambda known, **options: PairwiseRanking(**options), PairwiseRanking),
     "prefix_aware": Part(lambda known, **options: PrefixAware(**options), PrefixAware),
     "queries": Part(lambda known, **options: QueryLoss(**options), QueryLoss),
     "intent_consistency": Part(
