@@ -233,30 +233,36 @@ def ndcg_of(fitted, held_out):
     return float(np.where(rank < 10, 1.0 / np.log2(rank + 2.0), 0.0).mean())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("epochs", [15, 60])
-def test_a_small_student_with_a_teacher_and_alone(epochs):
-    """ShortcutBench, lag 2: NDCG@10 of 2,000 users never seen, at equal epochs, five laws and logs, paired.
+def apart(teacher, student, history):
+    """Mean KL(pi_teacher || pi_student) over histories."""
+    theirs, ours = teacher.scores(history).astype(float), student.scores(history).astype(float)
+    return float((np.exp(theirs) * (theirs - ours)).sum(axis=1).mean())
 
-    The teacher has 3 blocks of 48 numbers and 60 epochs, the student 1 block of 16; both learn from one log.
+
+@pytest.mark.slow
+def test_a_small_student_with_a_teacher_and_alone():
+    """ShortcutBench, lag 2: NDCG@10 of 1,000 users never seen, at equal epochs, five laws and logs, paired.
+
+    The teacher has 2 blocks of 32 numbers and 40 epochs, the student 1 block of 16 and 12 epochs; both learn
+    from the same log of 300 users. Whether a taught student ranks better is printed, not asked for.
     """
-    found = {name: [] for name in ("teacher", "alone", "taught", "taught, tau 2")}
+    found = {"teacher": [], "alone": [], "taught": []}
     for seed in range(5):
         law = succession_law(num_items=ITEMS, branching=3, lag=2, world_seed=seed)
-        log = succession_log(law, num_users=400, seed=seed)
-        held_out = leave_one_out(succession_log(law, num_users=2000, seed=50 + seed))
-        teacher = fit(log, 3, 48, 60, 10 + seed)
-        found["teacher"].append(ndcg_of(teacher, held_out))
-        for name, temperature in (("alone", None), ("taught", 1.0), ("taught, tau 2", 2.0)):
-            auxiliaries = tuple
-            if temperature is not None:
+        log = succession_log(law, num_users=300, seed=seed)
+        held_out = leave_one_out(succession_log(law, num_users=1000, seed=50 + seed))
+        teacher = fit(log, 2, 32, 40, 10 + seed)
 
-                def auxiliaries(teacher=teacher, temperature=temperature):
-                    return [PolicyDistillation(teacher.policy_, temperature=temperature)]
+        def taught(teacher=teacher):
+            return [PolicyDistillation(teacher.policy_)]
 
-            found[name].append(ndcg_of(fit(log, 1, 16, epochs, seed, auxiliaries), held_out))
-    print()
+        students = {"alone": fit(log, 1, 16, 12, seed), "taught": fit(log, 1, 16, 12, seed, taught)}
+        for name, fitted in {"teacher": teacher, **students}.items():
+            found[name].append(ndcg_of(fitted, held_out))
+        kl = {name: apart(teacher, fitted, held_out.history[:200]) for name, fitted in students.items()}
+        print(seed, {name: round(values[-1], 4) for name, values in found.items()}, kl, flush=True)
+        assert kl["taught"] < kl["alone"]
     for name, values in found.items():
         less = mean_estimate(np.array(values) - found["alone"])
         low, high = less.interval
-        print(f"{name:14} {np.mean(values):.4f}, less alone {less.value:+.4f} [{low:+.4f}, {high:+.4f}]")
+        print(f"{name:8} {np.mean(values):.4f}, less alone {less.value:+.4f} [{low:+.4f}, {high:+.4f}]")

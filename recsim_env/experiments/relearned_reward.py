@@ -5,8 +5,9 @@
     reward      what model_r says, until the next round
 
 pi_r is the policy that round r is given: a tuning that has found out where the model is wrong draws such
-items, is told what they are worth, and cannot go on there. One round alone is a reward model that is learned
-once. A learner gets numbers of users, items and clicks; what users are like stays with who is asked.
+items, and the next model knows what they are worth. One round alone is a reward model that is learned once. A
+learner gets numbers of users, items and clicks; what users are like stays with who is asked. Whether rounds
+help is what `reward_model_gap` is about.
 
 Source: Deng and others, "OneRec", 2025, whose pairs are made anew by rounds, as the policy goes on. Ours: the
 reward model is learned anew too; all feedback counts alike, however old; one item a feedback, drawn from pi.

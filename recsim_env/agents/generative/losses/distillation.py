@@ -9,9 +9,9 @@ at the beginnings of the item that came next. Of items with one code this is KL(
 the catalogue, at tau = 1; of longer ones its mean over next items that the teacher draws is. The teacher was
 trained before, learns no more, and is without dropout.
 
-Of SHORT users, whose next item hangs on the last but one, students of one block and 16 numbers a state reach
-NDCG@10 of PLACEHOLDER
-(`pytest tests/test_policy_distillation.py -m slow -s`).
+A student is held to its teacher for good, as in SLMRec's loss for states
+(`sequential/neural/losses/distillation.py`): `pytest tests/test_policy_distillation.py -m slow -s` says what
+that is worth.
 
 Source: Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015 (tau, and tau^2, by which
 gradients keep their size); Kim, Rush, "Sequence-level knowledge distillation", EMNLP 2016 (word by word, in
