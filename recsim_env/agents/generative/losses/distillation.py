@@ -9,9 +9,10 @@ at the beginnings of the item that came next. Of items with one code this is KL(
 the catalogue, at tau = 1; of longer ones its mean over next items that the teacher draws is. The teacher was
 trained before, learns no more, and is without dropout.
 
-A student is held to its teacher for good, as in SLMRec's loss for states
-(`sequential/neural/losses/distillation.py`): `pytest tests/test_policy_distillation.py -m slow -s` says what
-that is worth.
+Where the next item hangs on the last but one, a student of one block and 16 numbers has, after 12 epochs,
+NDCG@10 .1635 alone and .1770 with a teacher that has .2914: +.0135 [+.0036, +.0234] over five laws, on users
+never seen (`pytest tests/test_policy_distillation.py -m slow -s`). It is far from its teacher yet; whether it
+would end above one that learns alone for longer was not measured.
 
 Source: Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015 (tau, and tau^2, by which
 gradients keep their size); Kim, Rush, "Sequence-level knowledge distillation", EMNLP 2016 (word by word, in
