@@ -29,7 +29,8 @@ from recsim_env.errors import InputError, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.ranking import ndcg
 from recsim_env.experiments import figure
-from recsim_env.experiments.cells import load_arrays, replicate_cells, run_cells, save_arrays
+from recsim_env.experiments.cell_run import run_to_the_end
+from recsim_env.experiments.cells import replicate_cells, save_arrays
 from recsim_env.experiments.organic_users import OrganicUsers
 from recsim_env.experiments.policy_measures import LISTED, lists_of
 from recsim_env.experiments.policy_training import (
@@ -42,10 +43,8 @@ from recsim_env.experiments.policy_training import (
 )
 from recsim_env.experiments.relearned_reward import RelearnedReward
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run_directory import open_run
-from recsim_env.experiments.settings import as_json, option
+from recsim_env.experiments.settings import option
 from recsim_env.experiments.simulated_rewards import SimulatedReward
-from recsim_env.experiments.tensorboard import write_events
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.worlds.world import take_rows
@@ -76,26 +75,23 @@ class Settings(PolicySettings):
 def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the experiment, or what is left of it, in the directory `out`; a replicate is done in one go."""
     feedbacks, arms = check(settings)
-    with open_run(out, NAME, as_json(settings), resume) as directory:
-        if directory.finished:
-            results = Results.read(directory.results)
-        else:
 
-            def work(replicate: int) -> Callable[..., None]:
-                return partial(play_replicate, settings, feedbacks, arms, settings.seed + replicate)
+    def work(replicate: int) -> Callable[..., None]:
+        return partial(play_replicate, settings, feedbacks, arms, settings.seed + replicate)
 
-            size = 1 + len(feedbacks) * len(arms)
-            cells = replicate_cells(directory, settings.replicates, size, work)
-            run_cells(cells, directory.path, workers, "policy")
-            results = to_results([load_arrays(cell.file) for cell in cells], feedbacks, arms, settings)
-            for name, curves in results.curves.items():
-                write_events(directory.path / "tensorboard", name, curves)
-            results.write(directory.results)
-            figure.save(draw_all(results, settings), directory.path / "figure.png")
-            directory.finish()
-    print_table(results, feedbacks)
-    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
-    return results
+    size = 1 + len(feedbacks) * len(arms)
+    return run_to_the_end(
+        NAME,
+        settings,
+        out,
+        resume,
+        workers,
+        cells=lambda directory: replicate_cells(directory, settings.replicates, size, work),
+        unit="policy",
+        collect=lambda found: to_results(found, feedbacks, arms, settings),
+        picture=lambda results: draw_all(results, settings),
+        show=lambda results: print_table(results, feedbacks),
+    )
 
 
 def check(settings: Settings) -> tuple[list[int], list[str]]:
