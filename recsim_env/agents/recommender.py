@@ -9,8 +9,8 @@ from typing import Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 
-from recsim_env.arrays import Array, Ints
-from recsim_env.errors import InputError
+from recsim_env.arrays import Array, Floats, Ints
+from recsim_env.errors import InputError, as_numbers, refuse
 from recsim_env.evaluation.ranked_lists import BLOCK_CELLS
 from recsim_env.evaluation.ranking import TargetRank, rank_of, top_k
 from recsim_env.simulators.log import Log
@@ -135,6 +135,22 @@ def clicked_items(log: Log, num_items: int | None) -> tuple[Ints, Ints, int]:
         raise InputError(f"log shows item {largest}, but num_items = {num_items} (0-{num_items - 1})")
     user = np.repeat(log.user, np.count_nonzero(log.clicked, axis=1))
     return user, log.slate[log.clicked], largest + 1 if num_items is None else num_items
+
+
+def check_weights(weights: Array, users: int) -> Floats:
+    """How much each user of a log counts, (U,) float64.
+
+    Raises:
+        InputError: not one finite weight of 0 or more for each, or nobody who counts.
+    """
+    found = as_numbers("weights", weights)
+    if found.shape != (users,):
+        raise InputError(f"weights must be ({users},), one for every user of the log, got {found.shape}")
+    bad = ~np.isfinite(found) | (found < 0)
+    refuse("weights", bad, found, "weights of users are finite and 0 or more")
+    if not found.any():
+        raise InputError("weights of all users are 0: there is nobody to learn from")
+    return found
 
 
 def check_history(recommender: object, history: Array) -> Ints:

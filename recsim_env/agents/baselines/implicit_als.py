@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
-from recsim_env.agents.recommender import check_history, clicked_items
+from recsim_env.agents.recommender import check_history, check_weights, clicked_items
 from recsim_env.arrays import Array, Floats
 from recsim_env.errors import check_ranges
 from recsim_env.simulators.log import Log
@@ -39,7 +39,7 @@ class ImplicitALSRecommender:
     After `fit`: `num_items_`; `items_`, the q (N, D).
 
     Raises:
-        InputError: `fit`: a number out of range, a log without clicks.
+        InputError: `fit`: a number out of range, a log without clicks, weights that `check_weights` refuses.
     """
 
     num_items_: int
@@ -79,7 +79,7 @@ class ImplicitALSRecommender:
         had.sum_duplicates()
         had.data[:] = 1.0
         if weights is not None:
-            had = sparse.csr_array(sparse.diags_array(np.asarray(weights, np.float64)) @ had)
+            had.data *= np.repeat(check_weights(weights, U), np.diff(had.indptr))
         by_item = sparse.csr_array(had.T)
         rng = np.random.default_rng(self.seed)
         self.items_ = rng.normal(0.0, 1.0 / np.sqrt(self.dimension), (N, self.dimension))
@@ -94,13 +94,17 @@ class ImplicitALSRecommender:
         Raises:
             InputError: not fitted, or a history that `check_history` refuses.
         """
+        return self.users(history) @ self.items_.T
+
+    def users(self, history: Array) -> Floats:
+        """The vectors p_u (B, D) of users with these histories; arguments and errors as of `scores`."""
         history = check_history(self, history)
         row, column = np.nonzero(history >= 0)
         shape = len(history), self.num_items_
         had = sparse.csr_array((np.ones(len(row)), (row, history[row, column])), shape)
         had.sum_duplicates()
         had.data[:] = 1.0
-        return self._solved(had, self.items_) @ self.items_.T
+        return self._solved(had, self.items_)
 
     def _solved(self, had: sparse.csr_array, other: Floats) -> Floats:
         """The vectors of one side (rows of `had`), given those of the other."""

@@ -212,7 +212,9 @@ class GenerativeRecommender(NeuralRecommender):
         if network.reads == "whole":
             past, targets = past.last, targets[:, -1:]
         log_pi = policy.log_prob_of(past, targets.clamp(min=0).unsqueeze(2)).squeeze(2)
-        return -log_pi[targets >= 0].mean()
+        importance = self._importance(rows.users, targets >= 0)
+        said = log_pi[targets >= 0]
+        return -(said if importance is None else importance * said).mean()
 
     def _validation_ranks(self) -> TargetRank:
         """Where the item that every user had last stands in the lists."""

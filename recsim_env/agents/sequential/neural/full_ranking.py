@@ -38,14 +38,14 @@ def score_blocks(
         InputError: no gaps, and an encoder that needs them.
     """
     table = network.eval().candidates().T
-    states = _states(network, history, gaps, device) if len(history) else table.new_zeros(0, len(table))
+    states = last_states(network, history, gaps, device) if len(history) else table.new_zeros(0, len(table))
     step = max(1, BLOCK_CELLS // network.num_items)
     for start in range(0, max(1, len(history)), step):
         yield states[start : start + step] @ table
 
 
-def _states(network: SequenceEncoder, history: Ints, gaps: Floats | None, device: torch.device) -> Tensor:
-    """The state after every history, (B, D), B of 1 or more."""
+def last_states(network: SequenceEncoder, history: Ints, gaps: Floats | None, device: torch.device) -> Tensor:
+    """The state after every history, (B, D), B of 1 or more; arguments and errors as of `score_blocks`."""
     if network.reads_gaps and gaps is None:
         raise InputError(f"{type(network).__name__} reads the time between items: give gaps (B, H) too")
     length = np.minimum((history >= 0).sum(axis=1), network.max_length - (network.reads == "around"))

@@ -1,7 +1,8 @@
 """A sequence encoder trained on a log to name the next item: one training loop for every encoder.
 
-    fit:     minimise the mean over all steps t < n of all users of objective(s_t, i_{t+1}), summed over the
-             widths of an encoder that has some, and what the auxiliaries add
+    fit:     minimise the mean over all steps t < n of all users u of w_u objective(s_t, i_{t+1}), summed over
+             the widths of an encoder that has some, and what the auxiliaries add; w_u = 1 unless weights of
+             users are given, which the auxiliaries and the validation do not know
     average: w' <- (1 - b) w + b w',  b = min(averaging, (1 + k) / (10 + k)), after gradient k; what is rated
              and kept, w' itself where averaging = 0
     scores:  f(i) = s_n . c(i) for all items
@@ -27,7 +28,7 @@ from typing import Self
 
 import numpy as np
 
-from recsim_env.agents.recommender import check_history, clicked_items
+from recsim_env.agents.recommender import check_history, check_weights, clicked_items
 from recsim_env.agents.sequential.neural.device import find_device, repeatable
 from recsim_env.agents.sequential.neural.encoders.encoder import SequenceEncoder
 from recsim_env.agents.sequential.neural.full_ranking import ranks, score_blocks
@@ -35,7 +36,7 @@ from recsim_env.agents.sequential.neural.losses.auxiliary import Auxiliary
 from recsim_env.agents.sequential.neural.losses.objectives import check_objective, loss
 from recsim_env.agents.sequential.neural.sequences import Rows, Sequences
 from recsim_env.agents.sequential.neural.trained_network import TrainedNetwork
-from recsim_env.arrays import Array, Ints
+from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError, check_ranges, require
 from recsim_env.evaluation.ranking import TargetRank
 from recsim_env.simulators.log import Log
@@ -86,6 +87,7 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
 
     num_items_: int
     averaged_: SequenceEncoder | None
+    _weights: Floats | None  # of the users of `_sequences`
 
     def __init__(
         self,
@@ -123,9 +125,15 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         self.precision, self.compiled = precision, compiled
         self.seed, self.device, self.num_items = seed, device, num_items
 
-    def fit(self, log: Log) -> Self:
-        """Train until `finished`."""
+    def fit(self, log: Log, weights: Array | None = None) -> Self:
+        """Train until `finished`.
+
+        Args:
+            log: what was clicked.
+            weights: see `weigh`.
+        """
         self.begin(log)
+        self.weigh(weights)
         while not self.finished:
             self.train_epoch()
         return self
@@ -139,6 +147,7 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
         self.network_ = self.encoder(self.num_items_, generator)
         self.check_encoder(self.network_)
         self._held_out = leave_one_out(log)
+        self._num_users, self._weights = len(np.unique(log.user)), None
         more = 0 if self.network_.reads == "around" else 1  # the last target is not read
         self._sequences = Sequences.of_log(
             self._held_out.train,
@@ -162,6 +171,21 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
             fused=True,
         )
         self.validation_ = np.zeros(0)
+
+    def weigh(self, weights: Array | None) -> None:
+        """Say how much users count from now on, after `begin` and between epochs.
+
+        A user counts as much beside light users as beside heavy ones: means are not divided by the weights.
+
+        Args:
+            weights: (U,) of the log's users in the order of their ids, 0 or more; None = 1, and weights of 1
+                are the same bit for bit.
+
+        Raises:
+            InputError: not one such weight for every user.
+        """
+        given = None if weights is None else check_weights(weights, self._num_users)
+        self._weights = None if given is None else given[self._sequences.user]
 
     def check_encoder(self, network: SequenceEncoder) -> None:
         """Refuse an encoder that does not go with the objective."""
@@ -259,8 +283,16 @@ class NeuralRecommender(TrainedNetwork[SequenceEncoder]):
                 generator,
                 negatives=self.negatives,
                 calibration=self.calibration,
+                importance=self._importance(rows.users, known),
             )
         return value + self._further(rows, states, generator)
+
+    def _importance(self, users: Ints, known: Tensor) -> Tensor | None:
+        """The weights (M,) of the users whose states these are: flags (B, L)."""
+        if self._weights is None:
+            return None
+        of_rows = torch.from_numpy(self._weights[users]).float().to(self._device)
+        return of_rows[:, None].expand(known.shape)[known]
 
     def _further(self, rows: Rows, states: Tensor, generator: torch.Generator) -> Tensor:
         """What the auxiliaries add."""

@@ -42,6 +42,7 @@ class Sequences:
     start: Ints  # (U,) where each user's begin
     length: Ints  # (U,) how many they are, 2 or more
     num_items: int  # N
+    user: Ints  # (U,) place of each among all users of the log, in the order of their ids
 
     @classmethod
     def of_log(cls, log: Log, num_items: int | None, most: int, *, whole: bool = False) -> "Sequences":
@@ -57,14 +58,14 @@ class Sequences:
         time = np.repeat(log.time, np.count_nonzero(log.clicked, axis=1))
         _, first, count = np.unique(user, return_index=True, return_counts=True)
         several = np.minimum(count, most) >= 2
-        first, count = first[several], count[several]
+        place, first, count = np.flatnonzero(several), first[several], count[several]
         if not several.any():
             raise InputError("log must hold a user with two clicks, got none: there is no next item to learn")
         pieces = -(-(count - 1) // (most - 1)) if whole else np.ones_like(count)
         piece = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)  # 0 = the latest
         end = np.repeat(first + count, pieces) - piece * (most - 1)
         start = np.maximum(np.repeat(first, pieces), end - most)
-        return cls(item, time, start, end - start, num_items)
+        return cls(item, time, start, end - start, num_items, np.repeat(place, pieces))
 
     def next_items(self, users: Array, lengths: Array | None = None) -> Rows:
         """The items of these users but the last, each with the item that came next.

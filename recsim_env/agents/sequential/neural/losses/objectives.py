@@ -41,6 +41,7 @@ def loss(
     *,
     negatives: int = 256,
     calibration: float = 0.75,
+    importance: Tensor | None = None,
 ) -> Tensor:
     """The mean of an objective over M states.
 
@@ -53,6 +54,7 @@ def loss(
         generator: of the negatives; on the processor, wherever the states are.
         negatives: n, 1 or more; of those that sample.
         calibration: c of gbce, from 0 to 1.
+        importance: (M,) what the objective of every state is multiplied with before the mean; None = 1.
 
     Raises:
         InputError: an unknown objective, or a number out of range.
@@ -61,18 +63,20 @@ def loss(
     if objective in ("full_softmax", "cloze"):
         every, row = candidates(None), torch.arange(len(targets), device=targets.device)
         log_weight = torch.zeros(len(targets), device=targets.device)
-        return softmax_loss(states, every[targets], every, (row, targets), log_weight)
+        return softmax_loss(states, every[targets], every, (row, targets), log_weight, importance)
     if objective == "sampled_softmax":
-        return _sampled_softmax(states, targets, candidates, num_items, generator, negatives)
+        return _sampled_softmax(states, targets, candidates, num_items, generator, negatives, importance)
     f_target = (states * candidates(targets)).sum(dim=1)
     drawn = torch.randint(num_items - 1, (len(targets), negatives), generator=generator).to(targets.device)
     drawn += drawn >= targets[:, None]  # so that none is the target
     f_drawn = torch.einsum("md,mnd->mn", states, candidates(drawn))
     if objective == "bce":
-        return -(logsigmoid(f_target) + logsigmoid(-f_drawn).mean(dim=1)).mean()
-    share = negatives / (num_items - 1)
-    beta = share * (calibration * (1.0 - 1.0 / share) + 1.0 / share)
-    return -(beta * logsigmoid(f_target) + logsigmoid(-f_drawn).sum(dim=1)).mean()
+        value = logsigmoid(f_target) + logsigmoid(-f_drawn).mean(dim=1)
+    else:
+        share = negatives / (num_items - 1)
+        beta = share * (calibration * (1.0 - 1.0 / share) + 1.0 / share)
+        value = beta * logsigmoid(f_target) + logsigmoid(-f_drawn).sum(dim=1)
+    return -(value if importance is None else importance * value).mean()
 
 
 def _sampled_softmax(
@@ -82,6 +86,7 @@ def _sampled_softmax(
     num_items: int,
     generator: torch.Generator,
     negatives: int,
+    importance: Tensor | None,
 ) -> Tensor:
     """See `loss`."""
     drawn = torch.randint(num_items, (negatives,), generator=generator).to(targets.device)
@@ -91,7 +96,7 @@ def _sampled_softmax(
     left = torch.full((len(targets),), float(negatives), device=targets.device)
     left[met] -= torch.bincount(row, minlength=len(met))
     log_weight = torch.log((num_items - 1) / left.clamp(min=1.0))
-    return softmax_loss(states, of_targets, others, (met[row], place), log_weight)
+    return softmax_loss(states, of_targets, others, (met[row], place), log_weight, importance)
 
 
 def check_objective(objective: str, negatives: int, calibration: float) -> None:

@@ -1,11 +1,11 @@
 """The loss of a softmax over many candidates, and its gradient, without ever writing all scores down.
 
 For states s (M, D), their targets' vectors c_t (M, D) and the vectors of n other candidates c_j (n, D), with
-f(t) = s . c_t, f(j) = s . c_j and a weight w of the others, a number for each state:
+f(t) = s . c_t, f(j) = s . c_j, a weight w of the others and an importance a, numbers for each state:
 
-    loss = mean over states of log(exp f(t) + w sum_j exp f(j)) - f(t)
+    loss = mean over states of a (log(exp f(t) + w sum_j exp f(j)) - f(t))
 
-    d loss / d f(t) = (p(t) - 1) / M,    d loss / d f(j) = w p(j) / M,
+    d loss / d f(t) = a (p(t) - 1) / M,    d loss / d f(j) = a w p(j) / M,
     p(i) = exp f(i) / (exp f(t) + w sum_j exp f(j))
 
 The M x n scores of a batch are tens of megabytes, which are read and written over and over by a chain of
@@ -28,7 +28,12 @@ BLOCK_CELLS = 2**17  # scores that are in hand at a time: half a megabyte
 
 
 def softmax_loss(
-    states: Tensor, of_targets: Tensor, others: Tensor, left_out: tuple[Tensor, Tensor], log_weight: Tensor
+    states: Tensor,
+    of_targets: Tensor,
+    others: Tensor,
+    left_out: tuple[Tensor, Tensor],
+    log_weight: Tensor,
+    importance: Tensor | None = None,
 ) -> Tensor:
     """The loss above.
 
@@ -38,11 +43,13 @@ def softmax_loss(
         others: (n, D) vectors of the other candidates.
         left_out: rows, rising, and places among the others, (C,) each, that are no candidates.
         log_weight: (M,) log w.
+        importance: (M,) a; None = 1.
     """
     with torch.autocast(states.device.type, enabled=False):  # a sum over thousands needs more than 8 bits
         exact = torch.promote_types(states.dtype, torch.float32)
         parts = (part.to(exact) for part in (states, of_targets, others))
-        value: Tensor = _SoftmaxLoss.apply(*parts, *left_out, log_weight.to(exact))
+        counted = None if importance is None else importance.to(exact)
+        value: Tensor = _SoftmaxLoss.apply(*parts, *left_out, log_weight.to(exact), counted)
     return value
 
 
@@ -58,6 +65,7 @@ class _SoftmaxLoss(torch.autograd.Function):
         row: Tensor,
         place: Tensor,
         log_weight: Tensor,
+        importance: Tensor | None,
     ) -> Tensor:
         """See `softmax_loss`."""
         M, step = len(states), max(1, BLOCK_CELLS // len(others))
@@ -74,15 +82,19 @@ class _SoftmaxLoss(torch.autograd.Function):
             of_others = highest + f.sum(dim=1).log() + log_weight[rows]
             whole[rows] = torch.logaddexp(f_target[rows], of_others)
             f.mul_((highest + log_weight[rows] - whole[rows]).exp()[:, None])
+            if importance is not None:
+                f.mul_(importance[rows, None])
             torch.mm(f, others, out=to_states[rows])
             to_others.addmm_(f.T, states[rows])
-        too_much = (f_target - whole).exp()[:, None] - 1.0
+        too_much, value = (f_target - whole).exp()[:, None] - 1.0, whole - f_target
+        if importance is not None:
+            too_much, value = importance[:, None] * too_much, importance * value
         ctx.save_for_backward(to_states + too_much * of_targets, too_much * states, to_others)
-        return (whole - f_target).mean()
+        return value.mean()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Of states and vectors."""
         to_states, to_targets, to_others = ctx.saved_tensors
         share = gradients[0] / len(to_states)
-        return share * to_states, share * to_targets, share * to_others, None, None, None
+        return share * to_states, share * to_targets, share * to_others, None, None, None, None

@@ -1,0 +1,1 @@
+"""Defences of recommenders against logs with fake users: who is suspicious, and what they then count."""

@@ -1,0 +1,118 @@
+"""A network that tells a defender's own fakes from all users of a log, some of whom may be fakes, too.
+
+    z_u = w' relu(W x_u + b) + c,   s_u = sigma(z_u),   x_u the features of u, each centred and divided by its
+                                    deviation over the users of the log, cut at 5
+    loss = mean over fakes and users u of  BCE(s_u, y_u) + r (1 - y_u) H(s_u),
+           H(s) = -s log s - (1 - s) log(1 - s)
+
+with y = 1 for the defender's fakes and 0 for the others. H drives the scores of users to 0 or 1, so that one
+whose label of 0 is wrong, as all around say, is not held in the middle.
+
+Source: the loss and its numbers (r = .5, AdamW with rate .01 and decay .0005) are those of the public code of
+Zhang and others, "LoRec", SIGIR 2024. Ours: features and two layers in place of a transformer over states, so
+no term that ties it to a language model.
+"""
+
+import numpy as np
+
+from recsim_env.agents.sequential.neural.device import repeatable
+from recsim_env.agents.sequential.neural.trained_network import luck_of_epoch
+from recsim_env.arrays import Bools, Floats
+from recsim_env.errors import InputError, check_ranges, require
+
+require("torch", "torch")
+import torch  # noqa: E402 - after the check that says which extra has it
+from torch import Tensor, nn  # noqa: E402
+from torch.nn.functional import logsigmoid  # noqa: E402
+
+CUT = 5.0  # deviations
+DECAY = 5e-4
+
+
+class FraudNetwork(nn.Module):
+    """See the module.
+
+    Args:
+        features: F.
+        hidden: units between.
+        entropy: r, 0 or more.
+        learning_rate: of AdamW.
+        batch_size: users of one gradient.
+        seed: of first weights and batches.
+
+    Raises:
+        InputError: a number out of range.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        hidden: int = 8,
+        entropy: float = 0.5,
+        learning_rate: float = 0.01,
+        batch_size: int = 512,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        check_ranges({"hidden": hidden, "batch_size": batch_size}, {}, {"learning_rate": learning_rate})
+        if not 0 <= entropy < np.inf:
+            raise InputError(f"entropy must be 0 or more, got {entropy}")
+        self.entropy, self.batch_size, self.seed, self.epoch = entropy, batch_size, seed, 0
+        self.layers = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for layer, fan_in in ((self.layers[0], features), (self.layers[2], hidden)):
+                layer.weight.normal_(0.0, fan_in**-0.5, generator=generator)
+                layer.bias.zero_()
+        self.optimiser = torch.optim.AdamW(self.parameters(), learning_rate, weight_decay=DECAY)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits z (B,) of features (B, F)."""
+        z: Tensor = self.layers(x).squeeze(1)
+        return z
+
+    def train_epoch(self, x: Floats, fake: Bools) -> float:
+        """Learn from everybody once; the mean loss.
+
+        Args:
+            x: (V, F) features of all, see `standardised`.
+            fake: (V,) who is the defender's own.
+        """
+        rng, _, seed = luck_of_epoch(self.seed, self.epoch)
+        inputs, labels = torch.from_numpy(x).float(), torch.from_numpy(fake).float()
+        total = 0.0
+        with repeatable(inputs.device, seed):
+            for rows in np.array_split(rng.permutation(len(x)), -(-len(x) // self.batch_size)):
+                value = fraud_loss(self(inputs[rows]), labels[rows], self.entropy)
+                self.optimiser.zero_grad(set_to_none=True)
+                value.backward()
+                self.optimiser.step()
+                total += value.item() * len(rows) / len(x)
+        self.epoch += 1
+        return total
+
+    def scores(self, x: Floats) -> Floats:
+        """(V,) the probabilities s."""
+        with torch.inference_mode():
+            return np.asarray(self(torch.from_numpy(x).float()).double().sigmoid().numpy())
+
+
+def fraud_loss(logits: Tensor, fake: Tensor, entropy: float) -> Tensor:
+    """The loss above.
+
+    Args:
+        logits: (B,) z.
+        fake: (B,) y, 1 or 0.
+        entropy: r.
+    """
+    yes, no = logsigmoid(logits), logsigmoid(-logits)
+    s = logits.sigmoid()
+    uncertain = -s * yes - (1.0 - s) * no
+    return (-fake * yes - (1.0 - fake) * no + entropy * (1.0 - fake) * uncertain).mean()
+
+
+def standardised(features: Floats, fake: Bools) -> Floats:
+    """The features (V, F) as the network reads them, by mean and deviation of who is no known fake."""
+    mean, deviation = features[~fake].mean(axis=0), features[~fake].std(axis=0)
+    return np.clip((features - mean) / np.where(deviation > 1e-12, deviation, 1.0), -CUT, CUT)
