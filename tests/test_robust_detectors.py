@@ -46,6 +46,7 @@ def _one_thread():
 
 def detector(**more):
     kwargs = {
+        "learning_rate": 0.01,
         "epochs": 6,
         "campaigns": 6,
         "targets": 3,
@@ -84,7 +85,7 @@ def test_a_network_learns_what_can_be_told_and_repeats():
     rng = np.random.default_rng(0)
     fake = np.arange(300) < 60
     x = rng.normal(size=(300, 4)) + 3.0 * fake[:, None] * np.array([1, 0, -1, 0])
-    first, again = (FraudNetwork(4, batch_size=50, seed=2) for _ in range(2))
+    first, again = (FraudNetwork(4, batch_size=50, learning_rate=0.02, seed=2) for _ in range(2))
     losses = [first.train_epoch(x, fake) for _ in range(8)]
     for _ in range(8):
         again.train_epoch(x, fake)
@@ -115,16 +116,19 @@ def test_the_same_seed_gives_the_same_suspicions():
 
 
 def test_a_column_of_the_caller_is_read():
-    """An embedding that knows the fakes of the log, and says the same of the detector's own."""
-    log, fake = attacked(PopularMimicAttacker(), LOG, actions=4)
+    """An embedding of users 0 to 9 that the detector's own fakes share: they become suspicious."""
+    log, _ = attacked(PopularMimicAttacker(), LOG)
+    asked = []
 
     def told(both):
+        asked.append(both)
         users = np.unique(both.user)
-        return np.append(fake, np.ones(len(users) - len(fake)))[:, None]
+        return ((users < 20) | (users > log.user[-1])).astype(float)[:, None]
 
-    found = detector(further=told, epochs=3).fit(log)
-    without = detector(epochs=3).fit(log)
-    assert detection_auc(found.suspicion_, fake) > detection_auc(without.suspicion_, fake)
+    found, without = detector(further=told, epochs=3), detector(epochs=3)
+    more = found.fit(log).suspicion_[:10] > without.fit(log).suspicion_[:10]
+    assert more.all()
+    assert asked == [found.poisoned_]
 
 
 def test_states_must_be_those_that_were_announced():

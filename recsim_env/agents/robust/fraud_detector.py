@@ -73,7 +73,7 @@ class FraudDetector:
         clock: bool = False,
         hidden: int = 8,
         entropy: float = 0.5,
-        learning_rate: float = 0.01,
+        learning_rate: float = 0.003,
         batch_size: int = 512,
         seed: int = 0,
         num_items: int | None = None,
