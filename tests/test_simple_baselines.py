@@ -13,7 +13,7 @@ from recsim_env.agents.baselines.feature_similarity import FeatureSimilarityReco
 from recsim_env.agents.baselines.item_knn import ItemKNNRecommender
 from recsim_env.agents.baselines.popularity_recommender import PopularityRecommender
 from recsim_env.agents.recommender import Recommender, recommend, target_ranks
-from recsim_env.agents.sequential.cooccurrence import DIMENSION, cooccurrence_features
+from recsim_env.agents.sequential.cooccurrence import DIMENSION, SMALL, cooccurrence_features
 from recsim_env.agents.sequential.markov import MarkovRecommender
 from recsim_env.agents.sequential.transition_graph import TGH_1, TGH_2, TransitionGraphRecommender
 from recsim_env.arrays import Array
@@ -186,12 +186,13 @@ def test_random_places_and_equal_scores_come_from_the_seed() -> None:
     assert abs((hits / 200)[inside].sum() - (exact * factor)[inside].sum()) < 5 * error
 
 
-def test_cooccurrence_is_the_dense_decomposition() -> None:
-    rng = np.random.default_rng(6)
-    user, item = np.repeat(np.arange(60), 6), rng.integers(0, 90, 360)
-    near = np.zeros((90, 90))
-    for row in range(360):
-        for other in range(row + 1, min(row + 4, 360)):
+@pytest.mark.parametrize("num_items", [90, SMALL + 1])
+def test_cooccurrence_is_the_dense_decomposition(num_items: int) -> None:
+    rng, rows = np.random.default_rng(6), 4 * num_items
+    user, item = np.arange(rows) // 6, rng.integers(0, num_items, rows)
+    near = np.zeros((num_items, num_items))
+    for row in range(rows):
+        for other in range(row + 1, min(row + 4, rows)):
             if user[row] == user[other] and item[row] != item[other]:
                 near[item[row], item[other]] += 1
                 near[item[other], item[row]] += 1
@@ -200,14 +201,23 @@ def test_cooccurrence_is_the_dense_decomposition() -> None:
         ppmi = np.nan_to_num(np.maximum(np.log(near * near.sum() / np.outer(total, total)), 0), neginf=0)
     vectors, size, _ = np.linalg.svd(ppmi)
     wanted = vectors[:, :DIMENSION] * np.sqrt(size[:DIMENSION])
-    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
-    wanted[~ppmi.any(axis=1)] = 0  # near nobody: what the decomposition leaves of them is rounding
-    found = cooccurrence_features(user, item, 90)
-    assert found.shape == (90, DIMENSION)
+    near_some = ppmi.any(axis=1)
+    wanted[near_some] /= np.linalg.norm(wanted[near_some], axis=1, keepdims=True)
+    wanted[~near_some] = 0  # what the decomposition leaves of those near nobody is rounding
+    found = cooccurrence_features(user, item, num_items)
+    assert found.shape == (num_items, DIMENSION)
     assert_allclose(found @ found.T, wanted @ wanted.T, atol=2e-5)
     assert_array_equal(cooccurrence_features(np.arange(3), np.arange(3), 4), np.zeros((4, 1)))
     pair = cooccurrence_features(np.zeros(4, int), np.array([0, 1, 0, 1]), 9)
     assert_allclose(np.linalg.norm(pair, axis=1), [1, 1, 0, 0, 0, 0, 0, 0, 0], atol=1e-6)
+
+
+def test_cooccurrence_of_few_items_is_the_same_every_time() -> None:
+    """Of 64 items and 63 numbers, where an iteration for the largest ones begins anew by chance."""
+    user, item = np.repeat(np.arange(40), 4), np.random.default_rng(0).integers(0, 64, 160)
+    first = cooccurrence_features(user, item, 64)
+    for _ in range(3):
+        assert_array_equal(cooccurrence_features(user, item, 64), first)
 
 
 def test_item_knn_by_hand() -> None:

@@ -8,6 +8,9 @@ from recsim_env.evaluation.likeness import unit_rows
 
 DIMENSION = 64
 WINDOW = 3
+SMALL = 512
+"""Items up to which all singular vectors are found, as the iteration for some of them breaks down and begins
+anew by chance where there are hardly more than 64."""
 HELD = 1e-6
 """A singular value, or a row, below this share of the largest one is rounding, and becomes zero."""
 
@@ -46,8 +49,12 @@ def cooccurrence_features(user: Array, item: Array, num_items: int) -> Array:
     dimension = min(DIMENSION, num_items - 1)
     if positive.nnz == 0 or dimension < 1:
         return np.zeros((num_items, 1), np.float32)
-    start = np.random.default_rng(0).standard_normal(num_items)  # where the iteration begins: rounding only
-    vectors, size, _ = svds(positive, dimension, v0=start)
+    if num_items <= SMALL:
+        vectors, size, _ = np.linalg.svd(positive.toarray())
+        vectors, size = vectors[:, :dimension], size[:dimension]
+    else:
+        start = np.random.default_rng(0).standard_normal(num_items)  # of the iteration: rounding only
+        vectors, size, _ = svds(positive, dimension, v0=start)
     features = vectors * np.sqrt(np.where(size > HELD * size.max(), size, 0))
     length = np.linalg.norm(features, axis=1, keepdims=True)
     return np.asarray(unit_rows(np.where(length > HELD * length.max(), features, 0), num_items))
