@@ -54,6 +54,7 @@ def experiments() -> dict[str, ModuleType]:
         offline_ranking,
         query_efficiency,
         reasoning_depth,
+        recipe_ablation,
         repeat_sessions,
         reward_model_gap,
         sequential_benchmark,
@@ -81,6 +82,7 @@ def experiments() -> dict[str, ModuleType]:
         reward_model_gap,
         query_efficiency,
         reasoning_depth,
+        recipe_ablation,
         tokeniser_ablation,
     )
     return {module.NAME: module for module in modules}
