@@ -14,7 +14,7 @@ TRADED = (
     "RecBench",
     "SETRec",
 )  # papers that ask what it takes to find an item
-PLACES = {"ids": (7, 5), "scored": (7, -12)}  # of names, in points from their dots; others as the first
+BELOW = ("ids", "features", "set_queries")  # names that stand below their dots, beside those of others
 
 
 def draw_differences(axes: Any, results: Results) -> None:
@@ -58,17 +58,22 @@ def draw_recall(axes: Any, results: Results) -> None:
 
 def draw_trade(axes: Any, results: Results) -> None:
     """NDCG@10 against the time for a list, of arms that differ in what an item is or how it is found."""
+    from matplotlib.ticker import LogLocator
+
     questions = [one for one in questions_of(list(results.curves)) if one.paper in TRADED]
     for name in dict.fromkeys(name for one in questions for name in (one.against, one.arm)):
         good, slow = (mean_estimate(values_of(results, name, metric)) for metric in (METRIC, "ms_a_user"))
         axes.plot([slow.value, slow.value], good.interval, "-", color=figure.SPARE[0], lw=1.2, alpha=0.6)
         axes.plot(slow.value, good.value, "o", color=figure.SPARE[0], ms=6)
-        place = PLACES.get(name, PLACES["ids"])
+        place = (6, -12 if name in BELOW else 5)
         axes.annotate(name, (slow.value, good.value), place, textcoords="offset points", fontsize=9)
     if questions:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
     axes.set(xlabel="ms of one processor for a list of 10", ylabel="NDCG@10")
-    axes.margins(x=0.15)
+    axes.margins(x=0.2)
     _plain(axes)
 
 
