@@ -52,6 +52,7 @@ def experiments() -> dict[str, ModuleType]:
         generative,
         off_policy_accuracy,
         offline_ranking,
+        poisoned_preference,
         query_efficiency,
         reasoning_depth,
         recipe_ablation,
@@ -61,6 +62,7 @@ def experiments() -> dict[str, ModuleType]:
         sequential_search,
         simulator_agreement,
         slate_exploration,
+        text_attack,
         tokeniser_ablation,
     )
 
@@ -84,6 +86,8 @@ def experiments() -> dict[str, ModuleType]:
         reasoning_depth,
         recipe_ablation,
         tokeniser_ablation,
+        poisoned_preference,
+        text_attack,
     )
     return {module.NAME: module for module in modules}
 

@@ -16,7 +16,6 @@ from recsim_env.experiments.organic_users import CATEGORIES, OrganicUsers, organ
 from recsim_env.experiments.policy_measures import LISTED
 from recsim_env.experiments.relearned_reward import RelearnedReward
 from recsim_env.experiments.settings import option, positive
-from recsim_env.experiments.simulated_rewards import SimulatedReward
 from recsim_env.simulators.log import Log
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from recsim_env.agents.generative.generative_recommender import GenerativeRecommender
     from recsim_env.agents.generative.policy import GenerativePolicy
     from recsim_env.agents.generative.preference.reward_model import RewardModel
+    from recsim_env.agents.generative.preference.tuning import RewardFunction
 
 POINTS = 5  # of a curve, the first before any tuning
 BATCH = 64  # users of one gradient, in training and tuning
@@ -142,10 +142,10 @@ def fit_policy(
 
 
 def learned_reward(
-    sft: "GenerativePolicy", history: Ints, simulated: SimulatedReward, feedbacks: int, seed: int
+    sft: "GenerativePolicy", history: Ints, asked: "RewardFunction", feedbacks: int, seed: int
 ) -> "RewardModel":
     """A reward model of feedback on items that `sft` draws: what a log of its recommendations would hold."""
-    return RelearnedReward(sft, history, simulated, feedbacks, seed).model
+    return RelearnedReward(sft, history, asked, feedbacks, seed).model
 
 
 def points(settings: PolicySettings) -> Ints:

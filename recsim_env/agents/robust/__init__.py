@@ -1,1 +1,1 @@
-"""Defences of recommenders against logs with fake users: who is suspicious, and what they then count."""
+"""Defences against attackers: who or what is suspicious, and how much it then counts."""
