@@ -219,13 +219,16 @@ def fake_users(
     touched = np.setdiff1d(items, [-1])
     if budget.items is not None and len(touched) > budget.items:
         raise InputError(f"{name} touched {len(touched)} items, and its budget has {budget.items}")
-    return FakeUsers(items.astype(np.int64), _ratings(attacker, items, goal, knowledge, seed))
+    return rated(attacker, items.astype(np.int64), goal, knowledge, seed)
 
 
-def _ratings(attacker: Attacker, items: Ints, goal: Goal, known: Knowledge, seed: int) -> Floats | None:
-    """Targets have the best rating, or the worst; fillers what the attacker says, or what all items have."""
+def rated(attacker: Attacker, items: Ints, goal: Goal, known: Knowledge, seed: int) -> FakeUsers:
+    """Fake users who take these items (M, A); they rate where honest users do.
+
+    Targets have the best rating, or the worst; fillers what the attacker says, or what all items have.
+    """
     if known.ratings is None:
-        return None
+        return FakeUsers(items)
     scale, rng = known.ratings, np.random.default_rng([seed, 1])
     if hasattr(attacker, "filler_ratings"):
         rating = attacker.filler_ratings(items, goal, known, rng)
@@ -233,7 +236,7 @@ def _ratings(attacker: Attacker, items: Ints, goal: Goal, known: Knowledge, seed
         rating = rng.normal(scale.overall_mean, scale.overall_deviation, items.shape)
     rating = np.clip(rating, scale.lowest, scale.highest)
     rating = np.where(np.isin(items, goal.targets), scale.lowest if goal.demote else scale.highest, rating)
-    return np.where(items < 0, np.nan, rating)
+    return FakeUsers(items, np.where(items < 0, np.nan, rating))
 
 
 def _no_ratings(budget: Budget, known: Knowledge) -> Floats | None:
