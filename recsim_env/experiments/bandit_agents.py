@@ -10,6 +10,7 @@ from recsim_env.agents.agent import Agent
 from recsim_env.agents.bandits import (
     cascade_lin_ucb,
     comb_ucb1,
+    corruption_robust_ucb,
     exp3,
     explore_first,
     follow_the_perturbed_leader,
@@ -22,6 +23,7 @@ from recsim_env.agents.bandits import (
     ucb1,
     weighted_majority,
 )
+from recsim_env.agents.bandits.barbar import Barbar
 from recsim_env.agents.bandits.batch_rank import BatchRank
 from recsim_env.agents.bandits.bayes_ucb import BayesUCB
 from recsim_env.agents.bandits.beta_ts import BetaTS
@@ -34,6 +36,7 @@ from recsim_env.agents.bandits.cascade_ts import CascadeTS
 from recsim_env.agents.bandits.cascade_ucb import CascadeUCB
 from recsim_env.agents.bandits.comb_ucb1 import CombUCB1
 from recsim_env.agents.bandits.context_cells import decision_stumps
+from recsim_env.agents.bandits.corruption_robust_ucb import CorruptionRobustUCB
 from recsim_env.agents.bandits.delayed_feedback import DelayedFeedback
 from recsim_env.agents.bandits.discounted_ts import DiscountedTS
 from recsim_env.agents.bandits.discounted_ucb import DiscountedUCB
@@ -49,6 +52,7 @@ from recsim_env.agents.bandits.kl_ucb import KLUCB
 from recsim_env.agents.bandits.lagrange_bwk import LagrangeBwK
 from recsim_env.agents.bandits.lin_ts import LinTS
 from recsim_env.agents.bandits.lin_ucb import LinUCB
+from recsim_env.agents.bandits.median_of_means_ucb import MedianOfMeansUCB
 from recsim_env.agents.bandits.moss import MOSS
 from recsim_env.agents.bandits.neural_linear_ts import NeuralLinearTS
 from recsim_env.agents.bandits.pbm_ucb import PBMUCB
@@ -132,6 +136,11 @@ def _pulls(task: BanditTask) -> int:
 def _arm_facts(task: BanditTask) -> dict[str, Any]:
     """What the bounds of algorithms for arms are about; refuses means that every user has of their own."""
     return {"means": -task.world.gaps, "deviation": _deviation(task)}
+
+
+def _corruption(task: BanditTask) -> float:
+    """That a robust learner is made for, where nobody says how much there will be."""
+    return float(np.sqrt(task.rounds))
 
 
 def _moss_bound(task: BanditTask, rounds: Ints) -> Floats | None:
@@ -248,6 +257,21 @@ BANDITS: dict[str, BanditAgent] = {
         ),
         unit_rewards=False,
     ),
+    "corruption_robust_ucb": BanditAgent(
+        lambda task: CorruptionRobustUCB(*task.arms, _corruption(task), deviation=_deviation(task)),
+        (ArmsWorld,),
+        lambda task, rounds: corruption_robust_ucb.regret_bound(
+            rounds, corruption=_corruption(task), **_arm_facts(task)
+        ),
+        unit_rewards=False,
+    ),
+    "median_of_means_ucb": BanditAgent(
+        lambda task: MedianOfMeansUCB(*task.arms, task.rounds, _spread(task) ** 2),
+        (ArmsWorld,),
+        unit_rewards=False,
+    ),
+    # a small constant, with which nothing is proved: the paper's explores 10,000 rounds an arm first
+    "barbar": BanditAgent(lambda task: Barbar(*task.arms, task.rounds, exploration=2.0), (ArmsWorld,)),
     "kl_ucb": BanditAgent(lambda task: KLUCB(*task.arms), (ArmsWorld,)),
     "moss": BanditAgent(
         lambda task: MOSS(*task.arms, task.rounds, _deviation(task)),
