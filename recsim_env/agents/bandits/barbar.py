@@ -18,7 +18,7 @@ Feedback: the reward of the arm pulled, possibly corrupted.
 Bound: for c = 1024, with probability 1 - delta, R(T) = O(K C + sum over arms with gap > 0 of log T / gap
     log(K log T / delta)); constants are not stated, so no bound is drawn.
 Source: Gupta, Koren, Talwar, "Better algorithms for stochastic bandits with adversarial corruptions",
-    COLT 2019, algorithm 1, from memory; its steps agree with a public implementation of a combinatorial variant.
+    COLT 2019, algorithm 1, from memory; its steps agree with public code of a combinatorial variant.
 Ours: c is a parameter, because 1024 is more than 48,000 rounds of pure exploration for five arms.
 """
 
