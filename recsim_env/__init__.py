@@ -36,6 +36,7 @@ _environment("InterestDrift-v0", "interest_drift:interest_drift")
 _environment("BoredUser-v0", "bored_user:bored_user")
 _environment("GroupSlate-v0", "group_slate:group_slate")
 _environment("ShortcutBench-v0", "shortcut_bench:shortcut_bench")
+_environment("PoisonedRec-v0", "poisoned:poisoned_rec")
 # bandits: learn while earning, in worlds that are small enough to teach with
 _environment("BernoulliBandit-v0", "bernoulli_bandit:bernoulli_bandit")
 _environment("GaussianBandit-v0", "gaussian_bandit:gaussian_bandit")

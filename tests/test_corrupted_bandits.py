@@ -1,4 +1,4 @@
-"""The experiment on bought bandits: files, tables, workers, errors, and that its columns are what they say."""
+"""The experiment on bought bandits: files, tables, workers, errors, and what its columns hold."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from recsim_env.experiments.cli import main
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.suite.corrupted_bandits import AGENTS
 
-SMALL = ["--rounds", "1200", "--replicates", "6", "--num-items", "3", "--budgets", "0,40,inf"]
+SMALL = ["--rounds", "700", "--replicates", "6", "--num-items", "3", "--budgets", "0,40,inf"]
 
 
 def run(*more):
@@ -29,7 +29,7 @@ def test_the_command(tmp_path, capsys, elsewhere):
         assert f"\n{label.split(',')[0]} " in said
     ucb1 = [results.curves[f"ucb1, budget {b}"]["target_share"].values[-1] for b in ("0", "inf")]
     assert ucb1[0].max() < 0.1
-    assert ucb1[1].min() > 0.8
+    assert ucb1[1].min() > 0.7
     assert (tmp_path / "r" / "figure.png").stat().st_size > 10_000
     assert run("--out", tmp_path / "r", "--resume") == 0
     assert capsys.readouterr().out == said

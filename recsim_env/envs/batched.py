@@ -25,7 +25,7 @@ from recsim_env.envs.scene import Scene
 from recsim_env.envs.spaces import WorldSource, make_world, observation_space, slate_space, to_slates
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.world import columns, put_rows, with_columns
+from recsim_env.simulators.worlds.world import columns, evaluation_info, put_rows, with_columns
 
 Observation = dict[str, Array]
 Info = dict[str, Any]
@@ -37,7 +37,8 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
     `reset(seed=s)` gives row i the seed s + i, and begins episode 0; a list gives each row its own.
     `reset(options={"episode": e})` begins episode e. `info` holds, after a step, `clicked` (B, K) and
     `examined` (B, K) bool, `best_value` (B,) and `slate_value` (B,), whose difference is the regret of
-    this step (see `SingleUserEnv`). In NEXT_STEP all are zero in a row that this step only reset.
+    this step (see `SingleUserEnv`), and what a world tells evaluation alone. In NEXT_STEP all are zero in a
+    row that this step only reset.
 
     Args:
         num_envs: B.
@@ -79,6 +80,7 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
         self.single_observation_space = observation_space(self.world)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._tells = evaluation_info(self.world)
         self._limit = episode_steps(self.world, max_episode_steps)
         self._shape = (num_envs, self.world.slate_size)
         self._luck: Luck | None = None
@@ -142,6 +144,8 @@ class BatchedEnv(VectorEnv[Observation, Array, Floats]):
             "best_value": outcome.best_value,
             "slate_value": outcome.slate_value,
         }
+        if self._tells is not None:
+            info |= self._tells(before)
         if any_over:  # NEXT_STEP: these rows were over before this step, which only begins their next episode
             going = ~over
             self._begin(over, self._next_episodes(over))

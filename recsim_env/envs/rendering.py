@@ -9,6 +9,7 @@ Bandit worlds (`HasArms`) share one.
 The drawings are imported when the first frame is asked for: who does not render does not load matplotlib.
 """
 
+from dataclasses import replace
 from functools import singledispatch
 
 from recsim_env.arrays import Array
@@ -20,6 +21,7 @@ from recsim_env.simulators.worlds.cascade import CascadeWorld
 from recsim_env.simulators.worlds.drifting import DriftWorld
 from recsim_env.simulators.worlds.grouped import GroupWorld
 from recsim_env.simulators.worlds.listening import ListeningWorld
+from recsim_env.simulators.worlds.poisoned import PoisonedWorld
 from recsim_env.simulators.worlds.position_bandit import PositionBandit
 from recsim_env.simulators.worlds.semi_bandit import SemiBanditWorld
 from recsim_env.simulators.worlds.shortcut_bench import SuccessionWorld
@@ -98,6 +100,22 @@ def _user_picture(world: World, scene: Scene, row: int = 0) -> Array:
     from recsim_env.envs.user_scenes import user_scene
 
     return user_picture(user_scene(world, scene, row))
+
+
+@text.register
+def _(world: PoisonedWorld, scene: Scene, row: int = 0) -> str:
+    return text(world.inner, _of_account(scene), row)
+
+
+@picture.register
+def _(world: PoisonedWorld, scene: Scene, row: int = 0) -> Array:
+    return picture(world.inner, _of_account(scene), row)
+
+
+def _of_account(scene: Scene) -> Scene:
+    """The scene as the world behind has it."""
+    before = None if scene.before is None else scene.before.inner
+    return replace(scene, state=scene.state.inner, before=before)
 
 
 def _no_drawing(world: World, function: str) -> InputError:

@@ -13,6 +13,7 @@ from recsim_env.envs.scene import Scene
 from recsim_env.envs.spaces import WorldSource, make_world, observation_space, slate_space, to_slates
 from recsim_env.errors import InputError
 from recsim_env.simulators.luck import Luck
+from recsim_env.simulators.worlds.world import evaluation_info
 
 STEPS_KEPT = 1 << 16  # a table of them saves the time to make one, and the table of all may be large
 Observation = dict[str, Any]
@@ -54,6 +55,7 @@ class SingleUserEnv(gym.Env[Observation, Array]):
         self._steps = np.arange(min(self._horizon, STEPS_KEPT))[
             :, None
         ]  # row h is the step of the luck at step h
+        self._tells = evaluation_info(self.world)
         self._luck: Luck | None = None
         self._done = True
         self._scene: Scene | None = None
@@ -100,6 +102,8 @@ class SingleUserEnv(gym.Env[Observation, Array]):
             "best_value": outcome.best_value[0],
             "slate_value": outcome.slate_value[0],
         }
+        if self._tells is not None:
+            info |= {name: value[0] for name, value in self._tells(before).items()}
         return self._observation(), float(outcome.reward[0]), terminated, truncated, info
 
     def _one_row(self, action: Array | Ints) -> Array:

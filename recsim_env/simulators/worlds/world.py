@@ -5,6 +5,7 @@ from the `Luck` it is handed, so the same state, slates and luck give the same o
 be shown to one user in one state under one luck (`repeat_rows` and `Luck.repeat`).
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -105,6 +106,19 @@ class HasArms(Protocol):
 
     def arm_means(self, state: Any) -> Floats:
         """(B, N) expected reward of every arm in this round."""
+
+
+@runtime_checkable
+class TellsEvaluation(Protocol):
+    """A world that knows of its users what measurements need and agents must not see."""
+
+    def evaluation_info(self, state: Any) -> dict[str, Array]:
+        """New entries of `info` (B, ...), of the step that is taken from this state."""
+
+
+def evaluation_info(world: World) -> Callable[[Any], dict[str, Array]] | None:
+    """The method of that name, None where there is none; asked once: asking costs as much as a step."""
+    return world.evaluation_info if isinstance(world, TellsEvaluation) else None
 
 
 State = TypeVar("State", bound=tuple[Any, ...])
