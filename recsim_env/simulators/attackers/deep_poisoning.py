@@ -16,7 +16,8 @@ Ours: the paper's poison model minimises a loss that lifts the target over the K
 which needs gradients; a surrogate here has `fit` and `scores`, so its log says that honest users have taken
 the targets, all of them unless `converted` is less. All T targets are taken by each fake user, the paper has
 one. The surrogate is trained anew for every `retrain_every` fake users, by the paper for each. Scores are
-brought to (0, 1), where the paper's are, by a sigmoid."""
+brought to (0, 1), where the paper's are, by a sigmoid.
+"""
 
 import numpy as np
 

@@ -31,7 +31,8 @@ based collaborative filtering", NeurIPS 2016 (gradients through alternating leas
 "Revisiting adversarially learned injection attacks against recommender systems", RecSys 2020 (through all
 steps of a training).
 Ours: exchanges of whole items for projected steps of weights, since rounding the weights lost what the steps
-had won; several starts, since profiles that are fitted to one win nothing from another."""
+had won; several starts, since profiles that are fitted to one win nothing from another.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol, cast

@@ -18,7 +18,8 @@ Knowledge: white; of the surrogate nothing but its scores is used. Where ratings
 leaves out group 0. Source: Song and others, "PoisonRec", ICDE 2020 (a policy over targets and a tree of items
 by popularity; rewards of a recommender that is trained again). Ours: groups for the tree, a table for the
 recurrent network, REINFORCE with a batch's mean for proximal policy optimisation, HR@k for the number of
-lists."""
+lists.
+"""
 
 import numpy as np
 
