@@ -107,6 +107,11 @@ for name in {list(modules())!r}:
 FACES = (
     "recsim_env.agents.deep_rl.",
     "recsim_env.agents.generative.",
+    "recsim_env.agents.robust.adversarial_training",
+    "recsim_env.agents.robust.fraud_detector",
+    "recsim_env.agents.robust.fraud_network",
+    "recsim_env.agents.robust.graphrfi_like",
+    "recsim_env.agents.robust.lorec",
     "recsim_env.agents.sequential.neural.",
     "recsim_env.envs.sb3",
     "recsim_env.experiments.rllib.",

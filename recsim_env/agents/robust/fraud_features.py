@@ -11,9 +11,10 @@ With m(i) users who had item i, n(i, j) users who had i and j, and a vector v(i)
     jumps          1 - v(i) . v(j) over the user's steps: mean, deviation, largest
     clock          mean and deviation of log(1 + time) between events, share of events at the same time
 
-The user herself is not counted in n(i, j) - 1. Fakes who share targets have items with much company, so the
-company of targets needs no target to be known. Clocks are left out unless asked for: fake users have the
-clock that their maker gave them, so in an experiment they tell more of the maker than of an attacker.
+The user herself is not counted in n(i, j) - 1. Fakes who share several targets have items with much company,
+whichever the targets are; with one target they have none, and a mimic of one target is not seen. Clocks are
+left out unless asked for: fake users have the clock that their maker gave them, so in an experiment they tell
+more of the maker than of an attacker.
 
 Source: popularity and length after Burke and others, "Classification features for attack detection in
 collaborative recommender systems", KDD 2006; the others are ours, in place of a language model's embedding of

@@ -8,7 +8,8 @@
 
 Source: Mehta, Nejdl, "Unsupervised strategies for shilling detection and robust collaborative filtering",
 User Modeling and User-Adapted Interaction 2009; k = 3 as in RecAD (gusye1234/recad). Ours: what was taken,
-where they have ratings. In a sparse log a short history has little to do with anything.
+where they have ratings. In a sparse log that turns the rule round: fakes who share targets are alike as no
+others are, so they are a main component, and the rule picks anybody else first.
 """
 
 import numpy as np
