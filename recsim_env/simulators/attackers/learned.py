@@ -11,8 +11,9 @@
                x gradient of log pi(composition)     (REINFORCE, Williams 1992)
 
 One composition for all fake users of an episode: with one each, episodes would differ too little to learn
-from. Compositions of a batch are tried with the same luck (items, clocks, surrogate). At the end the most
-likely composition of the policy is tried, too; of all that were tried, the one with the largest R is sent.
+from. Compositions of a batch are tried with the same luck (items, clocks, surrogate), which is another one
+for each batch. At the end the best of every batch and the policy's most likely composition are tried once
+more, all with the same new luck, and the one with the largest R is sent.
 
 Knowledge: white; of the surrogate nothing but its scores is used. Where ratings are not known, a demotion
 leaves out group 0. Source: Song and others, "PoisonRec", ICDE 2020 (a policy over targets and a tree of items
@@ -78,30 +79,24 @@ class LearnedAttacker:
         common, moved = np.zeros(len(members)), np.zeros((len(members) + 1, len(members)))
         common[:first] = -np.inf
 
-        def reward(composition: Ints, turn: int) -> tuple[float, Ints]:
+        def tried(composition: Ints, turn: int) -> tuple[float, Ints]:
             rows = _filled(composition, members, budget.users, np.random.default_rng([seed, 9, turn]))
             surrogate = trained(self, rows, goal, known, seed + turn)
             return sign * exposure(surrogate, history, goal, known, self.k), rows
 
-        best, sent = -np.inf, np.empty(0, np.int64)
-        rewards = np.zeros((self.batches, self.batch))
-        for turn in range(self.batches + 1):
-            last = turn == self.batches
-            tried = [_drawn(common, moved, budget.actions, None if last else rng) for _ in range(self.batch)]
-            for place, composition in enumerate(tried[:1] if last else tried):
-                R, rows = reward(composition, turn)
-                if best < R:
-                    best, sent = R, rows
-                if not last:
-                    rewards[turn, place] = R
-            if last:
-                break
+        rewards, finalists = np.zeros((self.batches, self.batch)), []
+        for turn in range(self.batches):
+            drawn = [_drawn(common, moved, budget.actions, rng) for _ in range(self.batch)]
+            rewards[turn] = [tried(composition, turn)[0] for composition in drawn]
+            finalists.append(drawn[int(np.argmax(rewards[turn]))])
             better = (rewards[turn] - rewards[turn].mean()) / max(float(rewards[turn].std()), 1e-12)
-            steps = [policy_gradient(common, moved, composition) for composition in tried]
+            steps = [policy_gradient(common, moved, composition) for composition in drawn]
             common = common + self.rate * sum(b * step[0] for b, step in zip(better, steps, strict=True))
             moved = moved + self.rate * sum(b * step[1] for b, step in zip(better, steps, strict=True))
+        finalists.append(_drawn(common, moved, budget.actions, None))
+        ends = [tried(composition, self.batches) for composition in finalists]
         self.rewards_ = rewards
-        return sent
+        return ends[int(np.argmax([R for R, _ in ends]))][1]
 
 
 def policy(common: Floats, moved: Floats, before: int) -> Floats:

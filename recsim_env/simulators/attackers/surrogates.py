@@ -45,9 +45,8 @@ def _converted(log: Log, users: Ints, goal: Goal) -> Log:
     more["clicked"] = np.ones((len(users) * T, 1), np.bool_)
     if log.reward is not None:
         more["reward"] = np.full(len(users) * T, log.reward.max())
-    return Log.sorted(
-        **{name: np.concatenate([column, more[name]]) for name, column in log.columns().items()}
-    )
+    joined = {name: np.concatenate([column, more[name]]) for name, column in log.columns().items()}
+    return Log.sorted(metadata=log.metadata, **joined)
 
 
 def honest_users(known: Knowledge) -> Ints:
