@@ -1,9 +1,10 @@
-"""The recommender that reads texts: order, padding, gradients, learning; and `text_attack`, the experiment."""
+"""The recommender that reads texts: order, padding, gradients, learning; and the experiment `text_attack`."""
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
 
 from recsim_env.agents.generative.text_ranker import AttackedList, TextRanker
 from recsim_env.errors import InputError

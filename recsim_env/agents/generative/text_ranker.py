@@ -177,8 +177,9 @@ class AttackedList:
 
     def gradient_of_text(self, text: Ints, orders: Ints) -> Floats:
         """(T, V) of the score of one text (T,) along the one-hot vector of each of its words."""
-        choice = one_hot(torch.from_numpy(text), self.num_words).to(torch.float32).requires_grad_()
-        vectors = (choice @ self._ranker.words.weight.detach())[None]
+        weight = self._ranker.words.weight.detach()
+        choice = one_hot(torch.from_numpy(text), self.num_words).to(weight.dtype).requires_grad_()
+        vectors = (choice @ weight)[None]
         embedded = self._ranker.embed_words(vectors, torch.ones(1, len(text), dtype=torch.bool))
         (gradient,) = torch.autograd.grad(self._log_first(embedded, orders).sum(), choice)
         return np.asarray(gradient.numpy())

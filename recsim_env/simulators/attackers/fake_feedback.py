@@ -10,7 +10,7 @@ who click have the past of a segment attack, one target each, taken in turn, amo
 there the policy is likeliest to show the target, and honest users who like such items are near. Those who
 flip have the past of an honest user drawn at random.
 
-Knowledge: click needs features of the items, or the honest log (as the segment attack); flip the honest pasts.
+Knowledge: click needs features of the items, or the honest log (as the segment attack); flip honest pasts.
 Source: Chowdhury, Kini, Natarajan, "Provably robust DPO", ICML 2024 (pairs that are turned round), and
 Baumgärtner and others, "Best-of-venom", 2024 (preferences for an entity); fakes who are users are ours.
 """
