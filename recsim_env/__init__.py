@@ -37,6 +37,7 @@ _environment("BoredUser-v0", "bored_user:bored_user")
 _environment("GroupSlate-v0", "group_slate:group_slate")
 _environment("ShortcutBench-v0", "shortcut_bench:shortcut_bench")
 _environment("PoisonedRec-v0", "poisoned:poisoned_rec")
+_environment("Attack-v0", "attack:attack")
 # bandits: learn while earning, in worlds that are small enough to teach with
 _environment("BernoulliBandit-v0", "bernoulli_bandit:bernoulli_bandit")
 _environment("GaussianBandit-v0", "gaussian_bandit:gaussian_bandit")

@@ -237,6 +237,8 @@ def test_long_names_stay_in_their_place(kind, slate_size, drawn):
 
 LOOKS = [(env_id, {"slate_size": K}) for K in (1, 5) for env_id in IDS] + [(env_id, {}) for env_id in ARMS]
 AHEAD = {
+    "Attack-v0",
+    "PoisonedRec-v0",
     "CascadeRec-v0",
     "CascadeBandit-v0",
     "CascadeRec-Grocery-v0",

@@ -9,12 +9,12 @@ Bandit worlds (`HasArms`) share one.
 The drawings are imported when the first frame is asked for: who does not render does not load matplotlib.
 """
 
-from dataclasses import replace
 from functools import singledispatch
 
 from recsim_env.arrays import Array
 from recsim_env.envs.scene import Scene
 from recsim_env.errors import InputError
+from recsim_env.simulators.worlds.attack import AttackWorld
 from recsim_env.simulators.worlds.bored import BoredWorld
 from recsim_env.simulators.worlds.candidates import CandidateWorld
 from recsim_env.simulators.worlds.cascade import CascadeWorld
@@ -70,6 +70,7 @@ def _(world: CascadeWorld, scene: Scene, row: int = 0) -> Array:
     return cascade_picture(cascade_scene(world, scene, row))
 
 
+@text.register(AttackWorld)
 @text.register(SlateWorld)
 @text.register(DriftWorld)
 @text.register(BoredWorld)
@@ -86,6 +87,7 @@ def _user_text(world: World, scene: Scene, row: int = 0) -> str:
     return user_text(user_scene(world, scene, row))
 
 
+@picture.register(AttackWorld)
 @picture.register(SlateWorld)
 @picture.register(DriftWorld)
 @picture.register(BoredWorld)
@@ -102,20 +104,24 @@ def _user_picture(world: World, scene: Scene, row: int = 0) -> Array:
     return user_picture(user_scene(world, scene, row))
 
 
-@text.register
+@text.register  # type: ignore[misc]  # its plans_ahead is a property
 def _(world: PoisonedWorld, scene: Scene, row: int = 0) -> str:
-    return text(world.inner, _of_account(scene), row)
+    return text(world.inner, _of_account(world, scene), row)
 
 
-@picture.register
+@picture.register  # type: ignore[misc]  # its plans_ahead is a property
 def _(world: PoisonedWorld, scene: Scene, row: int = 0) -> Array:
-    return picture(world.inner, _of_account(scene), row)
+    return picture(world.inner, _of_account(world, scene), row)
 
 
-def _of_account(scene: Scene) -> Scene:
-    """The scene as the world behind has it."""
-    before = None if scene.before is None else scene.before.inner
-    return replace(scene, state=scene.state.inner, before=before)
+def _of_account(world: PoisonedWorld, scene: Scene) -> Scene:
+    """The scene as the world behind has it: its states, and what the slates are worth to honest users."""
+    if scene.before is None or scene.slates is None or scene.outcome is None:
+        return Scene(scene.state.inner)
+    before = scene.before.inner
+    best, value = world.inner.values(before, scene.slates)
+    outcome = scene.outcome._replace(best_value=best, slate_value=value)
+    return Scene(scene.state.inner, before, scene.slates, outcome)
 
 
 def _no_drawing(world: World, function: str) -> InputError:

@@ -12,6 +12,7 @@ from recsim_env.envs.scene import Scene
 from recsim_env.envs.slate_scene import Shown, one_row, shown_slate
 from recsim_env.envs.user_scene import Bar, Driver, Play, UserScene
 from recsim_env.simulators.catalogue import Catalogue, category_centres
+from recsim_env.simulators.worlds.attack import AttackWorld, members
 from recsim_env.simulators.worlds.bored import BoredWorld
 from recsim_env.simulators.worlds.candidates import CandidateWorld, WorldOfItems
 from recsim_env.simulators.worlds.drifting import DriftWorld
@@ -203,6 +204,26 @@ def _(world: PositionBandit | SemiBanditWorld, scene: Scene, row: int) -> UserSc
     )
     driver = Driver("attraction of items", bars, ON_SLATE)
     return UserScene(int(state.step[0]), world.horizon, "a user", driver, shown)
+
+
+@user_scene.register
+def _(world: AttackWorld, scene: Scene, row: int) -> UserScene:
+    state = one_row(scene.state, row)
+    taken = members(tuple(state.profiles[0, : state.step[0]].tolist()), world.num_items).sum(axis=0)
+    share = taken / world.horizon
+    shown, listed = None, set()
+    if scene.slates is not None and state.step[0] > 0:
+        items, best = scene.slates[row], world.best_slate(one_row(scene.before, row))[0]
+        shares = (np.where(slate >= 0, share[slate], 0.0) for slate in (items, best))
+        shown = shown_slate(world, scene, row, items, next(shares), best, next(shares), _item_name)
+        listed = set(items.tolist())
+    bars = tuple(
+        Bar(_item_name(i), float(share[i]), str(taken[i]), i in listed)
+        for i in np.argsort(-share, kind="stable")[:NUM_BARS].tolist()
+    )
+    driver = Driver("fakes who took it", bars, "taken by the last")
+    words = f"target item {world.target}, exposure {state.exposure[0]:.2f}"
+    return UserScene(int(state.step[0]), world.horizon, words, driver, shown)
 
 
 def _item_name(item: int) -> str:
