@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from recsim_env.agents.robust.adversarial_training import AdversarialTraining, PushedItems  # noqa: E402
+from recsim_env.agents.sequential.neural.encoders.cosine import Cosine  # noqa: E402
 from recsim_env.agents.sequential.neural.encoders.item_vectors import ItemVectors  # noqa: E402
 from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec  # noqa: E402
 from recsim_env.agents.sequential.neural.losses.objectives import loss  # noqa: E402
@@ -55,8 +56,10 @@ def plain(of, table=None):
     return value.item()
 
 
-def test_the_push_by_finite_differences():
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_push_by_finite_differences(wrapped):
     of, epsilon, step = network().double(), 0.05, 1e-5
+    of = Cosine(of, temperature=0.5) if wrapped else of
     table = of.items.learned.weight[:-1].detach().clone()
     gradient = torch.zeros(N, D).double()
     for i in range(N):

@@ -55,6 +55,7 @@ def experiments() -> dict[str, ModuleType]:
         off_policy_accuracy,
         offline_ranking,
         poisoned_preference,
+        poisoning,
         query_efficiency,
         reasoning_depth,
         recipe_ablation,
@@ -90,6 +91,7 @@ def experiments() -> dict[str, ModuleType]:
         reasoning_depth,
         recipe_ablation,
         tokeniser_ablation,
+        poisoning,
         poisoned_preference,
         text_attack,
     )

@@ -109,7 +109,7 @@ def product_texts(num_products: int, seed: int) -> ProductTexts:
         (np.array(levels)[drawn] - np.mean(levels)) / np.std(levels)
         for levels, drawn in ((PRICES, price), (RATINGS, rating))
     ]
-    return ProductTexts(_tokens(said), *standard, use, feature)
+    return ProductTexts(_tokens(said), standard[0], standard[1], use, feature)
 
 
 def draw_needs(num_users: int, rng: np.random.Generator) -> Needs:

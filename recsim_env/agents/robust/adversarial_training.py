@@ -107,7 +107,9 @@ class AdversarialTraining(Auxiliary):
             torch.from_numpy(part).to(push.device) for part in (rows.items, rows.targets, rows.gaps)
         )
         known, own = targets >= 0, network.items
-        network.items = PushedItems(own, push)
+        readers = [one for one in network.modules() if isinstance(one, SequenceEncoder) and one.items is own]
+        for one in readers:  # the network, and what it may be made of (`Cosine`)
+            one.items = PushedItems(own, push)
         try:
             return loss(
                 self.objective,
@@ -120,4 +122,5 @@ class AdversarialTraining(Auxiliary):
                 calibration=self.calibration,
             )
         finally:
-            network.items = own
+            for one in readers:
+                one.items = own

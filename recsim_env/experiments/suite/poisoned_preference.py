@@ -207,7 +207,7 @@ def tune(
     history = np.ascontiguousarray(taken[:, :-1])
     if name == "reward_model":
         reward = learned_reward(sft, history, reward, settings.feedbacks, seed).reward
-    robust = {"label_smoothing": settings.label_smoothing} if name == "robust_dpo" else {}
+    robust: dict[str, Any] = {"label_smoothing": settings.label_smoothing} if name == "robust_dpo" else {}
     chosen = TuningSettings(
         method="dpo",
         **TUNED[name],

@@ -1,0 +1,150 @@
+"""Recommenders that are attacked, and what protects them, by name: what `poisoning` trains.
+
+als          matrix factorisation; users are folded in
+sasrec       a sequence encoder scored by cosines, of id vectors; needs PyTorch
+
+none         nothing
+lorec        weights by a detector that looks again and again (`agents/robust/lorec.py`)
+filter       the same detector, once; who is above one half is left out
+graphrfi     weights by a detector that sees how badly matrix factorisation explains a user
+pca          the share of users that has least to do with the main components is left out
+adversarial  vectors are pushed while a network learns; not for als, which stays undefended
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from recsim_env.agents.baselines.implicit_als import ImplicitALSRecommender
+from recsim_env.agents.robust.pca_detector import PCADetector
+from recsim_env.arrays import Bools, Floats
+from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.experiments.attacks import ATTACKS
+from recsim_env.experiments.sequential_models import Training, recommender_of
+from recsim_env.simulators.log import Log
+
+DIMENSION, SWEEPS = 32, 4  # of matrix factorisation
+NETWORK = Training(
+    negatives=512, blocks=1, dropout=0.3, temperature=0.07, learning_rate=2e-3, averaging=0.99, patience=3
+)
+VICTIMS = ("als", "sasrec")
+DEFENCES = ("none", "lorec", "filter", "graphrfi", "pca", "adversarial")
+HALF = 0.5  # weight below which a user counts as flagged
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What a defence says of the users of a log, in the order of their ids."""
+
+    weights: Floats | None = None  # (U,); None = everybody counts the same
+    suspicion: Floats | None = None  # (U,) higher = more likely a fake; None = it does not say
+
+    @property
+    def flagged(self) -> Bools:
+        """(U,) who counts for less than half."""
+        assert self.weights is not None
+        return self.weights < HALF
+
+
+def factorisation(num_items: int, seed: int) -> ImplicitALSRecommender:
+    """The victim `als`, and the surrogate of attackers who plan."""
+    return ImplicitALSRecommender(dimension=DIMENSION, sweeps=SWEEPS, seed=seed, num_items=num_items)
+
+
+def surrogate_of(num_items: int) -> Callable[[int], ImplicitALSRecommender]:
+    """What a white-box attacker trains: seed -> an untrained recommender."""
+    return partial(factorisation, num_items)
+
+
+def weighed(defence: str, lessons: list[str], log: Log, num_items: int, share: float, seed: int) -> Weighed:
+    """What a defence makes of a log that may hold fakes.
+
+    Args:
+        defence: one of `DEFENCES`.
+        lessons: keys of `ATTACKS` that a detector is trained on, which need no knowledge of the log.
+        log: whose users are weighed.
+        num_items: N.
+        share: of users whom `pca` leaves out.
+        seed: of all chance.
+    """
+    if defence in ("none", "adversarial"):
+        return Weighed()
+    made: Any
+    if defence == "pca":
+        made = PCADetector(share=share)
+    else:
+        from recsim_env.agents.robust.fraud_detector import FraudDetector
+        from recsim_env.agents.robust.graphrfi_like import GraphRfiLike
+        from recsim_env.agents.robust.lorec import LoRec
+
+        known = {name: ATTACKS[name].make() for name in lessons}
+        if defence == "graphrfi":
+            made = GraphRfiLike(known, dimension=DIMENSION, sweeps=SWEEPS, seed=seed, num_items=num_items)
+        else:
+            detector = FraudDetector(known, seed=seed, num_items=num_items)
+            made = detector if defence == "filter" else LoRec(detector)
+    weights = made.weights(log)
+    return Weighed(weights, made.suspicion_)
+
+
+def train(
+    victim: str,
+    defence: str,
+    log: Log,
+    weights: Floats | None,
+    num_items: int,
+    *,
+    epochs: int,
+    mask: bool,
+    seed: int,
+) -> Any:
+    """A recommender that has learned from a log.
+
+    Args:
+        victim: one of `VICTIMS`.
+        defence: one of `DEFENCES`; here only `adversarial` plays a part.
+        log: with fakes or without.
+        weights: (U,) of its users; None = 1.
+        num_items: N.
+        epochs: of a network.
+        mask: whether validation leaves out what users had.
+        seed: of the training.
+    """
+    if victim == "als":
+        return factorisation(num_items, seed).fit(log, weights)
+    network = recommender_of(
+        "cosine_sasrec", replace(NETWORK, epochs=epochs), num_items=num_items, seed=seed, mask_history=mask
+    )
+    if defence == "adversarial":
+        from recsim_env.agents.robust.adversarial_training import AdversarialTraining
+
+        network.auxiliaries = lambda: [
+            AdversarialTraining(objective=NETWORK.objective, negatives=NETWORK.negatives)
+        ]
+    return network.fit(log, weights)
+
+
+def check_victims(victims: str, defences: str) -> tuple[list[str], list[str]]:
+    """`als,sasrec` and `none,lorec` -> the names; `none` comes first, for all others are held against it.
+
+    Raises:
+        InputError: an unknown name, a name twice, or none; a missing library.
+    """
+    found = []
+    for kind, text, choices in (("victim", victims, VICTIMS), ("defence", defences, DEFENCES)):
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        for name in names:
+            if name not in choices:
+                raise unknown_name(kind, name, choices)
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"{kind}s must name one or more, each once, got {text!r}")
+        found.append(names)
+    if "none" not in found[1]:
+        raise InputError(f"defences must hold none, against which all others are held, got {defences!r}")
+    found[1] = ["none", *(name for name in found[1] if name != "none")]
+    if "adversarial" in found[1] and found[0] == ["als"]:
+        raise InputError("adversarial is a defence of networks: name sasrec among the victims, too")
+    if set(found[0]) > {"als"} or set(found[1]) - {"none", "pca"}:
+        require("torch", "torch")
+    return found[0], found[1]

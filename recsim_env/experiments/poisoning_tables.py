@@ -1,0 +1,200 @@
+"""What `poisoning` prints and draws: what targets gain, what a defence leaves of it and costs, ROC curves."""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from recsim_env.arrays import Floats
+from recsim_env.evaluation.intervals import mean_estimate
+from recsim_env.experiments import figure
+from recsim_env.experiments.results import Results
+
+NO_ATTACK = NO_DEFENCE = "none"
+ROC = "roc: "  # rows of curves, not of measures
+
+
+def rows_of(results: Results) -> dict[str, tuple[str, str, str]]:
+    """Name of a row -> victim, defence, attack."""
+    names = [name for name in results.curves if not name.startswith(ROC)]
+    return {name: (found[0], found[1], found[2]) for name in names for found in [name.split(", ")]}
+
+
+def values(results: Results, row: str, metric: str, share: int | None = None) -> Floats | None:
+    """(replicates,) at a share of fakes in 100,000; None = the largest. None where it was not measured."""
+    curve = results.curves[row].get(metric)
+    if curve is None:
+        return None
+    place = -1 if share is None else curve.steps.tolist().index(share)
+    return curve.values[place]
+
+
+def print_tables(results: Results) -> None:
+    """A row for every victim, defence, attack and share; differences are paired replicate by replicate."""
+    rows = rows_of(results)
+    worlds = any("regret" in curves for curves in results.curves.values())
+    heads = [
+        "fakes, %",
+        "target HR@50",
+        "lift",
+        "of the lift removed",
+        "honest NDCG@10",
+        "cost of the defence",
+    ]
+    heads += ["regret"] * worlds + ["AUC", "flagged honest"]
+    width = max(map(len, rows))
+    sys.stdout.write("\n" + " " * width + "".join(f"{head:>22}" for head in heads) + "\n")
+    for name, (victim, _, attack) in rows.items():
+        for share in results.curves[name]["target_hit_rate"].steps.tolist():
+            cells = [f"{share / 1000:g}", _text(values(results, name, "target_hit_rate", share), 4)]
+            cells += [lift(results, name, share), removed(results, name, share)]
+            cells.append(_text(values(results, name, "ndcg@10", share), 4))
+            undefended = ", ".join((victim, NO_DEFENCE, attack))
+            cells.append(_less(results, name, undefended, share))
+            if worlds:
+                cells.append(_text(values(results, name, "regret", share), 3))
+            for metric in ("auc", "flagged"):
+                cells.append(_text(values(results, name, metric, share), 3))
+            sys.stdout.write(f"{name:{width}}" + "".join(f"{cell:>22}" for cell in cells) + "\n")
+    sys.stdout.write(
+        "rows: victim, defence, attack; mean +- standard error over replicates; lift and removed are\n"
+    )
+    sys.stdout.write(
+        "ratios of means [95 % interval over replicates]; cost: NDCG less that without the defence\n"
+    )
+
+
+def lift(results: Results, name: str, share: int) -> str:
+    """Target hit rate over that of the same victim and defence without fakes."""
+    victim, defence, attack = rows_of(results)[name]
+    before = values(results, ", ".join((victim, defence, NO_ATTACK)), "target_hit_rate")
+    after = values(results, name, "target_hit_rate", share)
+    if attack == NO_ATTACK or before is None or after is None:
+        return ""
+    return f"{after.mean() / before.mean():.1f}" if before.mean() > 0 else "from 0"
+
+
+def removed(results: Results, name: str, share: int) -> str:
+    """1 - what targets gain with the defence over what they gain without it."""
+    victim, defence, attack = rows_of(results)[name]
+    parts = []
+    for one in (defence, NO_DEFENCE):
+        row, base = ", ".join((victim, one, attack)), ", ".join((victim, one, NO_ATTACK))
+        if row not in results.curves or base not in results.curves:
+            return ""
+        after, before = (
+            values(results, row, "target_hit_rate", share),
+            values(results, base, "target_hit_rate"),
+        )
+        assert after is not None
+        assert before is not None
+        parts.append(after - before)
+    if attack == NO_ATTACK or defence == NO_DEFENCE or parts[1].mean() <= 0:
+        return ""
+    found = 1.0 - parts[0].mean() / parts[1].mean()
+    won = mean_estimate(parts[1] - parts[0])
+    return f"{found:.0%} ({won.value:.3f} +- {won.std_error:.3f})"
+
+
+def _less(results: Results, name: str, other: str, share: int) -> str:
+    """Paired difference of honest NDCG."""
+    mine = values(results, name, "ndcg@10", share)
+    if other == name or other not in results.curves or mine is None:
+        return ""
+    theirs = values(results, other, "ndcg@10", share)
+    assert theirs is not None
+    less = mean_estimate(mine - theirs)
+    return f"{less.value:+.4f} +- {less.std_error:.4f}"
+
+
+def _text(found: Floats | None, digits: int) -> str:
+    if found is None or np.isnan(found).all():
+        return ""
+    estimate = mean_estimate(found)
+    return f"{estimate.value:.{digits}f} +- {estimate.std_error:.{digits}f}"
+
+
+def draw_all(results: Results) -> Any:
+    """Target hit rate by attack and share, undefended; what defences leave; ROC of attacks never seen."""
+    picture, axes = figure.new_figure(3)
+    draw_attacks(axes[0], results)
+    draw_defences(axes[1], results)
+    draw_roc(axes[2], results)
+    return picture
+
+
+def draw_attacks(axes: Any, results: Results) -> None:
+    """Target hit rate against the share of fakes, from none, undefended; a colour an attack."""
+    rows = rows_of(results)
+    victims = list(dict.fromkeys(victim for victim, _, _ in rows.values()))
+    attacks = [one for one in dict.fromkeys(attack for *_, attack in rows.values()) if one != NO_ATTACK]
+    first = next(iter(rows.values()))[1]
+    for victim in victims:
+        base = values(results, ", ".join((victim, first, NO_ATTACK)), "target_hit_rate")
+        assert base is not None
+        for attack in attacks:
+            curve = results.curves[", ".join((victim, first, attack))]["target_hit_rate"]
+            y = np.concatenate([base[None], curve.values])
+            estimate = mean_estimate(y)
+            axes.errorbar(
+                np.append(0, curve.steps) / 1000,
+                estimate.value,
+                1.96 * estimate.std_error,
+                color=figure.SPARE[attacks.index(attack) % len(figure.SPARE)],
+                ls=("-", "--", ":", "-.")[victims.index(victim) % 4],
+                marker="o",
+                ms=3,
+                label=f"{attack}, {victim}",
+            )
+    axes.set(title=f"Targets, {first} defended", xlabel="fake users, % of honest ones", ylabel="target HR@50")
+    _plain(axes)
+
+
+def draw_defences(axes: Any, results: Results) -> None:
+    """Target hit rate under each defence, at the largest share; a group of bars an attack and victim."""
+    rows = rows_of(results)
+    defences = list(dict.fromkeys(defence for _, defence, _ in rows.values()))
+    groups = list(dict.fromkeys((victim, attack) for victim, _, attack in rows.values()))
+    width = 0.86 / len(defences)
+    for i, defence in enumerate(defences):
+        found = [
+            values(results, ", ".join((victim, defence, attack)), "target_hit_rate")
+            for victim, attack in groups
+        ]
+        estimates = [mean_estimate(one) for one in found if one is not None]
+        axes.bar(
+            np.arange(len(groups)) + (i - (len(defences) - 1) / 2) * width,
+            [one.value for one in estimates],
+            0.92 * width,
+            yerr=[1.96 * float(one.std_error) for one in estimates],
+            label=defence,
+            color=figure.SPARE[i % len(figure.SPARE)],
+        )
+    names = [f"{attack}\n{victim}" for victim, attack in groups]
+    axes.set_xticks(range(len(groups)), names, fontsize=7, rotation=90)
+    axes.set(title="What defences leave", ylabel="target HR@50")
+    _plain(axes)
+
+
+def draw_roc(axes: Any, results: Results) -> None:
+    """True positives against false ones, a mean over replicates, of attacks that the detector never saw."""
+    curves = {name.removeprefix(ROC): one for name, one in results.curves.items() if name.startswith(ROC)}
+    for i, (name, metrics) in enumerate(curves.items()):
+        curve = metrics["true_positives"]
+        axes.plot(
+            curve.steps / 100,
+            curve.values.mean(axis=1),
+            color=figure.SPARE[i % len(figure.SPARE)],
+            ls=("-", "--", ":", "-.")[i // len(figure.SPARE) % 4],
+            label=name,
+        )
+    axes.plot([0, 1], [0, 1], color="0.7", lw=0.8)
+    axes.set(title="Detectors", xlabel="honest users flagged", ylabel="fake users flagged")
+    _plain(axes, empty=not curves)
+
+
+def _plain(axes: Any, *, empty: bool = False) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, lw=0.6)
+    if not empty:
+        axes.legend(frameon=False, fontsize=7)
