@@ -22,7 +22,7 @@ def rows_of(results: Results) -> dict[str, tuple[str, str, str]]:
 
 def values(results: Results, row: str, metric: str, share: int | None = None) -> Floats | None:
     """(replicates,) at a share of fakes in 100,000; None = the largest. None where it was not measured."""
-    curve = results.curves[row].get(metric)
+    curve = results.curves.get(row, {}).get(metric)
     if curve is None:
         return None
     place = -1 if share is None else curve.steps.tolist().index(share)
@@ -157,16 +157,14 @@ def draw_defences(axes: Any, results: Results) -> None:
     groups = list(dict.fromkeys((victim, attack) for victim, _, attack in rows.values()))
     width = 0.86 / len(defences)
     for i, defence in enumerate(defences):
-        found = [
-            values(results, ", ".join((victim, defence, attack)), "target_hit_rate")
-            for victim, attack in groups
-        ]
-        estimates = [mean_estimate(one) for one in found if one is not None]
+        rows_here = [", ".join((victim, defence, attack)) for victim, attack in groups]
+        found = {place: values(results, row, "target_hit_rate") for place, row in enumerate(rows_here)}
+        estimates = {place: mean_estimate(one) for place, one in found.items() if one is not None}
         axes.bar(
-            np.arange(len(groups)) + (i - (len(defences) - 1) / 2) * width,
-            [one.value for one in estimates],
+            np.array(list(estimates)) + (i - (len(defences) - 1) / 2) * width,
+            [one.value for one in estimates.values()],
             0.92 * width,
-            yerr=[1.96 * float(one.std_error) for one in estimates],
+            yerr=[1.96 * float(one.std_error) for one in estimates.values()],
             label=defence,
             color=figure.SPARE[i % len(figure.SPARE)],
         )
