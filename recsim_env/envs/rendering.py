@@ -104,13 +104,13 @@ def _user_picture(world: World, scene: Scene, row: int = 0) -> Array:
     return user_picture(user_scene(world, scene, row))
 
 
-@text.register  # type: ignore[misc]  # its plans_ahead is a property
-def _(world: PoisonedWorld, scene: Scene, row: int = 0) -> str:
+@text.register
+def _(world: PoisonedWorld, scene: Scene, row: int = 0) -> str:  # type: ignore[misc]  # see `plans_ahead`
     return text(world.inner, _of_account(world, scene), row)
 
 
-@picture.register  # type: ignore[misc]  # its plans_ahead is a property
-def _(world: PoisonedWorld, scene: Scene, row: int = 0) -> Array:
+@picture.register
+def _(world: PoisonedWorld, scene: Scene, row: int = 0) -> Array:  # type: ignore[misc]  # the same
     return picture(world.inner, _of_account(world, scene), row)
 
 
