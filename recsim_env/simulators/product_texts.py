@@ -105,11 +105,7 @@ def product_texts(num_products: int, seed: int) -> ProductTexts:
         }
         rest = [WORDINGS[field][rng.integers(2)].format(value[field]) for field in rng.permutation([*value])]
         said.append(" ".join([name, *rest]))
-    standard = [
-        (np.array(levels)[drawn] - np.mean(levels)) / np.std(levels)
-        for levels, drawn in ((PRICES, price), (RATINGS, rating))
-    ]
-    return ProductTexts(_tokens(said), standard[0], standard[1], use, feature)
+    return ProductTexts(_tokens(said), _standard(PRICES, price), _standard(RATINGS, rating), use, feature)
 
 
 def draw_needs(num_users: int, rng: np.random.Generator) -> Needs:
@@ -139,6 +135,11 @@ def choices(worth: Floats, rng: np.random.Generator) -> Ints:
         raise InputError(f"worth must be (users, places), one place or more, got {worth.shape}")
     score = SHARPNESS * worth - PLACE * np.arange(worth.shape[1])
     return np.asarray(np.argmax(score + rng.gumbel(size=score.shape), axis=1))
+
+
+def _standard(levels: tuple[int, ...], drawn: Ints) -> Floats:
+    """(N,) over its levels."""
+    return np.asarray((np.array(levels)[drawn] - np.mean(levels)) / np.std(levels))
 
 
 def _tokens(said: list[str]) -> Ints:

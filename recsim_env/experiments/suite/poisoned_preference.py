@@ -207,11 +207,10 @@ def tune(
     history = np.ascontiguousarray(taken[:, :-1])
     if name == "reward_model":
         reward = learned_reward(sft, history, reward, settings.feedbacks, seed).reward
-    robust: dict[str, Any] = {"label_smoothing": settings.label_smoothing} if name == "robust_dpo" else {}
     chosen = TuningSettings(
         method="dpo",
         **TUNED[name],
-        **robust,
+        label_smoothing=settings.label_smoothing if name == "robust_dpo" else 0.0,
         batch_size=BATCH,
         num_generations=settings.num_generations,
         learning_rate=settings.learning_rate,

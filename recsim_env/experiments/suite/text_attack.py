@@ -311,12 +311,12 @@ def draw_all(results: Results, settings: Settings) -> Any:
     """The picture of a run: listed first against the budget, and what defences leave of the largest."""
     picture, axes = figure.new_figure(2)
     draw(axes[0], results, settings)
-    looks = {
-        "first": "undefended",
-        "first_filtered": "perplexity filter",
-        "first_ensemble": "mean rank over orders",
-    }
-    for i, (metric, said) in enumerate(looks.items()):
+    looks = (
+        ("first", "undefended"),
+        ("first_filtered", "perplexity filter"),
+        ("first_ensemble", "mean rank over orders"),
+    )
+    for i, (metric, said) in enumerate(looks):
         found = [mean_estimate(results.curves[name][metric].values[-1]) for name in ATTACKS]
         reach = [float(one.interval[1] - one.value) for one in found]
         places = np.arange(len(ATTACKS)) + 0.27 * (i - 1)
