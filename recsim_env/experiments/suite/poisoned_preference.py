@@ -302,4 +302,6 @@ def draw_all(results: Results, settings: Settings) -> Any:
     figure.draw_curves(axes[1], results, "exposure")
     axes[1].set(title="What the attacker gets", xlabel="fakes among those asked, per cent")
     axes[1].set_ylabel("share of honest slates with a target")
+    for panel in axes:
+        figure.legend_below(panel)  # curves cross everywhere
     return picture
