@@ -134,10 +134,13 @@ class PoisonedWorld:
         return np.where(state.fake, self.script.respond(slates).clicked.sum(axis=1), honest)
 
     def best_slate(self, state: PoisonedState) -> Ints:
-        """(B, K) of honest users; for a fake a target alone."""
-        target = np.full(self.slate_size, -1)
-        target[0] = self.script.goal.targets[0]
-        return np.where(state.fake[:, None], target, self.inner.best_slate(state.inner))
+        """(B, K) of honest users; for a fake the same behind a target, which is all it looks for."""
+        best = self.inner.best_slate(state.inner).copy()
+        target = self.script.goal.targets[0]
+        for b in np.flatnonzero(state.fake):
+            others = best[b][best[b] != target]
+            best[b] = [target, *others][: self.slate_size]
+        return best
 
     def values(self, state: PoisonedState, slates: Ints) -> tuple[Floats, Floats]:
         """(B,) those of honest users; in the rows of fakes both are what these slates earn."""
