@@ -43,6 +43,7 @@ REMEDIES = {
 def experiments() -> dict[str, ModuleType]:
     """The experiments by name; imported only when one is asked for, so that `--help` is quick."""
     from recsim_env.experiments.suite import (
+        attack_game,
         bandits,
         cascade_bandit,
         cascade_mdp,
@@ -93,6 +94,7 @@ def experiments() -> dict[str, ModuleType]:
         tokeniser_ablation,
         poisoning,
         poisoned_preference,
+        attack_game,
         text_attack,
     )
     return {module.NAME: module for module in modules}
