@@ -146,7 +146,7 @@ def draw_attacks(axes: Any, results: Results) -> None:
                 ms=3,
                 label=f"{attack}, {victim}",
             )
-    axes.set(title=f"Targets, {first} defended", xlabel="fake users, % of honest ones", ylabel="target HR@50")
+    axes.set(title="Targets, undefended", xlabel="fake users, % of honest ones", ylabel="target HR@50")
     _plain(axes)
 
 
