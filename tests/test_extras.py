@@ -114,6 +114,8 @@ FACES = (
     "recsim_env.agents.robust.lorec",
     "recsim_env.agents.sequential.neural.",
     "recsim_env.envs.sb3",
+    "recsim_env.experiments.all_codes",
+    "recsim_env.experiments.prefix_recall",
     "recsim_env.experiments.rllib.",
     "recsim_env.experiments.sb3_callback",
 )
