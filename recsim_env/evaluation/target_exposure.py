@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from recsim_env.arrays import Array, Bools, Floats, Ints
 from recsim_env.errors import InputError
@@ -79,11 +78,11 @@ def detection_auc(score: Array, fake: Array) -> float:
         fake: (U,) flags.
     """
     score, fake = np.asarray(score, np.float64), np.asarray(fake, np.bool_)
-    fakes, honest = int(fake.sum()), int((~fake).sum())
-    if not fakes or not honest:
+    fakes, honest = score[fake], np.sort(score[~fake])
+    if not len(fakes) or not len(honest):
         return float("nan")
-    ranks = rankdata(score)
-    return float((ranks[fake].sum() - fakes * (fakes + 1) / 2) / (fakes * honest))
+    below, up_to = (np.searchsorted(honest, fakes, side=side) for side in ("left", "right"))
+    return float((below + up_to).mean() / (2 * len(honest)))
 
 
 def false_positive_share(flagged: Bools, fake: Bools) -> float:
