@@ -120,6 +120,12 @@ def test_detectors_and_networks(shop, tmp_path):
         assert np.array_equal(auc, results.curves[f"sasrec, {defence}, segment"]["auc"].values)
 
 
+def test_fakes_who_demote_leave_targets_out(shop):
+    down = Campaign(str(shop), 4000, 3, "mimic", 0.1, 0, 2, demote=True)
+    log, honest = poisoned_log(down), honest_users(str(shop), 4000, 3)
+    assert not np.isin(log.slate[len(honest.train) :, 0], goal_of(down).targets).any()
+
+
 def test_a_world_knows_what_honest_users_lose(tmp_path, monkeypatch):
     from recsim_env.experiments import poisoned_log as module
 
@@ -149,6 +155,8 @@ def test_lessons_need_no_knowledge_of_the_log():
         (["--defences", "pca"], "defences must hold none"),
         (["--known", "segment"], "no attack that a detector can make itself 'segment'"),
         (["--known", "random", "--attacks", "random", "--defences", "none,pca"], "known must name an attack"),
+        (["--goal", "both"], "no goal 'both'"),
+        (["--goal", "demote", "--attacks", "deep_poisoning"], "promotes only"),
         (["--shares", "0"], "shares must be above 0"),
         (["--shares", "many"], "shares must be numbers"),
         (["--targets", "30"], "targets must be at most"),

@@ -46,6 +46,7 @@ from recsim_env.simulators.attackers.injection import is_fake
 
 NAME = "poisoning"
 BARS = True  # so that `compare` gives every run a panel
+GOALS = ("promote", "demote")
 ROC_AT = (*range(0, 10), *range(10, 101, 5))  # % of honest users flagged
 
 
@@ -64,7 +65,7 @@ class Settings:
     shares: str = option("0.01", "fake users over honest ones, with commas")
     actions: int = option(0, "items that a fake user takes; 0 = as many as an honest one on average")
     targets: int = option(5, "items of the less popular half that are pushed")
-    demote: bool = option(False, "whether targets are pushed out of lists instead")
+    goal: str = option("promote", "promote, or demote: whether targets are pushed into lists or out of them")
     k: int = option(50, "places of a list that count for targets")
     users: int = option(4000, "of a larger log, who are measured; all are learned from")
     epochs: int = option(12, "of a network")
@@ -140,6 +141,8 @@ def check(settings: Settings) -> list[Question]:
     for name in attacks:
         if defences != ["none"] and set(learned) <= {name}:
             raise InputError(f"known must name an attack besides {name}, so that it is new to detectors")
+    if settings.goal not in GOALS:
+        raise unknown_name("goal", settings.goal, GOALS)
     shares = parsed_shares(settings.shares)
     honest = honest_users(settings.data, settings.users, settings.seed)
     unpopular_items(honest, settings.targets, settings.seed)
@@ -162,7 +165,7 @@ def campaign_of(settings: Settings, of: Question) -> Campaign:
         of.share,
         settings.actions,
         settings.targets,
-        settings.demote,
+        settings.goal == "demote",
     )
 
 
