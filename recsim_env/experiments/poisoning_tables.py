@@ -57,10 +57,10 @@ def print_tables(results: Results) -> None:
                 cells.append(_text(values(results, name, metric, share), 3))
             sys.stdout.write(f"{name:{width}}" + "".join(f"{cell:>22}" for cell in cells) + "\n")
     sys.stdout.write(
-        "rows: victim, defence, attack; mean +- standard error over replicates; lift and removed are\n"
+        "rows: victim, defence, attack; mean +- standard error over replicates, differences paired;\n"
     )
     sys.stdout.write(
-        "ratios of means [95 % interval over replicates]; cost: NDCG less that without the defence\n"
+        "lift and removed are ratios of means; cost: honest NDCG less that without the defence\n"
     )
 
 
