@@ -44,7 +44,7 @@ def test_the_command_and_that_no_fakes_change_nothing(tmp_path, capsys, elsewher
 
     # two experiments that know of no attack, to the last bit
     assert run("--out", tmp_path / "plain", "--policies", "dpo", name="finetune_compare") == 0
-    assert run("--out", tmp_path / "gap", name="reward_model_gap") == 0
+    assert run("--out", tmp_path / "gap", "--arms", "guarded", name="reward_model_gap") == 0
     for metric in ("slate_reward", "ndcg@10"):
         ours = results.curves["dpo"][metric].values[0]
         assert np.array_equal(ours, last(tmp_path / "plain", "dpo", metric))
