@@ -46,6 +46,7 @@ def test_the_command(shop, tmp_path, capsys, elsewhere):
         assert f"\n{row} " in said
         curves = results.curves[row]
         assert curves["fakes"].values.ravel().tolist() == [0 if row.endswith("none") else 4] * 2
+        assert (curves["fake_actions"].values > 0).all() == (not row.endswith("none"))
         assert ("auc" in curves) == (", pca, " in row)
     attacked, clean = (
         results.curves[f"als, none, {one}"]["target_hit_rate"].values for one in ("random", "none")

@@ -1,6 +1,5 @@
 """The experiment that changes a part of a recipe at a time: arms, losses, recall, files, workers, errors."""
 
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +16,6 @@ from recsim_env.agents.generative.policy import GenerativePolicy
 from recsim_env.agents.generative.recipes.making import check_recipe
 from recsim_env.agents.sequential.neural.encoders.sasrec import SASRec
 from recsim_env.errors import InputError
-from recsim_env.experiments import cells, cli
 from recsim_env.experiments.all_codes import AllCodes, over_all_codes
 from recsim_env.experiments.cli import main
 from recsim_env.experiments.organic_users import organic_users
@@ -68,7 +66,7 @@ def sparse():
     return policy_of(codes, (5, 4, 3)), torch.from_numpy(history), torch.from_numpy(target)
 
 
-def test_the_command(tmp_path, capsys, monkeypatch):
+def test_the_command(tmp_path, capsys, elsewhere):
     assert run("--out", tmp_path / "r") == 0
     said = capsys.readouterr().out
     results = Results.read(tmp_path / "r" / "results.csv")
@@ -90,14 +88,6 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert run("--out", tmp_path / "r", "--resume") == 0
     assert capsys.readouterr().out == said
 
-    def on_workers(jobs, work, workers, *, seen):
-        for job in reversed(jobs):
-            function, sent = pickle.loads(pickle.dumps((work, job)))
-            function(sent)
-            yield job, True
-
-    monkeypatch.setattr(cells, "on_workers", on_workers)
-    monkeypatch.setattr(cli, "require", lambda module, extra: None)  # no Ray here
     assert run("--out", tmp_path / "cut", "--workers", 2) == 0
     assert rows(tmp_path / "cut") == rows(tmp_path / "r")
     made = ["compare", str(tmp_path / "r"), str(tmp_path / "cut"), "--out", str(tmp_path / "c.png")]

@@ -64,5 +64,5 @@ def test_detection():
 
 
 def test_cost():
-    assert cost_per_lift(10, 8, 0.01, 0.05) == pytest.approx(20.0)
-    assert cost_per_lift(10, 8, 0.05, 0.05) == np.inf
+    assert cost_per_lift(80, 0.01, 0.05) == pytest.approx(20.0)
+    assert cost_per_lift(80, 0.05, 0.05) == np.inf

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.arrays import Array, Bools, Floats
 from recsim_env.errors import InputError
 from recsim_env.evaluation.ranking import TargetRank, rank_of
 
@@ -105,7 +105,13 @@ def roc(score: Array, fake: Array) -> tuple[Floats, Floats]:
     return np.append(0.0, false / max(1, (~fake).sum())), np.append(0.0, true / max(1, fake.sum()))
 
 
-def cost_per_lift(users: Ints | int, actions: int, before: float, after: float) -> float:
-    """Fake actions for each point of hit rate that was won; infinite where nothing was."""
+def cost_per_lift(actions: float, before: float, after: float) -> float:
+    """Fake actions for each point (.01) of hit rate that was won; infinite where nothing was.
+
+    Args:
+        actions: of all fake users.
+        before: hit rate of the targets without them.
+        after: with them.
+    """
     won = 100.0 * (after - before)
-    return float(users * actions / won) if won > 0 else float("inf")
+    return float(actions / won) if won > 0 else float("inf")

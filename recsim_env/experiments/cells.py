@@ -75,6 +75,27 @@ def replicate_cells(
     ]
 
 
+def named_cells(
+    directory: RunDirectory,
+    names: Sequence[str],
+    replicates: int,
+    work: Callable[[str, int], Callable[..., None]],
+) -> list[Cell]:
+    """A cell for each name in each replicate, done in one go; all of a replicate before the next.
+
+    Args:
+        directory: of the run.
+        names: such as policies.
+        replicates: how many.
+        work: (name, replicate) -> its `Cell.work`.
+    """
+    return [
+        Cell.of(directory, f"{name}-{i}", size=1, label=f"{name}, replicate {i}", work=work(name, i))
+        for i in range(replicates)
+        for name in names
+    ]
+
+
 def run_cells(
     cells: Sequence[Cell],
     directory: Path,

@@ -7,10 +7,12 @@ import numpy as np
 
 from recsim_env.arrays import Floats
 from recsim_env.evaluation.intervals import mean_estimate
+from recsim_env.evaluation.target_exposure import cost_per_lift
 from recsim_env.experiments import figure
+from recsim_env.experiments.campaign import NO_ATTACK
 from recsim_env.experiments.results import Results
 
-NO_ATTACK = NO_DEFENCE = "none"
+NO_DEFENCE = "none"
 ROC = "roc: "  # rows of curves, not of measures
 
 
@@ -37,6 +39,7 @@ def print_tables(results: Results) -> None:
         "fakes, %",
         "target HR@50",
         "lift",
+        "actions a point",
         "of the lift removed",
         "honest NDCG@10",
         "cost of the defence",
@@ -47,7 +50,7 @@ def print_tables(results: Results) -> None:
     for name, (victim, _, attack) in rows.items():
         for share in results.curves[name]["target_hit_rate"].steps.tolist():
             cells = [f"{share / 1000:g}", _text(values(results, name, "target_hit_rate", share), 4)]
-            cells += [lift(results, name, share), removed(results, name, share)]
+            cells += [lift(results, name, share), cost(results, name, share), removed(results, name, share)]
             cells.append(_text(values(results, name, "ndcg@10", share), 4))
             undefended = ", ".join((victim, NO_DEFENCE, attack))
             cells.append(_less(results, name, undefended, share))
@@ -72,6 +75,16 @@ def lift(results: Results, name: str, share: int) -> str:
     if attack == NO_ATTACK or before is None or after is None:
         return ""
     return f"{after.mean() / before.mean():.1f}" if before.mean() > 0 else "from 0"
+
+
+def cost(results: Results, name: str, share: int) -> str:
+    """Fake actions for each point of target hit rate that they win."""
+    victim, defence, attack = rows_of(results)[name]
+    before = values(results, ", ".join((victim, defence, NO_ATTACK)), "target_hit_rate")
+    after, actions = (values(results, name, one, share) for one in ("target_hit_rate", "fake_actions"))
+    if attack == NO_ATTACK or before is None or after is None or actions is None:
+        return ""
+    return f"{cost_per_lift(float(actions.mean()), float(before.mean()), float(after.mean())):.1f}"
 
 
 def removed(results: Results, name: str, share: int) -> str:

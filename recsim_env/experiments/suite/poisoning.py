@@ -5,6 +5,7 @@ is an attack, a budget, a victim, a defence and a replicate; the same victim wit
 
     target HR@50, NDCG@50   where targets stand for honest users who have not had them, a mean over targets
     lift                    target HR@50 over that of the same victim and defence without fakes
+    actions a point         of all fake users, for each point (.01) of target HR@50 that they win
     honest NDCG@10          of what honest users took next, full ranking; its loss without an attack is what
                             a defence costs
     AUC, false positives    of the defence's suspicion; what its threshold makes of honest users
@@ -206,7 +207,7 @@ def play(settings: Settings, of: Question, file: Path, _: Path, progress: Callab
         found = {"seconds": time.process_time() - started}
         found |= measured(recommender, honest, goal_of(campaign), settings.k)
         fake = is_fake(np.unique(log.user), honest.train)
-        found["fakes"] = float(fake.sum())
+        found["fakes"], found["fake_actions"] = float(fake.sum()), float(len(log) - len(honest.train))
         if judged.suspicion is not None:
             found["auc"] = detection_auc(judged.suspicion, fake)
             found["flagged"] = false_positive_share(judged.flagged, fake)

@@ -25,7 +25,6 @@ times differ between runs. Features are those that people go by themselves, whic
 that see them; and what people take next does not depend on what they took last.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,16 +41,15 @@ from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.evaluation.ranking import hit_rate, top_k
 from recsim_env.experiments import figure
-from recsim_env.experiments.cells import Cell, load_arrays, run_cells, save_arrays
+from recsim_env.experiments.cell_run import run_to_the_end
+from recsim_env.experiments.cells import named_cells, save_arrays
 from recsim_env.experiments.organic_users import OrganicUsers, organic_users
 from recsim_env.experiments.policy_measures import LISTED, measure
 from recsim_env.experiments.recipe_arms import ARMS, CODES, LEVELS, OVER_ALL, questions_of
 from recsim_env.experiments.recipe_figure import draw_differences, draw_recall, draw_trade
 from recsim_env.experiments.recipe_tables import WIDTHS, print_tables, recall_name
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run_directory import RunDirectory, open_run
-from recsim_env.experiments.settings import as_json, option, positive
-from recsim_env.experiments.tensorboard import write_events
+from recsim_env.experiments.settings import option, positive
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.splits import leave_one_out
@@ -83,21 +81,22 @@ class Settings:
 def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the experiment, or what is left of it, in the directory `out`; an arm is done in one go."""
     names = [*check(settings), *CONTROLS]
-    with open_run(out, NAME, as_json(settings), resume) as directory:
-        if directory.finished:
-            results = Results.read(directory.results)
-        else:
-            cells = cells_of(directory, names, settings)
-            run_cells(cells, directory.path, workers, "arm")
-            results = to_results([load_arrays(cell.file) for cell in cells], names, settings)
-            for name, curves in results.curves.items():
-                write_events(directory.path / "tensorboard", name, curves)
-            results.write(directory.results)
-            figure.save(draw_all(results, settings), directory.path / "figure.png")
-            directory.finish()
-    print_tables(results)
-    sys.stdout.write(f"wrote {directory.path}/: results.csv, figure.png, tensorboard/, run.json\n")
-    return results
+
+    def work(name: str, replicate: int) -> Callable[..., None]:
+        return partial(play, settings, name, settings.seed + replicate)
+
+    return run_to_the_end(
+        NAME,
+        settings,
+        out,
+        resume,
+        workers,
+        cells=lambda directory: named_cells(directory, names, settings.replicates, work),
+        unit="arm",
+        collect=lambda found: to_results(found, names, settings),
+        picture=lambda results: draw_all(results, settings),
+        show=print_tables,
+    )
 
 
 def check(settings: Settings) -> list[str]:
@@ -124,22 +123,6 @@ def check(settings: Settings) -> list[str]:
         raise InputError(f"seed must be from 0 to 2^31 less the replicates, got {settings.seed}")
     require("torch", "torch")
     return names
-
-
-def cells_of(directory: RunDirectory, names: list[str], settings: Settings) -> list[Cell]:
-    """One for each arm of each replicate, world by world."""
-    return [
-        Cell(
-            name=f"{name}-{i}",
-            file=directory.cell(f"{name}-{i}"),
-            checkpoint=directory.checkpoint(f"{name}-{i}"),
-            size=1,
-            label=f"{name}, replicate {i}",
-            work=partial(play, settings, name, settings.seed + i),
-        )
-        for i in range(settings.replicates)
-        for name in names
-    ]
 
 
 def play(

@@ -39,12 +39,11 @@ from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.ranking import hit_rate, ndcg, top_k
 from recsim_env.experiments import figure
 from recsim_env.experiments.cell_run import run_to_the_end
-from recsim_env.experiments.cells import Cell, save_arrays
+from recsim_env.experiments.cells import named_cells, save_arrays
 from recsim_env.experiments.cold_items import ColdItems, cold_items
 from recsim_env.experiments.organic_users import organic_users
 from recsim_env.experiments.policy_measures import LISTED, measure
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.run_directory import RunDirectory
 from recsim_env.experiments.settings import option, positive
 from recsim_env.experiments.tokenised_policies import (
     CODES,
@@ -87,13 +86,17 @@ class Settings:
 def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = None) -> Results:
     """Run the experiment, or what is left of it, in the directory `out`; a policy is done in one go."""
     names = [*check(settings), *SCORERS, *CONTROLS]
+
+    def work(name: str, replicate: int) -> Callable[..., None]:
+        return partial(play, settings, name, settings.seed + replicate)
+
     return run_to_the_end(
         NAME,
         settings,
         out,
         resume,
         workers,
-        cells=lambda directory: cells_of(directory, names, settings),
+        cells=lambda directory: named_cells(directory, names, settings.replicates, work),
         unit="policy",
         collect=lambda found: to_results(found, names, settings),
         picture=lambda results: draw_all(results, settings),
@@ -143,21 +146,6 @@ def seen_by_tokenisers(world: ColdItems, learned_from: Ints, seed: int) -> Seen:
     """Features, and the log that is learned from without what validates the training."""
     features = world.of.world.catalogue.features.astype(np.float64)
     return Seen(features, world.of.log(learned_from, less=1), seed)
-
-
-def cells_of(directory: RunDirectory, names: list[str], settings: Settings) -> list[Cell]:
-    """One for each policy of each replicate, world by world."""
-    return [
-        Cell.of(
-            directory,
-            f"{name}-{i}",
-            size=1,
-            label=f"{name}, replicate {i}",
-            work=partial(play, settings, name, settings.seed + i),
-        )
-        for i in range(settings.replicates)
-        for name in names
-    ]
 
 
 def play(
