@@ -5,10 +5,12 @@ sasrec       a sequence encoder scored by cosines, of id vectors; needs PyTorch
 
 none         nothing
 lorec        weights by a detector that looks again and again (`agents/robust/lorec.py`)
-filter       the same detector, once; who is above one half is left out
+lorec_mean   the same as it was published: hidden units, and who is above the mean is suspected
+lorec_within the same as lorec while a network learns, of which the detector reads the states; not for als
+filter       the detector of lorec, once; whom it finds nearer to the fakes it knows is left out
 graphrfi     weights by a detector that sees how badly matrix factorisation explains a user
 pca          the share of users that has least to do with the main components is left out
-adversarial  vectors are pushed while a network learns; not for als, which stays undefended
+adversarial  vectors are pushed while a network learns; not for als
 """
 
 from collections.abc import Callable
@@ -29,7 +31,9 @@ NETWORK = Training(
     negatives=512, blocks=1, dropout=0.3, temperature=0.07, learning_rate=2e-3, averaging=0.99, patience=3
 )
 VICTIMS = ("als", "sasrec")
-DEFENCES = ("none", "lorec", "filter", "graphrfi", "pca", "adversarial")
+DEFENCES = ("none", "lorec", "lorec_mean", "lorec_within", "filter", "graphrfi", "pca", "adversarial")
+OF_NETWORKS = ("lorec_within", "adversarial")  # what is built into a training
+UPDATES = 6  # of the weights before they apply, of `lorec_within`; as many as `LoRec` has in 30 epochs
 HALF = 0.5  # weight below which a user counts as flagged
 
 
@@ -68,7 +72,7 @@ def weighed(defence: str, lessons: list[str], log: Log, num_items: int, share: f
         share: of users whom `pca` leaves out.
         seed: of all chance.
     """
-    if defence in ("none", "adversarial"):
+    if defence == "none" or defence in OF_NETWORKS:
         return Weighed()
     made: Any
     if defence == "pca":
@@ -79,10 +83,14 @@ def weighed(defence: str, lessons: list[str], log: Log, num_items: int, share: f
         from recsim_env.agents.robust.lorec import LoRec
 
         known = {name: ATTACKS[name].make() for name in lessons}
+        of_all = {"seed": seed, "num_items": num_items}
         if defence == "graphrfi":
-            made = GraphRfiLike(known, dimension=DIMENSION, sweeps=SWEEPS, seed=seed, num_items=num_items)
+            made = GraphRfiLike(known, dimension=DIMENSION, sweeps=SWEEPS, **of_all)
+        elif defence == "lorec_mean":
+            published = FraudDetector(known, hidden=8, learning_rate=0.003, batch_size=512, **of_all)
+            made = LoRec(published, rule="mean")
         else:
-            detector = FraudDetector(known, seed=seed, num_items=num_items)
+            detector = FraudDetector(known, **of_all)
             made = detector if defence == "filter" else LoRec(detector)
     weights = made.weights(log)
     return Weighed(weights, made.suspicion_)
@@ -91,28 +99,30 @@ def weighed(defence: str, lessons: list[str], log: Log, num_items: int, share: f
 def train(
     victim: str,
     defence: str,
+    lessons: list[str],
     log: Log,
-    weights: Floats | None,
+    judged: Weighed,
     num_items: int,
     *,
     epochs: int,
     mask: bool,
     seed: int,
-) -> Any:
-    """A recommender that has learned from a log.
+) -> tuple[Any, Weighed]:
+    """A recommender that has learned from a log, and what its defence says of the users.
 
     Args:
         victim: one of `VICTIMS`.
-        defence: one of `DEFENCES`; here only `adversarial` plays a part.
+        defence: one of `DEFENCES`; here only those of `OF_NETWORKS` play a part.
+        lessons: as in `weighed`.
         log: with fakes or without.
-        weights: (U,) of its users; None = 1.
+        judged: what `weighed` made of it.
         num_items: N.
         epochs: of a network.
         mask: whether validation leaves out what users had.
         seed: of the training.
     """
     if victim == "als":
-        return factorisation(num_items, seed).fit(log, weights)
+        return factorisation(num_items, seed).fit(log, judged.weights), judged
     network = recommender_of(
         "cosine_sasrec", replace(NETWORK, epochs=epochs), num_items=num_items, seed=seed, mask_history=mask
     )
@@ -122,7 +132,17 @@ def train(
         network.auxiliaries = lambda: [
             AdversarialTraining(objective=NETWORK.objective, negatives=NETWORK.negatives)
         ]
-    return network.fit(log, weights)
+    if defence == "lorec_within":
+        from recsim_env.agents.robust.fraud_detector import FraudDetector
+        from recsim_env.agents.robust.lorec import LoRec
+
+        known = {name: ATTACKS[name].make() for name in lessons}
+        detector = FraudDetector(known, seed=seed, num_items=num_items)
+        half = max(1, epochs // 2)
+        within = LoRec(detector, epochs=epochs, every=max(1, half // UPDATES), warm_up=half, states=True)
+        within.train(network, log)
+        return network, Weighed(within.reweighting_.weights, within.suspicion_)
+    return network.fit(log, judged.weights), judged
 
 
 def check_victims(victims: str, defences: str) -> tuple[list[str], list[str]]:
@@ -143,8 +163,9 @@ def check_victims(victims: str, defences: str) -> tuple[list[str], list[str]]:
     if "none" not in found[1]:
         raise InputError(f"defences must hold none, against which all others are held, got {defences!r}")
     found[1] = ["none", *(name for name in found[1] if name != "none")]
-    if "adversarial" in found[1] and found[0] == ["als"]:
-        raise InputError("adversarial is a defence of networks: name sasrec among the victims, too")
+    for name in OF_NETWORKS:
+        if name in found[1] and found[0] == ["als"]:
+            raise InputError(f"{name} is a defence of networks: name sasrec among the victims, too")
     if set(found[0]) > {"als"} or set(found[1]) - {"none", "pca"}:
         require("torch", "torch")
     return found[0], found[1]

@@ -4,13 +4,16 @@
                  log, undetected fakes included
     reads        `fraud_features`, further columns and, if they are given, states of the users in a
                  recommender that is being trained
-    says         the probability of a fake, (U,)
+    says         the probability s_u of a fake, (U,)
+    halfway      z = (median of logit s over users of the log + median over the fakes that are made here) / 2
 
 `known_attacks_` are the attacks it was shown; one that it is tried on must not be among them. As a defence by
-itself it leaves out whoever is above one half (`hard_filter`).
+itself it leaves out whoever is nearer to the known fakes than to the users, above `halfway` (`hard_filter`).
+One half would be a threshold by luck: how sure a detector becomes goes by how long it learned, by how many
+fakes it makes, and by how many undetected ones are among its examples of honest users. Halfway stays where it
+is when logits are stretched or moved.
 
-A large network, or a long training, learns by heart which users of the log are fakes with the label 0. Sizes
-and epochs were chosen where one known attack is left out and looked for by the other.
+A network, or a long training, learns by heart which users of the log are fakes with the label 0.
 
 Source: Zhang and others, "LoRec", SIGIR 2024 (its LCT, and Detection among what it compares with); see
 `FraudNetwork` and `fraud_features` for what is ours.
@@ -20,6 +23,7 @@ from collections.abc import Callable, Mapping
 from typing import Self
 
 import numpy as np
+from scipy.special import expit, logit
 
 from recsim_env.agents.recommender import clicked_items
 from recsim_env.agents.robust.defence import hard_filter
@@ -44,7 +48,7 @@ class FraudDetector:
         further: log -> (V, E) columns of all its users, such as a language model's embedding of what they
             did; it is asked about the log with the fakes that are made here.
         clock: whether times are looked at.
-        hidden: units of the network.
+        hidden: units of the network; 0 = a line.
         entropy: weight of the entropy, 0 or more.
         learning_rate: of AdamW.
         batch_size: users of one gradient.
@@ -71,10 +75,10 @@ class FraudDetector:
         share: float = 0.01,
         further: Callable[[Log], Floats] | None = None,
         clock: bool = False,
-        hidden: int = 8,
+        hidden: int = 0,
         entropy: float = 0.5,
-        learning_rate: float = 0.003,
-        batch_size: int = 512,
+        learning_rate: float = 0.001,
+        batch_size: int = 64,
         seed: int = 0,
         num_items: int | None = None,
     ) -> None:
@@ -119,8 +123,8 @@ class FraudDetector:
         return self
 
     def weights(self, log: Log) -> Floats:
-        """See `Defence`: 0 for users above one half."""
-        return hard_filter(self.fit(log).suspicion_)
+        """See `Defence`: 0 for users above `halfway`."""
+        return hard_filter(self.fit(log).suspicion_, self.halfway())
 
     def train_epoch(self, states: Floats | None = None) -> float:
         """Learn from everybody once; the mean loss.
@@ -133,6 +137,11 @@ class FraudDetector:
     def scores(self, states: Floats | None = None) -> Floats:
         """The probabilities (U,) that the users of the log are fakes; states as in `train_epoch`."""
         return self._network.scores(self._read(states)[~self._fake])
+
+    def halfway(self, states: Floats | None = None) -> float:
+        """The probability above which a user is nearer to the known fakes; states as in `train_epoch`."""
+        z = logit(self._network.scores(self._read(states)))
+        return float(expit((np.median(z[~self._fake]) + np.median(z[self._fake])) / 2))
 
     @property
     def is_synthetic(self) -> Bools:

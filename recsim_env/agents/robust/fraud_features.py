@@ -4,7 +4,6 @@ With m(i) users who had item i, n(i, j) users who had i and j, and a vector v(i)
 
     popularity     mean, deviation, smallest and largest log m(i) over the user's items; share of them in the
                    tail, which are the items that together have the rarest fifth of all events
-    length         log of the number of events; share of them that repeat an item
     company        c(i, j) = (n(i, j) - 1) / sqrt(m(i) m(j)) over the pairs of the user's different items:
                    mean, largest; log of the largest n(i, j) with c(i, j) of a half or more (1 where none is)
     novelty        share of the user's steps i -> j (i other than j) that no other user made
@@ -12,11 +11,13 @@ With m(i) users who had item i, n(i, j) users who had i and j, and a vector v(i)
     clock          mean and deviation of log(1 + time) between events, share of events at the same time
 
 The user herself is not counted in n(i, j) - 1. Fakes who share several targets have items with much company,
-whichever the targets are; with one target they have none, and a mimic of one target is not seen. Clocks are
-left out unless asked for: fake users have the clock that their maker gave them, so in an experiment they tell
-more of the maker than of an attacker.
+whichever the targets are; with one target they have none, and a mimic of one target is not seen.
 
-Source: popularity and length after Burke and others, "Classification features for attack detection in
+Left out is what costs an attacker nothing, and so tells a campaign from others rather than fakes from users:
+how long a sequence is, how often it repeats an item, and, unless asked for, its clock, which in an experiment
+tells more of the maker of the fakes than of an attacker.
+
+Source: popularity after Burke and others, "Classification features for attack detection in
 collaborative recommender systems", KDD 2006; the others are ours, in place of a language model's embedding of
 what users did (Zhang and others, "LoRec", SIGIR 2024), which `further` takes where there is one.
 """
@@ -32,7 +33,7 @@ from recsim_env.simulators.log import Log
 
 FEATURES = (
     *("mean popularity", "deviation of popularity", "least popularity", "most popularity", "tail share"),
-    *("length", "repeats", "mean company", "most company", "size of company", "novelty"),
+    *("mean company", "most company", "size of company", "novelty"),
     *("mean jump", "deviation of jumps", "largest jump"),
 )
 CLOCK_FEATURES = ("mean gap", "deviation of gaps", "same time")
@@ -73,8 +74,6 @@ def fraud_features(
     audience = np.bincount(pair[1], minlength=num_items)
     columns = [
         *_popularity(row, item, audience, U),
-        np.log(np.bincount(row, minlength=U)),
-        1.0 - np.bincount(pair[0], minlength=U) / np.bincount(row, minlength=U),
         *_company(row, item, audience, U, num_items),
         _novelty(row[step], item[step], item[step + 1], U, num_items),
         *_jumps(row[step], 1.0 - cosine_of_pairs(unit, item[step], item[step + 1]), U),

@@ -3,7 +3,7 @@
     c_u = 3 to begin with, for each of U users. After epoch e = 1, 2, ... with scores s_u, if e is a multiple
     of 5 (of 10 from epoch 31 on), or an update was postponed at the epoch before:
 
-        flagged:   s_u > mean of all s;   F of them
+        flagged:   s_u > threshold, the mean of all s if there is no other;   F of them
         F < U / 3:   c_u - 1 for the flagged,   c_u + F / (U - F) for the others
         otherwise:   nothing, and the update is postponed to the next epoch
 
@@ -45,8 +45,12 @@ class UserReweighting:
         self.every, self.warm_up = every, warm_up
         self.counter, self.epoch, self.postponed = np.full(users, START), 0, False
 
-    def end_epoch(self, score: Array) -> bool:
+    def end_epoch(self, score: Array, threshold: float | None = None) -> bool:
         """Take the scores (U,) after one more epoch; whether the counters changed.
+
+        Args:
+            score: (U,) higher = more likely a fake.
+            threshold: above which a user is flagged; None = the mean of the scores.
 
         Raises:
             InputError: scores of another shape, or not finite.
@@ -60,7 +64,7 @@ class UserReweighting:
         interval = self.every if self.epoch <= RARER_FROM else 2 * self.every
         if self.epoch % interval and not self.postponed:
             return False
-        flagged = score > score.mean()
+        flagged = score > (score.mean() if threshold is None else threshold)
         self.postponed = bool(flagged.sum() >= MOST_FLAGGED * len(flagged))
         if self.postponed:
             return False

@@ -34,7 +34,13 @@ from recsim_env.experiments.attacks import ATTACKS, LESSONS, attack_names
 from recsim_env.experiments.campaign import NO_ATTACK, Campaign, goal_of, judgement, poisoned_log
 from recsim_env.experiments.cell_run import run_to_the_end
 from recsim_env.experiments.cells import Cell, save_arrays
-from recsim_env.experiments.defended_victims import DEFENCES, VICTIMS, check_victims, train
+from recsim_env.experiments.defended_victims import (
+    DEFENCES,
+    OF_NETWORKS,
+    VICTIMS,
+    check_victims,
+    train,
+)
 from recsim_env.experiments.poisoned_log import ORGANIC, Honest, honest_users, unpopular_items
 from recsim_env.experiments.poisoning_tables import ROC, draw_all, print_tables
 from recsim_env.experiments.results import Curve, Results
@@ -152,7 +158,7 @@ def check(settings: Settings) -> list[Question]:
         for i in range(settings.replicates)
         for name, share in [(NO_ATTACK, 0.0), *((name, share) for name in attacks for share in shares)]
         for defence in defences
-        for victim in (victims if defence != "adversarial" else [one for one in victims if one != "als"])
+        for victim in ([one for one in victims if one != "als"] if defence in OF_NETWORKS else victims)
     ]
 
 
@@ -194,11 +200,12 @@ def play(settings: Settings, of: Question, file: Path, _: Path, progress: Callab
         lessons = tuple(name for name in attack_names(settings.known) if name != of.attack)
         started = time.process_time()
         judged = judgement(campaign, of.defence, lessons)
-        recommender = train(
+        recommender, judged = train(
             of.victim,
             of.defence,
+            list(lessons),
             log,
-            judged.weights,
+            judged,
             honest.num_items,
             epochs=settings.epochs,
             mask=honest.mask,
