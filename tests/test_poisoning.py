@@ -111,11 +111,14 @@ def test_no_detector_is_taught_the_attack_that_it_is_tried_on(shop, tmp_path, mo
 def test_detectors_and_networks(shop, tmp_path):
     pytest.importorskip("torch")
     more = ["--victims", "als,sasrec", "--attacks", "segment,deep_poisoning", "--epochs", 1]
-    assert run(shop, tmp_path / "r", *more, "--defences", "lorec,none,filter,graphrfi,adversarial") == 0
+    defences = "lorec,lorec_mean,lorec_within,none,filter,graphrfi,adversarial"
+    assert run(shop, tmp_path / "r", *more, "--defences", defences) == 0
     results = Results.read(tmp_path / "r" / "results.csv")
     assert "als, adversarial, none" not in results.curves
+    assert "als, lorec_within, none" not in results.curves
     assert "sasrec, adversarial, segment" in results.curves
-    for defence in ("lorec", "filter", "graphrfi"):
+    assert "auc" in results.curves["sasrec, lorec_within, segment"]
+    for defence in ("lorec", "lorec_mean", "filter", "graphrfi"):
         auc = results.curves[f"als, {defence}, segment"]["auc"].values
         assert ((auc >= 0) & (auc <= 1)).all()
         assert np.array_equal(auc, results.curves[f"sasrec, {defence}, segment"]["auc"].values)

@@ -6,6 +6,8 @@ from robust_logs import GOAL, USERS, N, attacked, honest
 
 torch = pytest.importorskip("torch")
 
+from scipy.optimize import minimize  # noqa: E402
+
 from recsim_env.agents.baselines.implicit_als import ImplicitALSRecommender  # noqa: E402
 from recsim_env.agents.robust.fraud_detector import FraudDetector  # noqa: E402
 from recsim_env.agents.robust.fraud_network import FraudNetwork, fraud_loss, standardised  # noqa: E402
@@ -81,17 +83,61 @@ def test_features_are_measured_by_who_is_no_known_fake():
     assert standardised(features, fake).tolist() == [[-1.0, 0.0], [1.0, 0.0], [5.0, 0.0]]
 
 
-def test_a_network_learns_what_can_be_told_and_repeats():
+@pytest.mark.parametrize("hidden", [0, 8])
+def test_a_network_learns_what_can_be_told_and_repeats(hidden):
     rng = np.random.default_rng(0)
     fake = np.arange(300) < 60
     x = rng.normal(size=(300, 4)) + 3.0 * fake[:, None] * np.array([1, 0, -1, 0])
-    first, again = (FraudNetwork(4, batch_size=50, learning_rate=0.02, seed=2) for _ in range(2))
-    losses = [first.train_epoch(x, fake) for _ in range(8)]
-    for _ in range(8):
+    first, again = (
+        FraudNetwork(4, hidden=hidden, batch_size=50, learning_rate=0.02, seed=2) for _ in range(2)
+    )
+    losses = [first.train_epoch(x, fake) for _ in range(30)]
+    for _ in range(30):
         again.train_epoch(x, fake)
     assert losses[-1] < 0.3 * losses[0]
     assert detection_auc(first.scores(x), fake) > 0.99
     np.testing.assert_array_equal(first.scores(x), again.scores(x))
+
+
+def test_without_hidden_units_it_is_the_logistic_regression():
+    """Against the maximum of the same likelihood by a general optimiser; weight decay is nearly nothing."""
+    rng = np.random.default_rng(1)
+    fake = np.arange(200) < 70
+    x = rng.normal(size=(200, 2)) + fake[:, None] * np.array([1.0, -0.5])
+    network = FraudNetwork(2, entropy=0.0, learning_rate=0.01, batch_size=200)
+    for _ in range(1500):
+        network.train_epoch(x, fake)
+
+    def negative_likelihood(w):
+        z = x @ w[:2] + w[2]
+        return np.logaddexp(0.0, np.where(fake, -z, z)).mean()
+
+    best = minimize(negative_likelihood, np.zeros(3), tol=1e-10).x
+    np.testing.assert_allclose(network.scores(x), 1 / (1 + np.exp(-x @ best[:2] - best[2])), atol=0.01)
+
+
+def test_halfway_is_between_the_medians_however_logits_are_stretched():
+    found = detector()
+    found.begin(LOG)
+    z = np.linspace(-3.0, 4.0, len(found.is_synthetic))
+    middle = (np.median(z[found.is_synthetic]) + np.median(z[~found.is_synthetic])) / 2
+    for scale, shift in ((1.0, 0.0), (0.2, -5.0)):
+
+        class Fixed:
+            def scores(self, x, scale=scale, shift=shift):
+                return 1 / (1 + np.exp(-(scale * z + shift)))
+
+        found._network = Fixed()
+        assert (found.scores() > found.halfway()).tolist() == (z[~found.is_synthetic] > middle).tolist()
+
+
+def test_a_detector_alone_leaves_out_who_is_above_halfway():
+    log, fake = attacked(UNSEEN["segment"], LOG)
+    found = detector()
+    weights = found.weights(log)
+    assert weights.tolist() == (found.suspicion_ <= found.halfway()).astype(float).tolist()
+    assert weights[fake].mean() < 0.2
+    assert weights[~fake].mean() > 0.9
 
 
 @pytest.mark.parametrize(
@@ -125,7 +171,7 @@ def test_a_column_of_the_caller_is_read():
         users = np.unique(both.user)
         return ((users < 20) | (users > log.user[-1])).astype(float)[:, None]
 
-    found, without = detector(further=told, epochs=3), detector(epochs=3)
+    found, without = detector(further=told, epochs=10), detector(epochs=10)
     more = found.fit(log).suspicion_[:10] > without.fit(log).suspicion_[:10]
     assert more.all()
     assert asked == [found.poisoned_]
@@ -174,6 +220,15 @@ def test_lorec_in_training(states):
     assert (trained.scores(np.array([[1, 5]])) != plain.scores(np.array([[1, 5]]))).any()
     again = LoRec(detector(), epochs=6, every=1, warm_up=5, passes=2, states=states).train(neural(), log)
     np.testing.assert_array_equal(again.scores(np.array([[1, 5]])), trained.scores(np.array([[1, 5]])))
+
+
+def test_lorec_by_the_published_rule_suspects_who_is_above_the_mean():
+    log, _ = attacked(PopularMimicAttacker(), LOG)
+    defence = LoRec(detector(), epochs=1, every=1, warm_up=1, passes=60, rule="mean")
+    defence.weights(log)
+    above = defence.suspicion_ > defence.suspicion_.mean()
+    assert 0 < above.sum() < len(above) / 3
+    assert ((defence.reweighting_.counter < 3.0) == above).all()
 
 
 def test_lorec_before_its_first_update_is_a_plain_training():
@@ -232,7 +287,7 @@ def test_every_defence_goes_with_every_recommender_that_takes_weights():
         (lambda: GraphRfiLike({}), "known_attacks must name one attacker or more"),
         (lambda: detector(epochs=0), "epochs must be at least 1"),
         (lambda: detector(entropy=-1.0), "entropy must be 0 or more, got -1.0"),
-        (lambda: detector(hidden=0), "hidden must be at least 1"),
+        (lambda: detector(hidden=-1), "hidden must be 0 or more, got -1"),
         (lambda: detector(share=0.0), "share must be above 0"),
         (lambda: GraphRfiLike(KNOWN, rounds=0), "rounds must be at least 1"),
         (
@@ -240,6 +295,7 @@ def test_every_defence_goes_with_every_recommender_that_takes_weights():
             "weights apply from epoch warm_up = 30, and there are 5 epochs",
         ),
         (lambda: LoRec(detector()).train(neural(), LOG), "there are 6 epochs: lower it"),
+        (lambda: LoRec(detector(), rule="median"), "no rule 'median'"),
         (lambda: LoRec(detector(), passes=0), "passes must be at least 1"),
         (lambda: detector(further=lambda log: np.zeros((3, 1))).fit(LOG), r"further columns .* got \(3, 1\)"),
         (

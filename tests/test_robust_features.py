@@ -39,8 +39,6 @@ def test_by_hand():
             0.0,
             0.0,
         ],  # items 4 and 2: one event of 8; with item 3 it would be over a fifth
-        "length": np.log([4, 3, 1]),
-        "repeats": [1 / 4, 0.0, 0.0],
         # both have 0 and 1, the pairs with 2 and 3 are their own: (2 - 1) / sqrt(2 * 3), 0, 0
         "mean company": [1 / np.sqrt(6) / 3, 1 / np.sqrt(6) / 3, 0.0],
         "most company": [1 / np.sqrt(6), 1 / np.sqrt(6), 0.0],
@@ -82,7 +80,7 @@ def test_company_and_novelty_against_loops():
                 sizes += [both] * int(company[-1] >= 0.5)
         alone = np.mean([sum(step in s for s in steps) == 1 for step in pairwise(rows[u])])
         expected = [np.mean(company), max(company), np.log(max(sizes)), alone]
-        np.testing.assert_allclose(found[u, 7:11], expected, atol=1e-12)
+        np.testing.assert_allclose(found[u, 5:9], expected, atol=1e-12)
 
 
 def test_fakes_who_share_targets_have_company():

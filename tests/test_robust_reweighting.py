@@ -51,6 +51,14 @@ def test_a_third_flagged_is_too_many_and_is_tried_again_at_the_next_epoch():
     assert epochs(users, np.array([1.0, 0, 0, 0, 0, 0]), 3) == [False, False, True]  # 10 has its own again
 
 
+def test_a_threshold_in_place_of_the_mean():
+    users = UserReweighting(5, every=1)
+    assert users.end_epoch(SUSPECT, 0.95)
+    assert users.counter.tolist() == [3.0] * 5
+    assert users.end_epoch(np.array([0.9, 0.8, 0.8, 0.8, 0.8]), 0.85)
+    assert users.counter.tolist() == [2.0, 3.25, 3.25, 3.25, 3.25]
+
+
 def test_nobody_is_above_the_mean_of_equals():
     users = UserReweighting(4, every=1)
     assert users.end_epoch(np.full(4, 0.7))

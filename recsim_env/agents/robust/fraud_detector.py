@@ -136,7 +136,7 @@ class FraudDetector:
 
     def scores(self, states: Floats | None = None) -> Floats:
         """The probabilities (U,) that the users of the log are fakes; states as in `train_epoch`."""
-        return self._network.scores(self._read(states)[~self._fake])
+        return self._network.scores(self._read(states))[~self._fake]
 
     def halfway(self, states: Floats | None = None) -> float:
         """The probability above which a user is nearer to the known fakes; states as in `train_epoch`."""
