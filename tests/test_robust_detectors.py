@@ -89,7 +89,8 @@ def test_a_network_learns_what_can_be_told_and_repeats(hidden):
     fake = np.arange(300) < 60
     x = rng.normal(size=(300, 4)) + 3.0 * fake[:, None] * np.array([1, 0, -1, 0])
     first, again = (
-        FraudNetwork(4, hidden=hidden, batch_size=50, learning_rate=0.02, seed=2) for _ in range(2)
+        FraudNetwork(4, hidden=hidden, batch_size=50, learning_rate=0.02, weight_decay=0.0, seed=2)
+        for _ in range(2)
     )
     losses = [first.train_epoch(x, fake) for _ in range(30)]
     for _ in range(30):
@@ -100,11 +101,11 @@ def test_a_network_learns_what_can_be_told_and_repeats(hidden):
 
 
 def test_without_hidden_units_it_is_the_logistic_regression():
-    """Against the maximum of the same likelihood by a general optimiser; weight decay is nearly nothing."""
+    """Against the maximum of the same likelihood by a general optimiser."""
     rng = np.random.default_rng(1)
     fake = np.arange(200) < 70
     x = rng.normal(size=(200, 2)) + fake[:, None] * np.array([1.0, -0.5])
-    network = FraudNetwork(2, entropy=0.0, learning_rate=0.01, batch_size=200)
+    network = FraudNetwork(2, entropy=0.0, learning_rate=0.01, weight_decay=0.0, batch_size=200)
     for _ in range(1500):
         network.train_epoch(x, fake)
 
@@ -224,7 +225,7 @@ def test_lorec_in_training(states):
 
 def test_lorec_by_the_published_rule_suspects_who_is_above_the_mean():
     log, _ = attacked(PopularMimicAttacker(), LOG)
-    defence = LoRec(detector(), epochs=1, every=1, warm_up=1, passes=60, rule="mean")
+    defence = LoRec(detector(weight_decay=0.0), epochs=1, every=1, warm_up=1, passes=60, rule="mean")
     defence.weights(log)
     above = defence.suspicion_ > defence.suspicion_.mean()
     assert 0 < above.sum() < len(above) / 3
@@ -287,6 +288,7 @@ def test_every_defence_goes_with_every_recommender_that_takes_weights():
         (lambda: GraphRfiLike({}), "known_attacks must name one attacker or more"),
         (lambda: detector(epochs=0), "epochs must be at least 1"),
         (lambda: detector(entropy=-1.0), "entropy must be 0 or more, got -1.0"),
+        (lambda: detector(weight_decay=-1.0), "weight_decay must be 0 or more, got -1.0"),
         (lambda: detector(hidden=-1), "hidden must be 0 or more, got -1"),
         (lambda: detector(share=0.0), "share must be above 0"),
         (lambda: GraphRfiLike(KNOWN, rounds=0), "rounds must be at least 1"),

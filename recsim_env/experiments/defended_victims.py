@@ -34,6 +34,7 @@ VICTIMS = ("als", "sasrec")
 DEFENCES = ("none", "lorec", "lorec_mean", "lorec_within", "filter", "graphrfi", "pca", "adversarial")
 OF_NETWORKS = ("lorec_within", "adversarial")  # what is built into a training
 UPDATES = 6  # of the weights before they apply, of `lorec_within`; as many as `LoRec` has in 30 epochs
+PUBLISHED = {"hidden": 8, "learning_rate": 0.003, "weight_decay": 5e-4, "batch_size": 512}  # of `lorec_mean`
 HALF = 0.5  # weight below which a user counts as flagged
 
 
@@ -87,8 +88,7 @@ def weighed(defence: str, lessons: list[str], log: Log, num_items: int, share: f
         if defence == "graphrfi":
             made = GraphRfiLike(known, dimension=DIMENSION, sweeps=SWEEPS, **of_all)
         elif defence == "lorec_mean":
-            published = FraudDetector(known, hidden=8, learning_rate=0.003, batch_size=512, **of_all)
-            made = LoRec(published, rule="mean")
+            made = LoRec(FraudDetector(known, **PUBLISHED, **of_all), rule="mean")
         else:
             detector = FraudDetector(known, **of_all)
             made = detector if defence == "filter" else LoRec(detector)

@@ -51,6 +51,7 @@ class FraudDetector:
         hidden: units of the network; 0 = a line.
         entropy: weight of the entropy, 0 or more.
         learning_rate: of AdamW.
+        weight_decay: of AdamW, see `FraudNetwork`.
         batch_size: users of one gradient.
         seed: of all chance.
         num_items: N; None = 1 + the largest id in the log.
@@ -78,6 +79,7 @@ class FraudDetector:
         hidden: int = 0,
         entropy: float = 0.5,
         learning_rate: float = 0.001,
+        weight_decay: float = 3.0,
         batch_size: int = 64,
         seed: int = 0,
         num_items: int | None = None,
@@ -87,7 +89,8 @@ class FraudDetector:
         self.known_attacks = dict(known_attacks)
         self.epochs, self.campaigns, self.targets, self.share = epochs, campaigns, targets, share
         self.further, self.clock = further, clock
-        self.hidden, self.entropy, self.learning_rate = hidden, entropy, learning_rate
+        self.hidden, self.entropy = hidden, entropy
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.batch_size, self.seed, self.num_items = batch_size, seed, num_items
         self._untrained(1)  # so that bad settings are refused here
 
@@ -159,4 +162,10 @@ class FraudDetector:
 
     def _untrained(self, features: int) -> FraudNetwork:
         settings = {"hidden": self.hidden, "batch_size": self.batch_size, "seed": self.seed}
-        return FraudNetwork(features, entropy=self.entropy, learning_rate=self.learning_rate, **settings)
+        return FraudNetwork(
+            features,
+            entropy=self.entropy,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            **settings,
+        )

@@ -28,6 +28,8 @@ from recsim_env.errors import check_ranges
 from recsim_env.simulators.attackers.attack import Attacker
 from recsim_env.simulators.log import Log
 
+LEARNING = {"hidden": 8, "learning_rate": 0.003, "weight_decay": 5e-4, "batch_size": 512}
+
 
 class GraphRfiLike:
     """See the module; a `Defence`.
@@ -95,7 +97,7 @@ class GraphRfiLike:
                 dimension=self.dimension, sweeps=self.sweeps, seed=self.seed, num_items=N
             ).fit(both, 1.0 - score)
             x = standardised(explained(model, history), fake)
-            network = FraudNetwork(x.shape[1], hidden=8, learning_rate=0.003, batch_size=512, seed=self.seed)
+            network = FraudNetwork(x.shape[1], seed=self.seed, **LEARNING)
             for _ in range(self.epochs):
                 network.train_epoch(x, fake)
             score = network.scores(x)
