@@ -5,6 +5,7 @@ import pytest
 
 from recsim_env.evaluation.target_exposure import target_exposure
 from recsim_env.experiments import campaign as campaigns
+from recsim_env.experiments import poisoning_tables
 from recsim_env.experiments.attacks import ATTACKS, LESSONS
 from recsim_env.experiments.campaign import Campaign, goal_of, poisoned_log
 from recsim_env.experiments.cli import main
@@ -122,6 +123,28 @@ def test_detectors_and_networks(shop, tmp_path):
         auc = results.curves[f"als, {defence}, segment"]["auc"].values
         assert ((auc >= 0) & (auc <= 1)).all()
         assert np.array_equal(auc, results.curves[f"sasrec, {defence}, segment"]["auc"].values)
+
+
+def test_honest_users_are_drawn_against_the_share_of_fakes(shop, tmp_path):
+    from matplotlib.figure import Figure
+
+    assert run(shop, tmp_path / "r", *SMALL, "--shares", "0.05,0.2") == 0
+    results = Results.read(tmp_path / "r" / "results.csv")
+    axes = Figure().subplots()
+    poisoning_tables.draw_honest(axes, results)
+    lines = {one.get_label(): one.lines[0].get_xydata() for one in axes.containers}
+    assert list(lines) == ["none, als", "pca, als"]
+    (x, y), (_, cost) = lines["none, als"].T, lines["pca, als"].T
+    np.testing.assert_allclose(x, [0, 5, 20])
+    ndcg = {
+        row: curves["ndcg@10"].values.mean(axis=1)
+        for row, curves in results.curves.items()
+        if "ndcg@10" in curves
+    }
+    base = ndcg["als, none, none"][0]
+    attacked = (ndcg["als, none, random"] + ndcg["als, none, bandwagon"]) / 2
+    np.testing.assert_allclose(y, [0.0, *(base - attacked)], atol=1e-12)
+    assert cost[0] == pytest.approx(base - ndcg["als, pca, none"][0])
 
 
 def test_fakes_who_demote_leave_targets_out(shop):

@@ -34,7 +34,7 @@ VICTIMS = ("als", "sasrec")
 DEFENCES = ("none", "lorec", "lorec_mean", "lorec_within", "filter", "graphrfi", "pca", "adversarial")
 OF_NETWORKS = ("lorec_within", "adversarial")  # what is built into a training
 UPDATES = 6  # of the weights before they apply, of `lorec_within`; as many as `LoRec` has in 30 epochs
-PUBLISHED = {"hidden": 8, "learning_rate": 0.003, "weight_decay": 5e-4, "batch_size": 512}  # of `lorec_mean`
+PUBLISHED: dict[str, Any] = {"hidden": 8, "learning_rate": 0.003, "weight_decay": 5e-4, "batch_size": 512}
 HALF = 0.5  # weight below which a user counts as flagged
 
 
@@ -84,7 +84,7 @@ def weighed(defence: str, lessons: list[str], log: Log, num_items: int, share: f
         from recsim_env.agents.robust.lorec import LoRec
 
         known = {name: ATTACKS[name].make() for name in lessons}
-        of_all = {"seed": seed, "num_items": num_items}
+        of_all: dict[str, Any] = {"seed": seed, "num_items": num_items}
         if defence == "graphrfi":
             made = GraphRfiLike(known, dimension=DIMENSION, sweeps=SWEEPS, **of_all)
         elif defence == "lorec_mean":

@@ -175,7 +175,7 @@ def legend_below(axes: Any) -> None:
     handles, names = axes.get_legend_handles_labels()
     fit = LETTERS // (SWATCH + max(map(len, names), default=0))
     columns = max(1, min(5, len(names), fit))
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": columns}
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": columns}
     axes.legend(handles, names, frameon=False, fontsize=9, **place)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from recsim_env.arrays import Floats
-from recsim_env.evaluation.intervals import mean_estimate
+from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.evaluation.target_exposure import cost_per_lift
 from recsim_env.experiments import figure
 from recsim_env.experiments.campaign import NO_ATTACK
@@ -14,6 +14,8 @@ from recsim_env.experiments.results import Results
 
 NO_DEFENCE = "none"
 ROC = "roc: "  # rows of curves, not of measures
+WIDE = 29  # letters of a column
+STYLES = ("-", "--", ":", "-.")
 
 
 def rows_of(results: Results) -> dict[str, tuple[str, str, str]]:
@@ -46,7 +48,7 @@ def print_tables(results: Results) -> None:
     ]
     heads += ["regret"] * worlds + ["AUC", "flagged honest"]
     width = max(map(len, rows))
-    sys.stdout.write("\n" + " " * width + "".join(f"{head:>22}" for head in heads) + "\n")
+    sys.stdout.write("\n" + " " * width + "".join(f"{head:>{WIDE}}" for head in heads) + "\n")
     for name, (victim, _, attack) in rows.items():
         for share in results.curves[name]["target_hit_rate"].steps.tolist():
             cells = [f"{share / 1000:g}", _text(values(results, name, "target_hit_rate", share), 4)]
@@ -58,12 +60,11 @@ def print_tables(results: Results) -> None:
                 cells.append(_text(values(results, name, "regret", share), 3))
             for metric in ("auc", "flagged"):
                 cells.append(_text(values(results, name, metric, share), 3))
-            sys.stdout.write(f"{name:{width}}" + "".join(f"{cell:>22}" for cell in cells) + "\n")
+            sys.stdout.write(f"{name:{width}}" + "".join(f"{cell:>{WIDE}}" for cell in cells) + "\n")
     sys.stdout.write(
-        "rows: victim, defence, attack; mean +- standard error over replicates, differences paired;\n"
-    )
-    sys.stdout.write(
-        "lift and removed are ratios of means; cost: honest NDCG less that without the defence\n"
+        "rows: victim, defence, attack; mean +- standard error over replicates; differences paired, with\n"
+        "their 95 % intervals; lift and removed are ratios of means, behind removed is by how much target\n"
+        "HR@50 falls; cost: honest NDCG less that without the defence\n"
     )
 
 
@@ -106,7 +107,7 @@ def removed(results: Results, name: str, share: int) -> str:
         return ""
     found = 1.0 - parts[0].mean() / parts[1].mean()
     won = mean_estimate(parts[1] - parts[0])
-    return f"{found:.0%} ({won.value:.3f} +- {won.std_error:.3f})"
+    return f"{found:.0%}: {_interval(won, 3)}"
 
 
 def _less(results: Results, name: str, other: str, share: int) -> str:
@@ -116,8 +117,12 @@ def _less(results: Results, name: str, other: str, share: int) -> str:
         return ""
     theirs = values(results, other, "ndcg@10", share)
     assert theirs is not None
-    less = mean_estimate(mine - theirs)
-    return f"{less.value:+.4f} +- {less.std_error:.4f}"
+    return _interval(mean_estimate(mine - theirs), 4)
+
+
+def _interval(difference: Estimate, digits: int) -> str:
+    low, high = difference.interval
+    return f"{difference.value:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
 def _text(found: Floats | None, digits: int) -> str:
@@ -128,11 +133,12 @@ def _text(found: Floats | None, digits: int) -> str:
 
 
 def draw_all(results: Results) -> Any:
-    """Target hit rate by attack and share, undefended; what defences leave; ROC of attacks never seen."""
-    picture, axes = figure.new_figure(3)
+    """Targets and honest users by share, what defences leave, and ROC curves of attacks never seen."""
+    picture, axes = figure.new_figure(2, rows=2)
     draw_attacks(axes[0], results)
     draw_defences(axes[1], results)
-    draw_roc(axes[2], results)
+    draw_honest(axes[2], results)
+    draw_roc(axes[3], results)
     return picture
 
 
@@ -154,13 +160,54 @@ def draw_attacks(axes: Any, results: Results) -> None:
                 estimate.value,
                 1.96 * estimate.std_error,
                 color=figure.SPARE[attacks.index(attack) % len(figure.SPARE)],
-                ls=("-", "--", ":", "-.")[victims.index(victim) % 4],
+                ls=STYLES[victims.index(victim) % len(STYLES)],
                 marker="o",
                 ms=3,
                 label=f"{attack}, {victim}",
             )
     axes.set(title="Targets, undefended", xlabel="fake users, % of honest ones", ylabel="target HR@50")
     _plain(axes)
+    figure.legend_below(axes)
+
+
+def draw_honest(axes: Any, results: Results) -> None:
+    """What honest users lose against the share of fakes, a mean over attacks; a colour a defence.
+
+    Clicks in a world, else NDCG@10: less than undefended and without fakes, so that at no fakes stands what a
+    defence costs. A replicate is one sample, whatever the number of attacks.
+    """
+    rows = rows_of(results)
+    world = any("regret" in results.curves[row] for row in rows)
+    metric, sign = ("regret", 1.0) if world else ("ndcg@10", -1.0)
+    defences = list(dict.fromkeys(defence for _, defence, _ in rows.values()))
+    victims = list(dict.fromkeys(victim for victim, _, _ in rows.values()))
+    for victim in victims:
+        base = values(results, ", ".join((victim, NO_DEFENCE, NO_ATTACK)), metric)
+        assert base is not None
+        for defence in defences:
+            own = [row for row, (*of, _) in rows.items() if of == [victim, defence]]
+            if not own:
+                continue
+            at = np.append(0, results.curves[own[-1]][metric].steps)
+            attacked = [results.curves[row][metric].values for row in own if rows[row][2] != NO_ATTACK]
+            without = values(results, ", ".join((victim, defence, NO_ATTACK)), metric)
+            assert without is not None
+            lost = mean_estimate(sign * (np.concatenate([without[None], np.mean(attacked, axis=0)]) - base))
+            axes.errorbar(
+                at / 1000,
+                lost.value,
+                1.96 * lost.std_error,
+                color=figure.SPARE[defences.index(defence) % len(figure.SPARE)],
+                ls=STYLES[victims.index(victim) % len(STYLES)],
+                marker="o",
+                ms=3,
+                label=f"{defence}, {victim}",
+            )
+    axes.axhline(0.0, color="0.7", lw=0.8)
+    label = "regret of honest users, clicks more" if world else "NDCG@10 of honest users, lost"
+    axes.set(title="Honest users", xlabel="fake users, % of honest ones", ylabel=label)
+    _plain(axes)
+    figure.legend_below(axes)
 
 
 def draw_defences(axes: Any, results: Results) -> None:
@@ -185,27 +232,35 @@ def draw_defences(axes: Any, results: Results) -> None:
     axes.set_xticks(range(len(groups)), names, fontsize=7, rotation=90)
     axes.set(title="What defences leave", ylabel="target HR@50")
     _plain(axes)
+    axes.legend(frameon=False, fontsize=8)
 
 
 def draw_roc(axes: Any, results: Results) -> None:
-    """True positives against false ones, a mean over replicates, of attacks that the detector never saw."""
+    """True positives against false ones, a mean over replicates, of attacks that the detector never saw.
+
+    A colour an attack, a style a defence.
+    """
     curves = {name.removeprefix(ROC): one for name, one in results.curves.items() if name.startswith(ROC)}
-    for i, (name, metrics) in enumerate(curves.items()):
+    found = [name.split(", ") for name in curves]
+    defences, attacks = (
+        (list(dict.fromkeys(part)) for part in zip(*found, strict=True)) if found else ([], [])
+    )
+    for (defence, attack), (name, metrics) in zip(found, curves.items(), strict=True):
         curve = metrics["true_positives"]
         axes.plot(
             curve.steps / 100,
             curve.values.mean(axis=1),
-            color=figure.SPARE[i % len(figure.SPARE)],
-            ls=("-", "--", ":", "-.")[i // len(figure.SPARE) % 4],
+            color=figure.SPARE[attacks.index(attack) % len(figure.SPARE)],
+            ls=STYLES[defences.index(defence) % len(STYLES)],
             label=name,
         )
     axes.plot([0, 1], [0, 1], color="0.7", lw=0.8)
     axes.set(title="Detectors", xlabel="honest users flagged", ylabel="fake users flagged")
-    _plain(axes, empty=not curves)
+    _plain(axes)
+    if curves:
+        figure.legend_below(axes)
 
 
-def _plain(axes: Any, *, empty: bool = False) -> None:
+def _plain(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, lw=0.6)
-    if not empty:
-        axes.legend(frameon=False, fontsize=7)

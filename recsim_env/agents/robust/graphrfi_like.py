@@ -15,6 +15,7 @@ both; labels of the defender's own fakes, where it has some of real ones; no pro
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from recsim_env.errors import check_ranges
 from recsim_env.simulators.attackers.attack import Attacker
 from recsim_env.simulators.log import Log
 
-LEARNING = {"hidden": 8, "learning_rate": 0.003, "weight_decay": 5e-4, "batch_size": 512}
+LEARNING: dict[str, Any] = {"hidden": 8, "learning_rate": 0.003, "weight_decay": 5e-4, "batch_size": 512}
 
 
 class GraphRfiLike:

@@ -64,12 +64,12 @@ class Settings:
     data: str = option(ORGANIC, "organic, a world; or a log: complete-journey, a directory or file")
     attacks: str = option("segment,mimic,paired_mimic,influence", f"of {', '.join(ATTACKS)}")
     victims: str = option("als,sasrec", f"of {', '.join(VICTIMS)}")
-    defences: str = option("none,lorec,filter,pca", f"of {', '.join(DEFENCES)}")
+    defences: str = option("none,lorec,lorec_mean,pca", f"of {', '.join(DEFENCES)}")
     known: str = option(
         "random,bandwagon",
         f"of {', '.join(LESSONS)}: attacks that detectors are trained on, all but the cell's own",
     )
-    shares: str = option("0.01", "fake users over honest ones, with commas")
+    shares: str = option("0.005,0.01,0.02", "fake users over honest ones, with commas")
     actions: int = option(0, "items that a fake user takes; 0 = as many as an honest one on average")
     targets: int = option(5, "items of the less popular half that are pushed")
     goal: str = option("promote", "promote, or demote: whether targets are pushed into lists or out of them")
