@@ -48,6 +48,7 @@ def test_the_command(tmp_path, capsys, elsewhere):
         (["--margin", "-1"], "margin must be 0 or more"),
         (["--rounds", "1"], "rounds must be at least 2, got 1"),
         (["--seed", "-1"], "seed must be 0 or more"),
+        (["--trimmed", "0.5"], "trimmed must be 0 or more and below 1/2, got 0.5"),
         (["--corruption", "-1"], "corruption must be 0 or more"),
     ],
 )

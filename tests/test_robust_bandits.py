@@ -1,5 +1,7 @@
 """Bandits made for corrupted rewards: against slow references, and what each promises against whom."""
 
+import math
+
 import numpy as np
 import pytest
 from test_stochastic_bandits import one_pull
@@ -10,6 +12,7 @@ from recsim_env.agents.bandits.corrupted_feedback import CorruptedFeedback
 from recsim_env.agents.bandits.corruption_robust_ucb import CorruptionRobustUCB
 from recsim_env.agents.bandits.median_of_means_ucb import MedianOfMeansUCB
 from recsim_env.agents.bandits.ties import UNSEEN
+from recsim_env.agents.bandits.trimmed_mean_ucb import BLOCK, TrimmedMeanUCB
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.errors import InputError
 from recsim_env.experiments.rounds import play_rounds
@@ -66,6 +69,21 @@ class SlowMedian(Slow):
         return self.index(formula)
 
 
+def kept_of(rewards, share):
+    g = int(share * len(rewards))
+    return sorted(rewards)[g : len(rewards) - g]
+
+
+def trimmed(rewards, share):
+    return math.fsum(kept_of(rewards, share)) / len(kept_of(rewards, share))
+
+
+class SlowTrimmed(Slow):
+    def choose(self):
+        log = np.log(self.t + 1)
+        return self.index(lambda r: trimmed(r, 0.2) + 0.5 / 0.6 * np.sqrt(4 * log / len(r)))
+
+
 class SlowBarbar(Slow):
     def __init__(self, *args):
         super().__init__(*args)
@@ -97,6 +115,7 @@ PAIRS = {
         "corruption_robust_ucb/ties",
     ),
     "median_of_means_ucb": (lambda B: MedianOfMeansUCB(B, 4, 6), SlowMedian, "median_of_means_ucb/ties"),
+    "trimmed_mean_ucb": (lambda B: TrimmedMeanUCB(B, 4, 0.2), SlowTrimmed, "trimmed_mean_ucb/ties"),
     "barbar": (lambda B: Barbar(B, 4, 600, exploration=0.5), SlowBarbar, None),
 }
 
@@ -180,6 +199,97 @@ def test_heavy_tails_are_learned():
     assert (best / T).mean() > 0.8
 
 
+# ---- trimmed means ----
+
+
+@pytest.mark.parametrize("grid", [None, 1, 7])
+def test_trimmed_means_are_exact_at_every_pull_through_all_halvings_of_blocks(grid):
+    """Any numbers, two of them, and a few that come again and again."""
+    rng, B, share = np.random.default_rng(3), 2, 0.15
+    agent = TrimmedMeanUCB(B, 2, share, deviation=1.0)
+    agent.act({}, Luck.from_seeds(range(B)))
+    told = [[[], []] for _ in range(B)]
+    for s in range(9 * BLOCK):
+        arms = (rng.random(B) < 0.2).astype(int)
+        r = rng.normal(size=B) if grid is None else rng.integers(0, grid + 1, B) / grid
+        r = np.where(rng.random(B) < 0.1, rng.choice([-1e12, 1e12], B), r)
+        agent.update(one_pull(arms, r))
+        for b in range(B):
+            told[b][arms[b]].append(r[b])
+            if s % 7 == 0:
+                exact = trimmed(told[b][arms[b]], share)
+                rounding = 2e-9 + 1e-14 * max(map(abs, kept_of(told[b][arms[b]], share)))
+                assert abs(agent.counts.centres[b, arms[b]] - exact) <= rounding
+    for b in range(B):
+        for a in range(2):
+            mine = agent.order[b, a, : agent.blocks[b, a]]
+            kept = np.concatenate([agent.rewards[b, i, : agent.held[b, i]] for i in mine])
+            np.testing.assert_array_equal(kept, np.sort(told[b][a]))
+    assert agent.blocks.sum(axis=1).min() > 8  # more than there was room for at first
+
+
+def test_nothing_trimmed_is_ucb1():
+    T, B = 500, 5
+    one = play_rounds(normal_arms(T), UCB1(B, 4, deviation=SIGMA), B).regret.mean()
+    plain = TrimmedMeanUCB(B, 4, 0.0, 8.0, deviation=SIGMA)
+    assert plain.width == UCB1(B, 4, deviation=SIGMA).width
+    other = play_rounds(normal_arms(T), plain, B).regret.mean()
+    assert abs(one - other) < 0.1 * one  # ties are drawn from another stream
+
+
+def test_rows_do_not_depend_on_their_neighbours():
+    rng, arms = np.random.default_rng(4), np.array([[0, 1, 1], [2, 2, 0], [1, 0, 2]])
+    told = rng.normal(size=(400, 3))
+    three, one = TrimmedMeanUCB(3, 3, deviation=1.0), TrimmedMeanUCB(1, 3, deviation=1.0)
+    three.act({}, Luck.from_seeds([5, 6, 7]))
+    one.act({}, Luck.from_seeds([6]))
+    for t in range(400):
+        three.update(one_pull(arms[t % 3], told[t]))
+        one.update(one_pull(arms[t % 3, 1:2], told[t, 1:2]))
+        np.testing.assert_array_equal(three.counts.centres[1], one.counts.centres[0])
+
+
+class Contaminates:
+    """Tells an agent that every tenth reward of its best arm was a huge loss, from the twentieth on."""
+
+    def __init__(self, agent):
+        self.agent, self.pulled = agent, 0
+
+    def act(self, observation, luck):
+        return self.agent.act(observation, luck)
+
+    def update(self, transition):
+        best = transition.slates[:, 0] == 0
+        self.pulled = self.pulled + best
+        hit = best & (self.pulled >= 20) & (self.pulled % 10 == 0)
+        self.agent.update(transition._replace(reward=np.where(hit, -1e6, transition.reward)))
+
+
+def test_a_tenth_of_huge_losses_without_end_ends_ucb1_and_not_the_trimmed_mean():
+    T, B = 4000, 40
+    shown = {}
+    for name, agent in {
+        "trimmed": TrimmedMeanUCB(B, 4, 0.1, deviation=SIGMA),
+        "mean": UCB1(B, 4, deviation=SIGMA),
+    }.items():
+        slates = play_rounds(normal_arms(T), Contaminates(agent), B).slates[T // 2 :, :, 0]
+        shown[name] = (slates == 0).mean()
+    assert shown["trimmed"] > 0.9
+    assert shown["mean"] < 0.05
+
+
+def test_a_reward_that_is_no_finite_number_changes_nothing():
+    agent = TrimmedMeanUCB(2, 3, deviation=1.0)
+    agent.act({}, Luck.from_seeds([1, 2]))
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(InputError, match=r"reward\[1\] = \w+ is no finite number"):
+            agent.update(one_pull([0, 1], [0.5, wrong]))
+    with pytest.raises(InputError, match="outside the range 0 to 1"):
+        TrimmedMeanUCB(1, 3).update(one_pull([0], [1.5]))
+    assert agent.counts.pulls.sum() == 0
+    assert agent.held.sum() == 0
+
+
 # ---- a known budget ----
 
 
@@ -252,6 +362,11 @@ def test_epochs_of_barbar_in_the_paper_are_long():
         (lambda: CorruptionRobustUCB(1, 2, 1.0, deviation=0.0), "deviation must be above 0"),
         (lambda: MedianOfMeansUCB(1, 2, 0), "horizon must be at least 1, got 0"),
         (lambda: MedianOfMeansUCB(1, 2, 9, 0.0), "variance must be above 0"),
+        (lambda: TrimmedMeanUCB(1, 2, 0.5), "trimmed must be 0 or more and below 1/2, got 0.5"),
+        (lambda: TrimmedMeanUCB(1, 2, float("nan")), "trimmed must be 0 or more"),
+        (lambda: TrimmedMeanUCB(1, 2, 0.1, 0.0), "exploration must be above 0"),
+        (lambda: TrimmedMeanUCB(1, 2, deviation=-1.0), "deviation must be above 0"),
+        (lambda: TrimmedMeanUCB(0, 2), "num_replicates must be at least 1, got 0"),
         (lambda: Barbar(1, 1, 9), "num_items must be at least 2, got 1"),
         (lambda: Barbar(1, 2, 1), "horizon must be at least 2, got 1"),
         (lambda: Barbar(1, 2, 9, 0.0), "exploration must be above 0"),

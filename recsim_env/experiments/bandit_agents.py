@@ -64,6 +64,7 @@ from recsim_env.agents.bandits.sliding_window_ts import SlidingWindowTS
 from recsim_env.agents.bandits.sliding_window_ucb import SlidingWindowUCB
 from recsim_env.agents.bandits.successive_elimination import SuccessiveElimination
 from recsim_env.agents.bandits.top_rank import TopRank
+from recsim_env.agents.bandits.trimmed_mean_ucb import TrimmedMeanUCB
 from recsim_env.agents.bandits.ts_cascade import TSCascade
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.agents.bandits.ucb_bwk import UcbBwK
@@ -267,6 +268,11 @@ BANDITS: dict[str, BanditAgent] = {
     ),
     "median_of_means_ucb": BanditAgent(
         lambda task: MedianOfMeansUCB(*task.arms, task.rounds, _spread(task) ** 2),
+        (ArmsWorld,),
+        unit_rewards=False,
+    ),
+    "trimmed_mean_ucb": BanditAgent(
+        lambda task: TrimmedMeanUCB(*task.arms, deviation=_deviation(task)),
         (ArmsWorld,),
         unit_rewards=False,
     ),

@@ -27,6 +27,7 @@ from recsim_env.agents.bandits.corrupted_feedback import CorruptedFeedback
 from recsim_env.agents.bandits.corruption_robust_ucb import CorruptionRobustUCB
 from recsim_env.agents.bandits.epsilon_greedy import EpsilonGreedy
 from recsim_env.agents.bandits.median_of_means_ucb import MedianOfMeansUCB
+from recsim_env.agents.bandits.trimmed_mean_ucb import TrimmedMeanUCB
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError, check_ranges, unknown_name
@@ -61,6 +62,7 @@ class Settings:
     agents: str = option("all", "algorithms to attack, or all")
     budgets: str = option("0,100,300,1000,inf", "that may be taken from the rewards of one learner in all")
     margin: float = option(0.5, "Delta of the attack, by which other arms are pushed below the target")
+    trimmed: float = option(0.1, "alpha of trimmed_mean_ucb, left out of its rewards at either end")
     corruption: float = option(300.0, "C that corruption_robust_ucb is made for")
     barbar: float = option(8.0, "c of barbar; the paper's 1024 explores for 10,000 rounds an arm")
     rounds: int = option(100_000, "of every learner")
@@ -76,6 +78,7 @@ AGENTS: dict[str, Callable[[Settings], Agent]] = {
         s.replicates, s.num_items, reward_range=(-np.inf, np.inf), decay=5.0
     ),
     "median_of_means_ucb": lambda s: MedianOfMeansUCB(s.replicates, s.num_items, s.rounds, s.deviation**2),
+    "trimmed_mean_ucb": lambda s: TrimmedMeanUCB(s.replicates, s.num_items, s.trimmed, deviation=s.deviation),
     "corruption_robust_ucb": lambda s: CorruptionRobustUCB(
         s.replicates, s.num_items, s.corruption, deviation=s.deviation
     ),
