@@ -55,9 +55,10 @@ class TrimmedMeanUCB:
 
     Attributes:
         rewards: (B, M, BLOCK) of M blocks, each in order.
-        held: (B, M) rewards in a block.
-        sums: (B, M) of the rewards in a block.
-        order: (B, N, M) blocks of an arm, that of its least rewards first.
+        order: (B, N, M) the blocks of an arm, that of its least rewards first.
+        held: (B, N, M) rewards in each of them.
+        sums: (B, N, M) of these rewards.
+        tops: (B, N, M) the largest of them.
         blocks: (B, N) how many an arm has.
 
     Raises:
@@ -83,8 +84,9 @@ class TrimmedMeanUCB:
         self.width = exploration * (sigma / (1.0 - 2.0 * trimmed)) ** 2
         B, N = num_replicates, num_items
         self.rewards = np.empty((B, 2 * N, BLOCK))
-        self.held, self.sums = np.zeros((B, 2 * N), np.int64), np.zeros((B, 2 * N))
-        self.order = np.zeros((B, N, 2 * N), np.int32)
+        shape = B, N, 2 * N
+        self.order, self.held = np.zeros((2, *shape), np.int64)
+        self.sums, self.tops = np.zeros((2, *shape))
         self.order[:, :, 0] = np.arange(N)  # the first block of every arm
         self.blocks = np.ones((B, N), np.int64)
 
@@ -107,16 +109,17 @@ class TrimmedMeanUCB:
             raise InputError(f"reward[{row}] = {reward[row]} is no finite number: nothing could be trimmed")
         counts = self.counts
         counts.update(transition)
-        if self.blocks.sum(axis=1).max() == self.held.shape[1]:
+        if self.blocks.sum(axis=1).max() == self.rewards.shape[1]:
             self._grow()
-        given = transition.slates, reward, self.trimmed, counts.ties
-        insert(*given, self.rewards, self.held, self.sums, self.order, self.blocks, counts.centres)
+        tables = self.order, self.held, self.sums, self.tops, self.blocks, counts.centres
+        insert(transition.slates, reward, self.trimmed, counts.ties, self.rewards, *tables)
 
     def _grow(self) -> None:
         """Room for twice as many blocks."""
-        for name, axis in (("rewards", 1), ("held", 1), ("sums", 1), ("order", 2)):
+        for name in ("rewards", "order", "held", "sums", "tops"):
             old = getattr(self, name)
-            shape = [n * (1 + (i == axis)) for i, n in enumerate(old.shape)]
+            shape = list(old.shape)
+            shape[1 if name == "rewards" else 2] *= 2
             new = np.empty(shape, old.dtype)  # what is not written yet takes no memory
             new[tuple(slice(n) for n in old.shape)] = old
             setattr(self, name, new)
@@ -129,68 +132,63 @@ def insert(
     trimmed: float,
     ties: Floats,
     rewards: Floats,
+    order: Ints,
     held: Ints,
     sums: Floats,
-    order: Ints,
+    tops: Floats,
     blocks: Ints,
     centres: Floats,
 ) -> None:
     """Put every reward where it belongs, halve a block that is full, write the trimmed mean."""
     for b in range(len(slates)):
         a, x = slates[b, 0], reward[b]
-        mine = order[b, a]
-        low, high = 0, blocks[b, a] - 1  # the first block whose largest reward is not below x, or the last
-        while low < high:
-            middle = (low + high) // 2
-            if rewards[b, mine[middle], held[b, mine[middle]] - 1] < x:
-                low = middle + 1
-            else:
-                high = middle
-        block = mine[low]
-        row, size = rewards[b, block], held[b, block]
+        last = blocks[b, a] - 1
+        at = min(np.searchsorted(tops[b, a, : last + 1], x), last)  # whose largest reward is not below x
+        row, size = rewards[b, order[b, a, at]], held[b, a, at]
         place = np.searchsorted(row[:size], x)
         for i in range(size, place, -1):
             row[i] = row[i - 1]
         row[place] = x
-        size += 1
-        held[b, block] = size
-        sums[b, block] += x
-        if size == len(row):
-            halve(b, a, low, rewards, held, sums, order, blocks)
-        centres[b, a] = trimmed_mean(trimmed, rewards[b], held[b], sums[b], mine[: blocks[b, a]]) + ties[b, a]
+        held[b, a, at] = size + 1
+        sums[b, a, at] += x
+        tops[b, a, at] = row[size]
+        if size + 1 == len(row):
+            new = blocks[b].sum()
+            halve(at, new, last + 1, rewards[b], order[b, a], held[b, a], sums[b, a], tops[b, a])
+            blocks[b, a] += 1
+        mine = order[b, a, : blocks[b, a]]
+        centres[b, a] = trimmed_mean(trimmed, rewards[b], mine, held[b, a], sums[b, a]) + ties[b, a]
 
 
 @njit(cache=True)
 def halve(
-    b: int, a: int, at: int, rewards: Floats, held: Ints, sums: Floats, order: Ints, blocks: Ints
+    at: int, new: int, blocks: int, rewards: Floats, order: Ints, held: Ints, sums: Floats, tops: Floats
 ) -> None:
     """Move the upper half of a full block to a new one behind it."""
-    new = blocks[b].sum()
-    mine, old, half = order[b, a], order[b, a, at], rewards.shape[2] // 2
-    for i in range(blocks[b, a], at + 1, -1):
-        mine[i] = mine[i - 1]
-    mine[at + 1] = new
-    blocks[b, a] += 1
-    rewards[b, new, :half] = rewards[b, old, half:]
-    held[b, old], held[b, new] = half, half
-    sums[b, old], sums[b, new] = rewards[b, old, :half].sum(), rewards[b, new, :half].sum()
+    for i in range(blocks, at + 1, -1):
+        order[i], held[i], sums[i], tops[i] = order[i - 1], held[i - 1], sums[i - 1], tops[i - 1]
+    order[at + 1] = new
+    half = rewards.shape[1] // 2
+    rewards[new, :half] = rewards[order[at], half:]
+    for i in (at, at + 1):
+        row = rewards[order[i], :half]
+        held[i], sums[i], tops[i] = half, row.sum(), row[-1]
 
 
 @njit(cache=True)
-def trimmed_mean(trimmed: float, rewards: Floats, held: Ints, sums: Floats, mine: Ints) -> float:
-    """Of the rewards in blocks `mine`, as a sum of what is kept: huge ends would spoil a difference."""
+def trimmed_mean(trimmed: float, rewards: Floats, order: Ints, held: Ints, sums: Floats) -> float:
+    """Of the rewards in blocks `order`, as a sum of what is kept: huge ends would spoil a difference."""
     n = 0
-    for block in mine:
-        n += held[block]
+    for i in range(len(order)):
+        n += held[i]
     g = int(np.floor(trimmed * n))
     total, before = 0.0, 0
-    for block in mine:
-        size = held[block]
-        start, end = max(g - before, 0), min(n - g - before, size)
-        if start == 0 and end == size:
-            total += sums[block]
+    for i in range(len(order)):
+        start, end = max(g - before, 0), min(n - g - before, held[i])
+        if start == 0 and end == held[i]:
+            total += sums[i]
         else:
-            for i in range(start, end):
-                total += rewards[block, i]
-        before += size
+            for j in range(start, end):
+                total += rewards[order[i], j]
+        before += held[i]
     return total / (n - 2 * g)
