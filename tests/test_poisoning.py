@@ -9,7 +9,7 @@ from recsim_env.experiments import poisoning_tables
 from recsim_env.experiments.attacks import ATTACKS, LESSONS
 from recsim_env.experiments.campaign import Campaign, goal_of, poisoned_log
 from recsim_env.experiments.cli import main
-from recsim_env.experiments.defended_victims import factorisation
+from recsim_env.experiments.defended_victims import factorisation, limited
 from recsim_env.experiments.poisoned_log import honest_users, unpopular_items
 from recsim_env.experiments.results import Results
 from recsim_env.experiments.suite import poisoning
@@ -168,6 +168,28 @@ def test_a_world_knows_what_honest_users_lose(tmp_path, monkeypatch):
     honest_users.cache_clear()
 
 
+def test_a_limit_takes_its_rates_from_the_log_with_fakes_and_a_wide_one_changes_nothing(shop, tmp_path):
+    options = ["--victims", "als", "--attacks", "random", "--shares", "0.2", "--defences", "none,limit"]
+    rows = {}
+    for limit in ("1.5", "1e9"):
+        assert run(shop, tmp_path / limit, *options, "--limit", limit) == 0
+        rows[limit] = Results.read(tmp_path / limit / "results.csv").curves
+        assert "auc" not in rows[limit]["als, limit, random"]
+    for attack in ("none", "random"):
+        for metric in ("target_hit_rate", "target_rank", "ndcg@10"):
+            bare, narrow, wide = (
+                rows[limit][f"als, {defence}, {attack}"][metric].values
+                for limit, defence in (("1e9", "none"), ("1.5", "limit"), ("1e9", "limit"))
+            )
+            np.testing.assert_array_equal(bare, wide)
+            assert (bare != narrow).any()
+    campaign = Campaign(str(shop), 4000, 0, "random", 0.2, 0, 2, demote=False)
+    log, honest = poisoned_log(campaign), honest_users(str(shop), 4000, 0)
+    shown = limited(factorisation(honest.num_items, 0).fit(log), log, 1.5, 5)
+    rates = 1.5 * 5 * np.bincount(log.slate[:, 0], minlength=honest.num_items) / len(log)
+    np.testing.assert_allclose(shown.rates, rates)
+
+
 def test_lessons_need_no_knowledge_of_the_log():
     assert set(LESSONS) == {"random", "bandwagon", "mimic", "paired_mimic"}
     assert all(ATTACKS[name].level == "black" for name in LESSONS)
@@ -184,6 +206,7 @@ def test_lessons_need_no_knowledge_of_the_log():
         (["--known", "random", "--attacks", "random", "--defences", "none,pca"], "known must name an attack"),
         (["--goal", "both"], "no goal 'both'"),
         (["--goal", "demote", "--attacks", "deep_poisoning"], "promotes only"),
+        (["--limit", "0"], "limit must be above 0 and finite, got 0"),
         (["--shares", "0"], "shares must be above 0"),
         (["--shares", "many"], "shares must be numbers"),
         (["--targets", "30"], "targets must be at most"),

@@ -11,6 +11,7 @@ filter       the detector of lorec, once; whom it finds nearer to the fakes it k
 graphrfi     weights by a detector that sees how badly matrix factorisation explains a user
 pca          the share of users that has least to do with the main components is left out
 adversarial  vectors are pushed while a network learns; not for als
+limit        the share of lists that an item may stand on is bounded (`agents/robust/exposure_limit.py`)
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from functools import partial
 from typing import Any
 
 from recsim_env.agents.baselines.implicit_als import ImplicitALSRecommender
+from recsim_env.agents.robust.exposure_limit import LimitedRecommender, fair_rates
 from recsim_env.agents.robust.pca_detector import PCADetector
 from recsim_env.arrays import Bools, Floats
 from recsim_env.errors import InputError, require, unknown_name
@@ -31,7 +33,17 @@ NETWORK = Training(
     negatives=512, blocks=1, dropout=0.3, temperature=0.07, learning_rate=2e-3, averaging=0.99, patience=3
 )
 VICTIMS = ("als", "sasrec")
-DEFENCES = ("none", "lorec", "lorec_mean", "lorec_within", "filter", "graphrfi", "pca", "adversarial")
+DEFENCES = (
+    "none",
+    "lorec",
+    "lorec_mean",
+    "lorec_within",
+    "filter",
+    "graphrfi",
+    "pca",
+    "adversarial",
+    "limit",
+)
 OF_NETWORKS = ("lorec_within", "adversarial")  # what is built into a training
 UPDATES = 6  # of the weights before they apply, of `lorec_within`; as many as `LoRec` has in 30 epochs
 PUBLISHED: dict[str, Any] = {"hidden": 8, "learning_rate": 0.003, "weight_decay": 5e-4, "batch_size": 512}
@@ -73,7 +85,7 @@ def weighed(defence: str, lessons: list[str], log: Log, num_items: int, share: f
         share: of users whom `pca` leaves out.
         seed: of all chance.
     """
-    if defence == "none" or defence in OF_NETWORKS:
+    if defence in ("none", "limit", *OF_NETWORKS):
         return Weighed()
     made: Any
     if defence == "pca":
@@ -145,6 +157,18 @@ def train(
     return network.fit(log, judged.weights), judged
 
 
+def limited(recommender: Any, log: Log, factor: float, k: int) -> LimitedRecommender:
+    """The victim behind `limit`, whose rates come from the log that it learned from, fakes and all.
+
+    Args:
+        recommender: fitted.
+        log: it learned from.
+        factor: of the rates, see there.
+        k: places of a list.
+    """
+    return LimitedRecommender(recommender, factor * fair_rates(log, recommender.num_items_, k), k=k)
+
+
 def check_victims(victims: str, defences: str) -> tuple[list[str], list[str]]:
     """`als,sasrec` and `none,lorec` -> the names; `none` comes first, for all others are held against it.
 
@@ -166,6 +190,6 @@ def check_victims(victims: str, defences: str) -> tuple[list[str], list[str]]:
     for name in OF_NETWORKS:
         if name in found[1] and found[0] == ["als"]:
             raise InputError(f"{name} is a defence of networks: name sasrec among the victims, too")
-    if set(found[0]) > {"als"} or set(found[1]) - {"none", "pca"}:
+    if set(found[0]) > {"als"} or set(found[1]) - {"none", "pca", "limit"}:
         require("torch", "torch")
     return found[0], found[1]

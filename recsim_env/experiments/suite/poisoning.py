@@ -28,7 +28,7 @@ import numpy as np
 
 from recsim_env.agents.recommender import recommend, score_blocks, target_ranks
 from recsim_env.arrays import Array
-from recsim_env.errors import InputError, unknown_name
+from recsim_env.errors import InputError, check_ranges, unknown_name
 from recsim_env.evaluation.target_exposure import detection_auc, false_positive_share, roc, target_exposure
 from recsim_env.experiments.attacks import ATTACKS, LESSONS, attack_names
 from recsim_env.experiments.campaign import NO_ATTACK, Campaign, goal_of, judgement, poisoned_log
@@ -39,6 +39,7 @@ from recsim_env.experiments.defended_victims import (
     OF_NETWORKS,
     VICTIMS,
     check_victims,
+    limited,
     train,
 )
 from recsim_env.experiments.poisoned_log import ORGANIC, Honest, honest_users, unpopular_items
@@ -76,6 +77,7 @@ class Settings:
     k: int = option(50, "places of a list that count for targets")
     users: int = option(4000, "of a larger log, who are measured; all are learned from")
     epochs: int = option(12, "of a network")
+    limit: float = option(2.0, "on exposure, over an item's share of what users took; of the defence limit")
     replicates: int = option(3, "targets, fakes, trainings, and on organic worlds, drawn anew")
     seed: int = option(0, "of replicate 0; replicate i has seed + i")
 
@@ -138,6 +140,7 @@ def check(settings: Settings) -> list[Question]:
             raise unknown_name("attack that a detector can make itself", name, LESSONS)
     victims, defences = check_victims(settings.victims, settings.defences)
     positive(targets=settings.targets, k=settings.k, users=settings.users, epochs=settings.epochs)
+    check_ranges({}, {}, {"limit": settings.limit})
     if settings.replicates < 2 or settings.seed < 0:
         found = f"{settings.replicates} and {settings.seed}"
         raise InputError(f"replicates must be 2 or more and seed 0 or more, got {found}")
@@ -211,6 +214,8 @@ def play(settings: Settings, of: Question, file: Path, _: Path, progress: Callab
             mask=honest.mask,
             seed=seed,
         )
+        if of.defence == "limit":
+            recommender = limited(recommender, log, settings.limit, settings.k)
         found = {"seconds": time.process_time() - started}
         found |= measured(recommender, honest, goal_of(campaign), settings.k)
         fake = is_fake(np.unique(log.user), honest.train)
