@@ -112,7 +112,7 @@ def test_no_detector_is_taught_the_attack_that_it_is_tried_on(shop, tmp_path, mo
 def test_detectors_and_networks(shop, tmp_path):
     pytest.importorskip("torch")
     more = ["--victims", "als,sasrec", "--attacks", "segment,deep_poisoning", "--epochs", 1]
-    defences = "lorec,lorec_mean,lorec_within,none,filter,graphrfi,adversarial"
+    defences = "lorec,lorec_mean,lorec_within,none,filter,graphrfi,adversarial,limit"
     assert run(shop, tmp_path / "r", *more, "--defences", defences) == 0
     results = Results.read(tmp_path / "r" / "results.csv")
     assert "als, adversarial, none" not in results.curves

@@ -152,11 +152,11 @@ class LimitedRecommender:
     ) -> None:
         check_history(recommender, np.empty((0, 1), np.int64))
         self.recommender, self.num_items_ = recommender, recommender.num_items_
-        self.rates = np.array(np.broadcast_to(rates, self.num_items_)) if np.ndim(rates) == 0 else rates
+        self.rates = np.full(self.num_items_, rates) if np.ndim(rates) == 0 else np.asarray(rates)
         self.burst, self.k = burst, k
         if len(self._queue().rates) != self.num_items_:
             raise InputError(
-                f"rates must be ({self.num_items_},), as the recommender knows, got {np.shape(rates)}"
+                f"rates must be ({self.num_items_},), as the recommender knows, got {self.rates.shape}"
             )
 
     def score_blocks(self, history: Array, gaps: Array | None = None) -> Iterator[Floats]:
@@ -184,7 +184,7 @@ class LimitedRecommender:
             yield lowered
 
     def _queue(self) -> ExposureLimit:
-        return ExposureLimit(np.asarray(self.rates), self.burst, self.k)
+        return ExposureLimit(self.rates, self.burst, self.k)
 
 
 def fair_rates(log: Log, num_items: int, k: int, weights: Array | None = None) -> Floats:
