@@ -79,9 +79,18 @@ def trimmed(rewards, share):
 
 
 class SlowTrimmed(Slow):
+    first = 1
+
     def choose(self):
         log = np.log(self.t + 1)
+        for arm in np.argsort(-self.ties):
+            if len(self.rewards[arm]) < self.first:
+                return int(arm)
         return self.index(lambda r: trimmed(r, 0.2) + 0.5 / 0.6 * np.sqrt(4 * log / len(r)))
+
+
+class SlowTrimmedLater(SlowTrimmed):
+    first = 7
 
 
 class SlowBarbar(Slow):
@@ -116,6 +125,11 @@ PAIRS = {
     ),
     "median_of_means_ucb": (lambda B: MedianOfMeansUCB(B, 4, 6), SlowMedian, "median_of_means_ucb/ties"),
     "trimmed_mean_ucb": (lambda B: TrimmedMeanUCB(B, 4, 0.2), SlowTrimmed, "trimmed_mean_ucb/ties"),
+    "trimmed_mean_ucb, first 7": (
+        lambda B: TrimmedMeanUCB(B, 4, 0.2, first=7),
+        SlowTrimmedLater,
+        "trimmed_mean_ucb/ties",
+    ),
     "barbar": (lambda B: Barbar(B, 4, 600, exploration=0.5), SlowBarbar, None),
 }
 
@@ -280,6 +294,18 @@ def test_a_tenth_of_huge_losses_without_end_ends_ucb1_and_not_the_trimmed_mean()
     assert shown["mean"] < 0.05
 
 
+def test_first_pulls_close_the_gap_that_an_attack_on_first_rewards_uses():
+    T, B, C = 20_000, 50, 150.0
+    shown = {}
+    for first in (1, 50):
+        agent = TrimmedMeanUCB(B, 4, 0.1, deviation=SIGMA, first=first)
+        attacked = behind(agent, B, budget=C)
+        play_rounds(normal_arms(T), attacked, B)
+        shown[first] = attacked.pulls[:, TARGET].mean() / T
+    assert shown[1] > 0.8
+    assert shown[50] < 0.2
+
+
 def test_a_reward_that_is_no_finite_number_changes_nothing():
     agent = TrimmedMeanUCB(2, 3, deviation=1.0)
     agent.act({}, Luck.from_seeds([1, 2]))
@@ -368,6 +394,7 @@ def test_epochs_of_barbar_in_the_paper_are_long():
         (lambda: TrimmedMeanUCB(1, 2, float("nan")), "trimmed must be 0 or more"),
         (lambda: TrimmedMeanUCB(1, 2, 0.1, 0.0), "exploration must be above 0"),
         (lambda: TrimmedMeanUCB(1, 2, deviation=-1.0), "deviation must be above 0"),
+        (lambda: TrimmedMeanUCB(1, 2, first=0), "first must be at least 1, got 0"),
         (lambda: TrimmedMeanUCB(0, 2), "num_replicates must be at least 1, got 0"),
         (lambda: Barbar(1, 1, 9), "num_items must be at least 2, got 1"),
         (lambda: Barbar(1, 2, 1), "horizon must be at least 2, got 1"),

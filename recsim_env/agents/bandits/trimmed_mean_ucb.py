@@ -5,13 +5,15 @@ are left out,
 
     U_t(a) = mean of the n_a - 2 g others + sigma / (1 - 2 alpha) sqrt(c log t / n_a),
 
-infinite for an arm never pulled; rewards are sigma-sub-Gaussian. As long as no more than a share alpha of the
-rewards of an arm is corrupted, whatever they are, the mean is one of numbers that lie between honest ones.
-With alpha = 0 and c = 8 it is UCB1.
+infinite for an arm with less than `first` pulls; rewards are sigma-sub-Gaussian. As long as no more than a
+share alpha of the rewards of an arm is corrupted, whatever they are, the mean is one of numbers that lie
+between honest ones. With alpha = 0 and c = 8 it is UCB1.
 
 That is a promise about shares, where `median_of_means_ucb.py` has a number of corruptions and
-`corruption_robust_ucb.py` their sum. The first 1 / alpha pulls of an arm have nothing left out, so one of
-them suffices to ruin it; an attacker who corrupts every pull moves a trimmed mean as he moves a mean.
+`corruption_robust_ucb.py` their sum. Of less than 1 / alpha pulls nothing is left out, and an arm that looks
+bad is not pulled so often: an attacker who spoils its first reward has won, as against UCB1. So the paper's
+learner, first = 1, withstands contamination, not an attack on first rewards; first = 50 withstands that, too.
+An attacker who corrupts every pull moves a trimmed mean as he moves a mean.
 
 The trimmed mean is exact at every pull. The rewards of an arm stand in order, in blocks of up to `BLOCK`,
 which are halved when full, so a pull costs a shift in one block and a walk over n / BLOCK sums of blocks, and
@@ -23,7 +25,7 @@ Source: Niss, Tewari, "What you see may not be what you get: UCB bandit algorith
     epsilon-contamination", UAI 2020: crUCB with the trimmed mean; its abstract was read, the index with c = 4
     is from memory.
 Ours: the term of the paper's index for the bias of a trimmed mean is left out, since it is the same for all
-    arms and orders nothing (from memory as well).
+    arms and orders nothing (from memory as well); first.
 """
 
 from typing import TYPE_CHECKING
@@ -33,6 +35,7 @@ from numba import njit
 
 from recsim_env.agents.agent import Transition
 from recsim_env.agents.bandits.arm_counts import ArmCounts
+from recsim_env.agents.bandits.ties import UNSEEN
 from recsim_env.agents.bandits.ucb1 import highest_bound
 from recsim_env.arrays import Array, Floats, Ints
 from recsim_env.errors import InputError, check_ranges
@@ -52,6 +55,7 @@ class TrimmedMeanUCB:
         trimmed: alpha, the share that is left out at either end, 0 or more and below 1/2.
         exploration: c, above 0.
         deviation: None for rewards from 0 to 1; else sigma of rewards that can be any number.
+        first: pulls that every arm has before any is judged, at least 1.
 
     Attributes:
         rewards: (B, M, BLOCK) of M blocks, each in order.
@@ -73,14 +77,15 @@ class TrimmedMeanUCB:
         trimmed: float = 0.1,
         exploration: float = 4.0,
         deviation: float | None = None,
+        first: int = 1,
     ) -> None:
         if not 0.0 <= trimmed < 0.5:
             raise InputError(f"trimmed must be 0 or more and below 1/2, got {trimmed}")
         sigma = 0.5 if deviation is None else deviation
-        check_ranges({}, {}, {"exploration": exploration, "deviation": sigma})
+        check_ranges({"first": first}, {}, {"exploration": exploration, "deviation": sigma})
         everything = (0.0, 1.0) if deviation is None else (-np.inf, np.inf)
         self.counts = ArmCounts(num_replicates, num_items, everything)
-        self.trimmed = float(trimmed)
+        self.trimmed, self.first = float(trimmed), first
         self.width = exploration * (sigma / (1.0 - 2.0 * trimmed)) ** 2
         B, N = num_replicates, num_items
         self.rewards = np.empty((B, 2 * N, BLOCK))
@@ -112,7 +117,8 @@ class TrimmedMeanUCB:
         if self.blocks.sum(axis=1).max() == self.rewards.shape[1]:
             self._grow()
         tables = self.order, self.held, self.sums, self.tops, self.blocks, counts.centres
-        insert(transition.slates, reward, self.trimmed, counts.ties, self.rewards, *tables)
+        given = transition.slates, reward, self.trimmed, self.first, counts.pulls, counts.ties
+        insert(*given, self.rewards, *tables)
 
     def _grow(self) -> None:
         """Room for twice as many blocks."""
@@ -130,6 +136,8 @@ def insert(
     slates: Ints,
     reward: Floats,
     trimmed: float,
+    first: int,
+    pulls: Floats,
     ties: Floats,
     rewards: Floats,
     order: Ints,
@@ -156,6 +164,9 @@ def insert(
             new = blocks[b].sum()
             halve(at, new, last + 1, rewards[b], order[b, a], held[b, a], sums[b, a], tops[b, a])
             blocks[b, a] += 1
+        if pulls[b, a] < first:
+            centres[b, a] = UNSEEN * (1.0 + ties[b, a])
+            continue
         mine = order[b, a, : blocks[b, a]]
         centres[b, a] = trimmed_mean(trimmed, rewards[b], mine, held[b, a], sums[b, a]) + ties[b, a]
 

@@ -63,6 +63,7 @@ class Settings:
     budgets: str = option("0,100,300,1000,inf", "that may be taken from the rewards of one learner in all")
     margin: float = option(0.5, "Delta of the attack, by which other arms are pushed below the target")
     trimmed: float = option(0.1, "alpha of trimmed_mean_ucb, left out of its rewards at either end")
+    first: int = option(1, "pulls of an arm before trimmed_mean_ucb judges it")
     corruption: float = option(300.0, "C that corruption_robust_ucb is made for")
     barbar: float = option(8.0, "c of barbar; the paper's 1024 explores for 10,000 rounds an arm")
     rounds: int = option(100_000, "of every learner")
@@ -78,7 +79,9 @@ AGENTS: dict[str, Callable[[Settings], Agent]] = {
         s.replicates, s.num_items, reward_range=(-np.inf, np.inf), decay=5.0
     ),
     "median_of_means_ucb": lambda s: MedianOfMeansUCB(s.replicates, s.num_items, s.rounds, s.deviation**2),
-    "trimmed_mean_ucb": lambda s: TrimmedMeanUCB(s.replicates, s.num_items, s.trimmed, deviation=s.deviation),
+    "trimmed_mean_ucb": lambda s: TrimmedMeanUCB(
+        s.replicates, s.num_items, s.trimmed, deviation=s.deviation, first=s.first
+    ),
     "corruption_robust_ucb": lambda s: CorruptionRobustUCB(
         s.replicates, s.num_items, s.corruption, deviation=s.deviation
     ),
