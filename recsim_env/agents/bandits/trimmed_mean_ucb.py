@@ -12,7 +12,7 @@ between honest ones. With alpha = 0 and c = 8 it is UCB1.
 That is a promise about shares, where `median_of_means_ucb.py` has a number of corruptions and
 `corruption_robust_ucb.py` their sum. Of less than 1 / alpha pulls nothing is left out, and an arm that looks
 bad is not pulled so often: an attacker who spoils its first reward has won, as against UCB1. So the paper's
-learner, first = 1, withstands contamination, not an attack on first rewards; first = 50 withstands that, too.
+learner, first = 1, withstands contamination, not an attack on first rewards; first = 50 makes that dearer.
 An attacker who corrupts every pull moves a trimmed mean as he moves a mean.
 
 The trimmed mean is exact at every pull. The rewards of an arm stand in order, in blocks of up to `BLOCK`,
