@@ -43,6 +43,7 @@ REMEDIES = {
 def experiments() -> dict[str, ModuleType]:
     """The experiments by name; imported only when one is asked for, so that `--help` is quick."""
     from recsim_env.experiments.suite import (
+        attack_agents,
         attack_game,
         bandits,
         cascade_bandit,
@@ -94,6 +95,7 @@ def experiments() -> dict[str, ModuleType]:
         tokeniser_ablation,
         poisoning,
         poisoned_preference,
+        attack_agents,
         attack_game,
         text_attack,
     )

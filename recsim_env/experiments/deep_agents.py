@@ -124,6 +124,7 @@ DEEP_AGENTS: dict[str, Callable[[DeepTask], Agent]] = {
     "slate_q_top_k": lambda task: slate_q(task, slates="top_k"),
     "reinforce_top_k": reinforce_top_k,
     "reinforce": lambda task: reinforce_top_k(task, correction="off_policy"),
+    "reinforce_value": lambda task: reinforce_top_k(task, baseline="value"),
     "wolpertinger": wolpertinger,
     "random": lambda task: RandomSlates(task.world.num_items, task.world.slate_size),
     "myopic": myopic,

@@ -101,6 +101,21 @@ class PoisoningGame:
         return cells
 
 
+@dataclass(frozen=True)
+class DefendedVictim:
+    """A recommender for `AttackWorld` that reads the log by a defence."""
+
+    had: Bools  # (U, N) by honest users
+    target: int
+    k: int  # places of a list
+    defence: str  # of `DEFENCES`
+
+    def exposure(self, fakes: Bools) -> float:
+        """Of the target; see `Victim`."""
+        shown = lists(self.defence, self.had, fakes, self.k)
+        return float(shown[~self.had[:, self.target], self.target].mean())
+
+
 def lists(defence: str, had: Bools, fakes: Bools, k: int) -> Floats:
     """P (U, N): how probably each honest user finds each item among their k.
 

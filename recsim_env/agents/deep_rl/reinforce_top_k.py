@@ -27,7 +27,9 @@ b(s) the mean of R after slates without a click, which is learned beside it,
 
 so the value of a slate is b(s) plus what its items earn: exact where users click one item at most and the
 rest of the episode depends on what was clicked alone, the assumption of SlateQ. For gamma = 0 and rewards of
-clicks b is 0, and c is the reward.
+clicks b is 0, and c is the reward. Where every item shown counts as clicked, as in `Attack-v0`, no slate is
+without a click and b is never learned: with `baseline="value"` c is measured from V(s), the mean of R whatever
+was clicked, as in REINFORCE for whole slates.
 
 Returns are known when an episode ends: its steps wait until then, B rows of at most `horizon` steps. Where it
 was truncated and that is not final, R ends with a learned V(s) of what would have followed. Steps are then
@@ -86,6 +88,7 @@ if TYPE_CHECKING:
 
 LOGGED = ("policy_loss", "value_loss", "weight", "capped", "entropy", "kl")
 CORRECTIONS = ("top_k", "off_policy", "none")
+BASELINES = {"no_click": 0, "value": 1}  # and the column of `PolicyNetwork` that has it
 
 
 class PolicyNetwork(nn.Module):
@@ -120,6 +123,7 @@ class ReinforceTopK:
         horizon: most steps of an episode.
         correction: `top_k` for both corrections, `off_policy` for the weights alone, `none` for neither: the
             last two to see what is lost.
+        baseline: `no_click` for b; `value` for V, where hardly any slate is without a click.
         weight_cap: the largest pi / beta.
         discount: gamma, 0 to 1; 0 learns what is clicked now.
         truncated_is_final: True where the horizon is part of the problem (the world plans to it and shows the
@@ -136,7 +140,7 @@ class ReinforceTopK:
         logged: (6,) see above.
 
     Raises:
-        InputError: torch is missing; a number out of range; an unknown correction.
+        InputError: torch is missing; a number out of range; an unknown correction or baseline.
     """
 
     rows_learn_together = True  # see `Agent`
@@ -150,6 +154,7 @@ class ReinforceTopK:
         horizon: int,
         *,
         correction: str = "top_k",
+        baseline: str = "no_click",
         weight_cap: float = float(np.exp(3.0)),
         discount: float = 0.99,
         truncated_is_final: bool = False,
@@ -172,11 +177,13 @@ class ReinforceTopK:
             )
         if correction not in CORRECTIONS:
             raise unknown_name("correction", correction, CORRECTIONS)
+        if baseline not in BASELINES:
+            raise unknown_name("baseline", baseline, BASELINES)
         if capacity < 10 * batch_size:
             raise InputError(f"capacity must be at least 10 batches ({10 * batch_size}), got {capacity}")
         self.entries = dict(entries)
         self.num_items, self.slate_size, self.horizon = num_items, slate_size, horizon
-        self.correction, self.weight_cap = correction, weight_cap
+        self.correction, self.baseline, self.weight_cap = correction, baseline, weight_cap
         self.discount, self.truncated_is_final = discount, truncated_is_final
         self.batch_size, self.gradient_steps = batch_size, gradient_steps
         self.generator = torch.Generator().manual_seed(seed)
@@ -326,7 +333,8 @@ class ReinforceTopK:
         log_pi, log_beta, values = self.network(now)
         shown, item = slates >= 0, slates.clamp(min=0)
         clicks = clicked.sum(dim=1)
-        earned = clicked * ((reached - values[:, 0].detach()) / clicks.clamp(min=1))[:, None]  # (batch, K)
+        expected = values[:, BASELINES[self.baseline]].detach()
+        earned = clicked * ((reached - expected) / clicks.clamp(min=1))[:, None]  # (batch, K)
         inverse = torch.from_numpy(batch["inverse"])
         learned = torch.exp(-log_beta.detach().gather(1, item))
         weight = torch.exp(log_pi.detach()).gather(1, item) * torch.where(inverse.isnan(), learned, inverse)

@@ -70,7 +70,7 @@ class LearnedAttacker:
         """See `Attacker`."""
         known.need("LearnedAttacker", "log", "surrogate")
         rng = np.random.default_rng([seed, 8])
-        members = _groups(goal, budget, known, self.groups, rng)
+        members = popularity_groups(goal, budget, known, self.groups, rng)
         if len(members) < 2:
             raise InputError("a learned attack needs a filler beside the targets: raise items of the budget")
         history = honest_histories(known, self.judges, rng)
@@ -80,20 +80,17 @@ class LearnedAttacker:
         common[:first] = -np.inf
 
         def tried(composition: Ints, turn: int) -> tuple[float, Ints]:
-            rows = _filled(composition, members, budget.users, np.random.default_rng([seed, 9, turn]))
+            rows = filled(composition, members, budget.users, np.random.default_rng([seed, 9, turn]))
             surrogate = trained(self, rows, goal, known, seed + turn)
             return sign * exposure(surrogate, history, goal, known, self.k), rows
 
         rewards, finalists = np.zeros((self.batches, self.batch)), []
         for turn in range(self.batches):
-            drawn = [_drawn(common, moved, budget.actions, rng) for _ in range(self.batch)]
+            drawn = [drawn_composition(common, moved, budget.actions, rng) for _ in range(self.batch)]
             rewards[turn] = [tried(composition, turn)[0] for composition in drawn]
             finalists.append(drawn[int(np.argmax(rewards[turn]))])
-            better = (rewards[turn] - rewards[turn].mean()) / max(float(rewards[turn].std()), 1e-12)
-            steps = [policy_gradient(common, moved, composition) for composition in drawn]
-            common = common + self.rate * sum(b * step[0] for b, step in zip(better, steps, strict=True))
-            moved = moved + self.rate * sum(b * step[1] for b, step in zip(better, steps, strict=True))
-        finalists.append(_drawn(common, moved, budget.actions, None))
+            common, moved = reinforced(common, moved, drawn, rewards[turn], self.rate)
+        finalists.append(drawn_composition(common, moved, budget.actions, None))
         ends = [tried(composition, self.batches) for composition in finalists]
         self.rewards_ = rewards
         return ends[int(np.argmax([R for R, _ in ends]))][1]
@@ -119,7 +116,17 @@ def policy_gradient(common: Floats, moved: Floats, composition: Ints) -> tuple[F
     return to_common, to_moved
 
 
-def _drawn(common: Floats, moved: Floats, actions: int, rng: np.random.Generator | None) -> Ints:
+def reinforced(
+    common: Floats, moved: Floats, compositions: list[Ints], rewards: Floats, rate: float
+) -> tuple[Floats, Floats]:
+    """The policy (a, b) after one update from a batch of compositions and their rewards (batch,)."""
+    better = (rewards - rewards.mean()) / max(float(rewards.std()), 1e-12)
+    steps = [policy_gradient(common, moved, composition) for composition in compositions]
+    common = common + rate * sum(b * step[0] for b, step in zip(better, steps, strict=True))
+    return common, moved + rate * sum(b * step[1] for b, step in zip(better, steps, strict=True))
+
+
+def drawn_composition(common: Floats, moved: Floats, actions: int, rng: np.random.Generator | None) -> Ints:
     """Groups (A,) from the policy; without a generator the most likely ones, one after the other."""
     found: list[int] = []
     for _ in range(actions):
@@ -128,7 +135,9 @@ def _drawn(common: Floats, moved: Floats, actions: int, rng: np.random.Generator
     return np.array(found)
 
 
-def _groups(goal: Goal, budget: Budget, known: Knowledge, count: int, rng: np.random.Generator) -> list[Ints]:
+def popularity_groups(
+    goal: Goal, budget: Budget, known: Knowledge, count: int, rng: np.random.Generator
+) -> list[Ints]:
     """The targets, then other items in groups of about the same number of events; none is empty."""
     others = np.setdiff1d(np.arange(known.num_items), goal.targets)
     weight = np.maximum(known.popularity[others], 0.5)
@@ -143,7 +152,7 @@ def _groups(goal: Goal, budget: Budget, known: Knowledge, count: int, rng: np.ra
     return [goal.targets] + [part for part in parts if len(part)]
 
 
-def _filled(composition: Ints, members: list[Ints], users: int, rng: np.random.Generator) -> Ints:
+def filled(composition: Ints, members: list[Ints], users: int, rng: np.random.Generator) -> Ints:
     """Items (M, A) of fake users of one composition; a group that is used up begins again."""
     rows = np.empty((users, len(composition)), np.int64)
     for m in range(users):

@@ -54,10 +54,10 @@ class CooccurrenceVictim:
 
     def exposure(self, fakes: Bools) -> float:
         """See `Victim`."""
-        had, fake = self.had.astype(np.int64), fakes.astype(np.int64)
-        score = had @ (had.T @ had + fake.T @ fake)  # diagonals count only for what they have had
+        had, fake = self.had.astype(np.float64), fakes.astype(np.float64)  # counts, which are exact
         asked = ~self.had[:, self.target]
-        score, candidate = score[asked], ~self.had[asked]
+        score = had[asked] @ (had.T @ had + fake.T @ fake)  # diagonals count only for what they have had
+        candidate = ~self.had[asked]
         mine = score[:, [self.target]]
         better = (candidate & (score > mine)).sum(axis=1)
         tied = (candidate & (score == mine)).sum(axis=1)  # itself among them
