@@ -12,9 +12,9 @@ import numpy as np
 
 from recsim_env.agents.baselines.item_knn import ItemKNNRecommender
 from recsim_env.arrays import Bools, Floats, Ints
-from recsim_env.errors import unknown_name
+from recsim_env.errors import InputError, require, unknown_name
 from recsim_env.experiments.attacks import attack
-from recsim_env.experiments.deep_agents import DEEP_AGENTS, DeepTask, deep_agent_names
+from recsim_env.experiments.deep_agents import DEEP_AGENTS, DeepTask
 from recsim_env.experiments.group_attacker import GroupAttacker
 from recsim_env.experiments.training import one_thread, train
 from recsim_env.simulators.attackers.attack import Budget, Goal
@@ -38,13 +38,11 @@ def learner_names(text: str) -> list[str]:
     for name in names:
         if name not in LEARNERS:
             raise unknown_name("agent", name, LEARNERS)
-    if names.count(GROUPS) != 1 or len(names) > 1:
-        deep_agent_names(",".join(name for i, name in enumerate(names) if i != _first(names, GROUPS)))
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"agents must name each once, got {text!r}")
+    if names != [GROUPS]:
+        require("torch", "torch")
     return names
-
-
-def _first(names: list[str], name: str) -> int:
-    return names.index(name) if name in names else -1
 
 
 def played(world: AttackWorld, fakes: Ints) -> dict[str, Floats]:

@@ -97,6 +97,10 @@ CASCADE_DQN = {
 }
 SLATE_A2C = {"n_steps": 10, "learning_rate": 1e-3, "gae_lambda": 0.9, **POINT}
 
+# Attack-v0: a single item pays its cost and nothing else, where a policy that has hardly explored comes to rest:
+# short rollouts and an entropy bonus get it away from there. An episode has 3 steps, and its end is final.
+ATTACK_PPO = {"n_steps": 12, "batch_size": 256, "gamma": 1.0, "ent_coef": 0.02}
+
 CONFIGS = {
     ("ppo", "CascadeRec-v0"): Config("slate", 64, 160_000, keywords={**PPO, **CASCADE_PPO}),
     ("a2c", "CascadeRec-v0"): Config("slate", 64, 300_000, keywords=CASCADE_A2C),
@@ -106,6 +110,7 @@ CONFIGS = {
     ("a2c", "SlateRec-v0"): Config("point", 64, 100_000, keywords={**SLATE_A2C, "gamma": 0.9}),
     ("dqn", "SlateRec-v0"): Config("number", 64, 60_000, SMALL, {**DQN, "gamma": 0.5}),
     ("sac", "SlateRec-v0"): Config("point", 64, 80_000, keywords={**SAC, "gamma": 0.9}),
+    ("ppo", "Attack-v0"): Config("slate", 64, 30_000, keywords={**PPO, **ATTACK_PPO}),
     # slates change nothing that lasts: only the clicks of the moment count
     ("ppo", "InterestDrift-v0"): Config("point", 256, 100_000, SEEN, {**PPO, **POINT, "gamma": 0.0}),
     ("a2c", "InterestDrift-v0"): Config("point", 64, 100_000, SEEN, {**SLATE_A2C, "gamma": 0.0}),

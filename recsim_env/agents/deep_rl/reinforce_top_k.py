@@ -28,8 +28,8 @@ b(s) the mean of R after slates without a click, which is learned beside it,
 so the value of a slate is b(s) plus what its items earn: exact where users click one item at most and the
 rest of the episode depends on what was clicked alone, the assumption of SlateQ. For gamma = 0 and rewards of
 clicks b is 0, and c is the reward. Where every item shown counts as clicked, as in `Attack-v0`, no slate is
-without a click and b is never learned: with `baseline="value"` c is measured from V(s), the mean of R whatever
-was clicked, as in REINFORCE for whole slates.
+without a click and b is never learned: with `baseline="value"` c is measured from V(s), the mean of R
+whatever was clicked, as in REINFORCE for whole slates.
 
 Returns are known when an episode ends: its steps wait until then, B rows of at most `horizon` steps. Where it
 was truncated and that is not final, R ends with a learned V(s) of what would have followed. Steps are then

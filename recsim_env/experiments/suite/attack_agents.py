@@ -14,8 +14,8 @@ attacks is known, and on a large one, where nobody knows it. One replicate is on
     learning    reward of an attack while learning, with exploration
     share       sum of rewards over sum of the best, over worlds
 
-An agent may look at as many attacks as the step of its curve says, which on the small instance is more than
-there are: there it is the plan that says how good learning is, not the other way round.
+An agent looks at as many attacks as the step of its curve says. On the small instance that is more than there
+are: the plan is the cheaper way there, and says how good learning is.
 
 `trained against X`: the first agent learns against the small instance's recommender with a defence of
 `poisoning_game.py`, or one that is trained only after the last fake user (`rarely`), and what it has learned
@@ -68,6 +68,7 @@ ANY, BEST, RARELY = "any_items", "best", "rarely"
 RECOMMENDERS = (*DEFENCES, RARELY)
 FROM, PLAN = "trained against ", "planned against "
 POINTS = 10  # of a learning curve
+LEVEL = ("#999999", *figure.SPARE[3:])  # colours of arms that do not learn
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Settings:
     episodes: int = option(100, "attacks of a row while learning, 10 or more")
     rows: int = option(32, "attacks at once, which share what is learned")
     draws: int = option(20, "of attacks that have chance in them")
-    replicates: int = option(5, "worlds")
+    replicates: int = option(8, "worlds")
     seed: int = option(0, "world seed of replicate 0; replicate i has seed + i")
 
 
@@ -306,17 +307,12 @@ def draw_learning(axes: Any, results: Results, size: str, label: str = "", style
         axes, Results({short[name]: results.curves[name] for name in agents}), "reward", label, style
     )
     others = [name for name in names if name not in agents]
-    dashes = [(0, (5, 3)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2))]
-    for i, name in enumerate(others):
-        solid = {"color": "#000000", "ls": "-"} if short[name] == BEST else {"color": "#777777"}
-        look = {"ls": dashes[i % len(dashes)], **solid}
-        axes.plot(
-            axes.get_xlim(),
-            [final(results, name, "reward").mean()] * 2,
-            lw=1.2,
-            label=short[name] + label,
-            **look,
-        )
+    looks = [(colour, dash) for dash in ((0, (5, 3)), (0, (1, 1.5))) for colour in LEVEL]
+    looks = [("#000000", "-"), *looks] if f"{size}, {BEST}" in names else looks
+    for name, (colour, dash) in zip(others, looks, strict=False):
+        level = final(results, name, "reward").mean()
+        steps = results.curves[agents[0]]["reward"].steps[[0, -1]]
+        axes.plot(steps, [level] * 2, color=colour, ls=dash, lw=1.3, label=short[name] + label)
     axes.set(xlabel="attacks tried", ylabel="reward of an attack")
     handles = sorted(axes.get_lines(), key=lambda line: -float(np.asarray(line.get_ydata())[-1]))
     place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
@@ -324,7 +320,7 @@ def draw_learning(axes: Any, results: Results, size: str, label: str = "", style
 
 
 def draw_arms(axes: Any, results: Results) -> None:
-    """Reward by arm, a fake user, with 95 % intervals, on both instances."""
+    """Exposure by arm with 95 % intervals, on both instances."""
     arms = list(dict.fromkeys(name.split(", ")[1] for size in SIZES for name in arms_of(results, size)))
     for i, size in enumerate(SIZES):
         there = [arm for arm in arms if f"{size}, {arm}" in results.curves]
@@ -335,7 +331,7 @@ def draw_arms(axes: Any, results: Results) -> None:
         axes.barh(places, values, 0.38, xerr=reach, color=figure.SPARE[i], label=size, error_kw={"lw": 1})
     axes.set_yticks(range(len(arms)), arms, fontsize=9)
     axes.invert_yaxis()
-    axes.set(title="Exposure after the last fake user", xlabel="share of honest users", xlim=(0.0, None))
+    axes.set(title="Exposure after the last fake user", xlabel="share of honest users", xlim=(0.0, 1.0))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", alpha=0.25, lw=0.6)
     axes.set_axisbelow(True)
