@@ -97,8 +97,8 @@ CASCADE_DQN = {
 }
 SLATE_A2C = {"n_steps": 10, "learning_rate": 1e-3, "gae_lambda": 0.9, **POINT}
 
-# Attack-v0: a single item pays its cost and nothing else, where a policy that has hardly explored comes to rest:
-# short rollouts and an entropy bonus get it away from there. An episode has 3 steps, and its end is final.
+# Attack-v0: fakes of one item cost least, and a policy that explores too little comes to rest there: short
+# rollouts and an entropy bonus lead past it. An episode has 3 steps, its end is observed and final.
 ATTACK_PPO = {"n_steps": 12, "batch_size": 256, "gamma": 1.0, "ent_coef": 0.02}
 
 CONFIGS = {

@@ -1,7 +1,8 @@
 """Do agents learn to poison a recommender, and how near do they come to the best attack?
 
-Everybody attacks the worlds of `Attack-v0` with the same budget: on a small instance, where the best of all
-attacks is known, and on a large one, where nobody knows it. One replicate is one world, of other honest users.
+Everybody attacks the worlds of `Attack-v0` with the same budget: on a small instance, where the best of
+all attacks is known, and on a large one, where nobody knows it. One replicate is one world, of other honest
+users.
 
     any_items          items drawn evenly, whatever the target is
     random, mimic, ..  attackers of `simulators/attackers`; mean over `draws`
@@ -14,8 +15,8 @@ attacks is known, and on a large one, where nobody knows it. One replicate is on
     learning    reward of an attack while learning, with exploration
     share       sum of rewards over sum of the best, over worlds
 
-An agent looks at as many attacks as the step of its curve says. On the small instance that is more than there
-are: the plan is the cheaper way there, and says how good learning is.
+An agent looks at as many attacks as the step of its curve says. On the small instance that is more than
+there are: the plan is the cheaper way there, and says how good learning is.
 
 `trained against X`: the first agent learns against the small instance's recommender with a defence of
 `poisoning_game.py`, or one that is trained only after the last fake user (`rarely`), and what it has learned
@@ -84,7 +85,7 @@ class Settings:
     episodes: int = option(100, "attacks of a row while learning, 10 or more")
     rows: int = option(32, "attacks at once, which share what is learned")
     draws: int = option(20, "of attacks that have chance in them")
-    replicates: int = option(8, "worlds")
+    replicates: int = option(6, "worlds")
     seed: int = option(0, "world seed of replicate 0; replicate i has seed + i")
 
 
