@@ -28,7 +28,7 @@ from recsim_env.simulators.worlds.attack import attack, members
 
 
 def test_played_is_exposures_less_costs():
-    world = attack(num_items=6, num_users=15, every=2, fakes=5, cost=0.03, k=1)
+    world = attack(num_items=6, num_users=15, every=2, fakes=5, cost=0.03, k=2)
     fakes = np.array([[[world.target, 0], [world.target, -1], [1, 1], [world.target, 2], [0, 3]]])
     rows = [[world.target, 0], [world.target], [1], [world.target, 2], [0, 3]]
     had = np.zeros((5, 6), np.bool_)
@@ -66,8 +66,12 @@ def test_scripted_attacks_keep_the_budget(name):
     world = attack(num_items=8, num_users=20, fakes=3, actions=4)
     fakes = scripted(name, world, world.victim.had, 2, 0)
     assert fakes.shape == (2, 3, 4)
-    assert ((fakes == world.target).any(axis=2)).mean() > 0.5
-    assert (any_items(world, 5, 0) < 8).all()
+    assert (fakes == world.target).any()
+    assert not np.array_equal(fakes[0], fakes[1])
+    assert np.array_equal(fakes, scripted(name, world, world.victim.had, 2, 0))
+    drawn = np.sort(any_items(world, 400, 0).reshape(-1, 4), axis=1)
+    assert (np.diff(drawn, axis=1) > 0).all()
+    assert (abs(np.bincount(drawn.ravel(), minlength=8) / len(drawn) - 0.5) < 0.07).all()
 
 
 def test_the_update_is_the_gradient_of_the_weighted_likelihood():
@@ -108,30 +112,30 @@ def test_fakes_of_an_episode_have_one_composition():
     assert (agent.greedy({"step": np.array([3])}) == 5).all()
 
 
-def learned(name, world, episodes, rows, tmp_path, seed=0):
+def learned(name, world, episodes, rows, seed=0):
     agent = learner(name, world, world.victim.had, rows, episodes, seed)
     at = np.array([episodes // 2, episodes])
-    list(learning(agent, world, rows, at, seed, tmp_path / "scratch"))
+    list(learning(agent, world, rows, at, seed))
     return greedy_attack(agent, world)
 
 
-def test_the_policy_over_groups_learns(tmp_path):
+def test_the_policy_over_groups_learns():
     world = attack()
-    fakes = learned("groups", world, 60, 16, tmp_path)
+    fakes = learned("groups", world, 30, 16)
     reward = played(world, fakes[None])["reward"][0]
     best = played(world, chosen(world, world.best_slate)[None])["reward"][0]
     draws = played(world, any_items(world, 200, 0))["reward"]
     assert draws.mean() + 0.5 < reward <= best + 1e-12
-    assert np.array_equal(fakes, learned("groups", world, 60, 16, tmp_path))
+    assert np.array_equal(fakes, learned("groups", world, 30, 16))
 
 
 @pytest.mark.extra
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 2])
-def test_reinforce_learns_and_is_not_better_than_the_best(seed, tmp_path):
+def test_reinforce_learns_and_is_not_better_than_the_best(seed):
     pytest.importorskip("torch")
     world = attack(world_seed=seed)
-    reward = played(world, learned("reinforce_value", world, 100, 32, tmp_path)[None])["reward"][0]
+    reward = played(world, learned("reinforce_value", world, 100, 32)[None])["reward"][0]
     best = played(world, chosen(world, world.best_slate)[None])["reward"][0]
     draws = played(world, any_items(world, 200, 0))["reward"]
     assert draws.mean() + 0.5 < reward <= best + 1e-12
@@ -152,7 +156,7 @@ def test_bad_numbers(more, message):
         GroupAttacker(**{**right, **more})
 
 
-SMALL = "--small num_items=4,num_users=10,fakes=2 --large num_items=7,num_users=12,fakes=3 --episodes 10"
+SMALL = "--small num_items=4,num_users=10,fakes=2 --large num_items=12,num_users=12,fakes=4 --episodes 10"
 SMALL = [*SMALL.split(), "--rows", "4", "--draws", "2", "--replicates", "2", "--attacks", "random,mimic"]
 
 

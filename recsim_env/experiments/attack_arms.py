@@ -5,7 +5,6 @@ the items (M, A) of its fake users, -1 in empty places.
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,9 +121,7 @@ def learner(name: str, world: AttackWorld, had: Bools, rows: int, episodes: int,
     return DEEP_AGENTS[name](DeepTask(world, rows, seed, 1.0, 0.001, 64, explores, 1))
 
 
-def learning(
-    agent: Any, world: AttackWorld, rows: int, episodes: Ints, seed: int, scratch: Path
-) -> Iterator[float]:
+def learning(agent: Any, world: AttackWorld, rows: int, episodes: Ints, seed: int) -> Iterator[float]:
     """Let an agent play whole episodes, in parts.
 
     Args:
@@ -133,13 +130,11 @@ def learning(
         rows: attacks at once.
         episodes: (P,) of a row at the end of each part, rising.
         seed: of the luck of its exploration.
-        scratch: file that `train` may use.
 
     Yields:
         The mean reward of an attack of each part, with exploration.
     """
     for part, count in enumerate(np.diff(episodes, prepend=0)):
-        scratch.unlink(missing_ok=True)  # that of another part
         with one_thread():
             _, curves = train(
                 agent,
@@ -147,7 +142,7 @@ def learning(
                 steps=int(count) * world.horizon,
                 num_rows=rows,
                 seed=(seed * len(episodes) + part) * rows,
-                file=scratch,
+                file=None,
                 progress=lambda _: None,
             )
         yield float(curves["reward"][-1] / count)

@@ -35,7 +35,7 @@ def train(
     steps: int,
     num_rows: int,
     seed: int,
-    file: Path,
+    file: Path | None,
     progress: Callable[[int], Any],
     metrics: tuple[str, ...] = (),
 ) -> tuple[Ints, dict[str, Floats]]:
@@ -47,7 +47,7 @@ def train(
         steps: slates shown to each row.
         num_rows: B.
         seed: of row 0; row i has seed + i.
-        file: where the checkpoint goes.
+        file: where the checkpoint goes; None = none is kept.
         progress: told of every step.
         metrics: of the slates, see `shown_metrics`; all rows are one learner.
 
@@ -62,7 +62,7 @@ def train(
     recorded_at = log_steps(steps)
     totals, records = np.zeros(2), np.zeros((len(names), len(recorded_at)))
     state, step = world.begin(Luck(seeds, episode, elapsed)), 0
-    if file.exists():
+    if file is not None and file.exists():
         saved = checkpoint.load(file, agent)
         episode, elapsed, totals, records = (
             saved[key] for key in ("episode", "elapsed", "totals", "records")
@@ -99,7 +99,8 @@ def train(
         if recorded_at[place] == step:
             logged = agent.logged if hasattr(agent, "logged") else ()
             records[:, place] = *totals, *measured.values()[:, 0], *logged
-        if step == steps or time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+        late = step == steps or time.monotonic() - last_saved > CHECKPOINT_SECONDS
+        if file is not None and late:
             kept = {"episode": episode, "elapsed": elapsed, "totals": totals, "records": records}
             states = {f"state/{i}": column for i, column in enumerate(columns(state))}
             kept |= {**states, **measured.progress(), "step": np.array(step)}

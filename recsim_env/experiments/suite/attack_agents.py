@@ -167,20 +167,20 @@ def play(
     name: str,
     seed: int,
     file: Path,
-    scratch: Path,
+    _: Path,
     progress: Callable[[int], Any],
 ) -> None:
     """Write what one arm comes to in one world: (1,) or (P,) of every metric."""
     s = settings
     if name.startswith(FROM):
-        found = transferred(s, agents[0], name.removeprefix(FROM), seed, scratch)
+        found = transferred(s, agents[0], name.removeprefix(FROM), seed)
     else:
         size, arm = name.split(", ")
         world, had = instance(s, size, seed)
         if arm in agents:
             agent = learner(arm, world, had, s.rows, s.episodes, seed)
             points = []
-            for reward in learning(agent, world, s.rows, parts(s), seed, scratch):
+            for reward in learning(agent, world, s.rows, parts(s), seed):
                 point = played(world, greedy_attack(agent, world)[None])
                 points.append({**point, "learning": np.array([reward])})
             found = {metric: np.concatenate([one[metric] for one in points]) for metric in points[0]}
@@ -196,18 +196,17 @@ def play(
     progress(1)
 
 
-def transferred(settings: Settings, arm: str, source: str, seed: int, scratch: Path) -> dict[str, Array]:
+def transferred(settings: Settings, arm: str, source: str, seed: int) -> dict[str, Array]:
     """(1,) rewards against every recommender of what was learned, and planned, against one."""
     s = settings
     base, had = instance(s, SIZES[0], seed)
-    world = against(source, base)
+    worlds = {name: against(name, base) for name in RECOMMENDERS}
+    world = worlds[source]
     agent = learner(arm, world, had, s.rows, s.episodes, seed)
-    for _ in learning(agent, world, s.rows, parts(s), seed, scratch):
-        pass
+    list(learning(agent, world, s.rows, parts(s), seed))
     plan = chosen(world, world.best_slate)[None]
     found = {}
-    for name in RECOMMENDERS:
-        other = against(name, base)
+    for name, other in worlds.items():
         found[name] = played(other, greedy_attack(agent, other)[None])["reward"]
         found[f"planned, {name}"] = played(other, plan)["reward"]
     return found
