@@ -574,6 +574,34 @@ def test_bad_logs():
         ReinforceTopK({"state": Entry(0, 0)}, 5, 2, 1, 1).fit(log, seen, 1)
     with pytest.raises(InputError, match="there is no correction 'topk': did you mean top_k"):
         ReinforceTopK({"state": Entry(0, 0)}, 5, 2, 1, 1, correction="topk")
+    with pytest.raises(InputError, match="there is no baseline 'values': did you mean value"):
+        ReinforceTopK({"state": Entry(0, 0)}, 5, 2, 1, 1, baseline="values")
+
+
+def test_the_baseline_is_that_of_its_name():
+    """With the outputs b and V of the network exchanged, a step with V does what one with b did."""
+    agents = {
+        name: ReinforceTopK(
+            {"state": Entry(0, 1)}, 5, 2, 4, 1, baseline=name, discount=0.0, capacity=40, batch_size=4
+        )
+        for name in ("no_click", "value")
+    }
+    with torch.no_grad():
+        for parameter in agents["value"].network.values.parameters():
+            parameter.copy_(parameter.flip(0))
+    for name, agent in agents.items():
+        rng = np.random.default_rng(0)
+        for _ in range(10):
+            seen = {"state": rng.integers(2, size=4)}
+            slates = np.argsort(rng.random((4, 5)), axis=1)[:, :2]
+            shown, over = np.ones((4, 2), np.bool_), np.zeros(4, np.bool_)
+            agent.update(Transition(seen, slates, shown, shown, rng.random(4), seen, over, ~over))
+        assert agent.logged[0] != 0.0, name
+    one, other = (agents[name].network for name in ("no_click", "value"))
+    for mine, theirs in zip(one.policy.parameters(), other.policy.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    plain = ReinforceTopK({"state": Entry(0, 1)}, 5, 2, 4, 1, discount=0.0, capacity=40, batch_size=4)
+    assert not torch.equal(plain.network.policy.weight, one.policy.weight)  # a step was taken
 
 
 def test_nearest_items_are_the_nearest_items():
