@@ -64,11 +64,11 @@ def test_a_defended_recommender_without_a_defence_is_that_of_the_world():
 @pytest.mark.parametrize("name", [name for name in ATTACKS if name not in ("average", "influence")])
 def test_scripted_attacks_keep_the_budget(name):
     world = attack(num_items=8, num_users=20, fakes=3, actions=4)
-    fakes = scripted(name, world, world.victim.had, 2, 0)
+    fakes = scripted(name, world, world.victim, 2, 0)
     assert fakes.shape == (2, 3, 4)
     assert (fakes == world.target).any()
     assert not np.array_equal(fakes[0], fakes[1])
-    assert np.array_equal(fakes, scripted(name, world, world.victim.had, 2, 0))
+    assert np.array_equal(fakes, scripted(name, world, world.victim, 2, 0))
     drawn = np.sort(any_items(world, 400, 0).reshape(-1, 4), axis=1)
     assert (np.diff(drawn, axis=1) > 0).all()
     assert (abs(np.bincount(drawn.ravel(), minlength=8) / len(drawn) - 0.5) < 0.07).all()
@@ -209,6 +209,7 @@ def test_the_command(tmp_path, capsys, elsewhere, monkeypatch):
     assert main(["compare", str(tmp_path / "r"), str(tmp_path / "cut"), "--out", str(picture)]) == 0
 
 
+@pytest.mark.extra
 @pytest.mark.slow
 def test_workers_give_the_same_bytes(tmp_path, elsewhere):
     pytest.importorskip("ray")

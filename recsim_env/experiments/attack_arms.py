@@ -12,14 +12,14 @@ import numpy as np
 from recsim_env.agents.baselines.item_knn import ItemKNNRecommender
 from recsim_env.arrays import Bools, Floats, Ints
 from recsim_env.errors import InputError, require, unknown_name
-from recsim_env.experiments.attacks import attack
+from recsim_env.experiments.attacks import ATTACKS
 from recsim_env.experiments.deep_agents import DEEP_AGENTS, DeepTask
 from recsim_env.experiments.group_attacker import GroupAttacker
 from recsim_env.experiments.training import one_thread, train
-from recsim_env.simulators.attackers.attack import Budget, Goal
+from recsim_env.simulators.attackers.attack import Budget, Goal, fake_users, known
 from recsim_env.simulators.log import Log
 from recsim_env.simulators.luck import Luck
-from recsim_env.simulators.worlds.attack import AttackWorld
+from recsim_env.simulators.worlds.attack import AttackWorld, CooccurrenceVictim
 
 METRICS = ("reward", "exposure", "paid")
 COUNTS = 1e9  # shrinkage with which item-kNN scores by how many users had both, as the victim does
@@ -82,32 +82,34 @@ def any_items(world: AttackWorld, draws: int, seed: int) -> Ints:
     return np.argsort(rng.random((draws, world.horizon, world.num_items)), axis=2)[:, :, : world.slate_size]
 
 
-def scripted(name: str, world: AttackWorld, had: Bools, draws: int, seed: int) -> Ints:
+def scripted(name: str, world: AttackWorld, victim: CooccurrenceVictim, draws: int, seed: int) -> Ints:
     """(draws, M, A) of an attack of `ATTACKS`, which is told what its level of knowledge has.
 
     Args:
         name: of the attack.
         world: with the budget.
-        had: (U, N) by honest users.
+        victim: the world's, whose honest users are known.
         draws: of its chance.
         seed: of the first of them.
 
     Raises:
-        InputError: see `attacks.attack`.
+        InputError: an unknown name, and see `fake_users`.
     """
-    user, item = np.nonzero(had)
+    user, item = np.nonzero(victim.had)
     clock, clicked = np.arange(len(user), dtype=np.float64), np.ones((len(user), 1), np.bool_)
     log, N = Log(user=user, time=clock, slate=item[:, None], clicked=clicked), world.num_items
 
     def victims_kind(seed: int) -> ItemKNNRecommender:
         return ItemKNNRecommender(neighbours=N, shrinkage=COUNTS, seed=seed, num_items=N)
 
+    if name not in ATTACKS:
+        raise unknown_name("attack", name, ATTACKS)
     goal, budget = Goal(np.array([world.target])), Budget(world.horizon, world.slate_size)
-    first = seed * draws
-    found = (
-        attack(name, log, N, goal, budget, first + i, surrogate=victims_kind).items for i in range(draws)
-    )
-    return np.stack(list(found))
+    told, attacker = known(ATTACKS[name].level, log, N, surrogate=victims_kind), ATTACKS[name].make()
+    if hasattr(attacker, "k"):
+        attacker.k = victim.k  # of the lists that a planner looks at
+    seeds = range(seed * draws, (seed + 1) * draws)
+    return np.stack([fake_users(attacker, goal, budget, told, one).items for one in seeds])
 
 
 def learner(name: str, world: AttackWorld, had: Bools, rows: int, episodes: int, seed: int) -> Any:

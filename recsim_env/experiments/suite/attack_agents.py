@@ -23,7 +23,6 @@ there are: the plan is the cheaper way there, and says how good learning is.
 is played against all of them; `planned`: the same of the best attack on X.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,13 +31,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsim_env.arrays import Array, Bools, Floats, Ints
+from recsim_env.arrays import Array, Ints
 from recsim_env.errors import InputError
-from recsim_env.evaluation.intervals import Estimate, mean_estimate, ratio_of
+from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
-from recsim_env.experiments.aligned import aligned
 from recsim_env.experiments.attack_arms import (
-    METRICS,
     any_items,
     chosen,
     greedy_attack,
@@ -48,12 +45,24 @@ from recsim_env.experiments.attack_arms import (
     played,
     scripted,
 )
+from recsim_env.experiments.attack_tables import (
+    ANY,
+    BEST,
+    FROM,
+    PLAN,
+    RARELY,
+    RECOMMENDERS,
+    SIZES,
+    arms_of,
+    final,
+    matrix,
+    print_tables,
+)
 from recsim_env.experiments.attacks import attack_names
 from recsim_env.experiments.cell_run import run_to_the_end
 from recsim_env.experiments.cells import named_cells, save_arrays
 from recsim_env.experiments.env_args import world_of
-from recsim_env.experiments.poisoning_game import DEFENCES, DefendedVictim
-from recsim_env.experiments.race import show
+from recsim_env.experiments.poisoning_game import DefendedVictim
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.settings import option, positive
 from recsim_env.experiments.suite.cascade_mdp import world_parameters
@@ -64,10 +73,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "attack_agents"
-SIZES = ("small", "large")
-ANY, BEST, RARELY = "any_items", "best", "rarely"
-RECOMMENDERS = (*DEFENCES, RARELY)
-FROM, PLAN = "trained against ", "planned against "
 POINTS = 10  # of a learning curve
 LEVEL = ("#999999", *figure.SPARE[3:])  # colours of arms that do not learn
 
@@ -108,7 +113,9 @@ def run(settings: Settings, out: Path, resume: bool, workers: Workers | None = N
         unit="cell",
         collect=partial(collect, names, settings),
         picture=lambda results: draw_all(results, settings),
-        show=lambda results: print_tables(results, settings),
+        show=lambda results: print_tables(
+            results, agents[0], settings.episodes * settings.rows, settings.replicates
+        ),
     )
 
 
@@ -126,25 +133,25 @@ def check(settings: Settings) -> tuple[list[str], list[str]]:
     if not 0 <= s.seed < 1 << 20:
         raise InputError(f"seed must be from 0 to 2^20 - 1, got {s.seed}")
     for size in SIZES:
-        world, had = instance(s, size, s.seed)
+        world, victim = instance(s, size, s.seed)
         if size == SIZES[0] and not world.exact:
             raise InputError("small has too many attacks for a plan: take fewer fakes, actions or items")
         for name in attacks:
-            scripted(name, world, had, 1, 0)
+            scripted(name, world, victim, 1, 0)
         for name in agents:
-            learner(name, world, had, s.rows, s.episodes, 0)
+            learner(name, world, victim.had, s.rows, s.episodes, 0)
     return attacks, agents
 
 
-def instance(settings: Settings, size: str, seed: int) -> tuple[AttackWorld, Bools]:
-    """The world of a seed, and who of its honest users had what, (U, N)."""
+def instance(settings: Settings, size: str, seed: int) -> tuple[AttackWorld, CooccurrenceVictim]:
+    """The world of a seed, and its recommender."""
     parameters = world_parameters(getattr(settings, size))
     if "world_seed" in parameters:
         raise InputError(f"{size} must not have a world_seed: worlds are drawn from seed")
     world = world_of("Attack-v0", {**parameters, "world_seed": seed})
     assert isinstance(world, AttackWorld)
     assert isinstance(world.victim, CooccurrenceVictim)
-    return world, world.victim.had
+    return world, world.victim
 
 
 def against(name: str, world: AttackWorld) -> AttackWorld:
@@ -176,9 +183,9 @@ def play(
         found = transferred(s, agents[0], name.removeprefix(FROM), seed)
     else:
         size, arm = name.split(", ")
-        world, had = instance(s, size, seed)
+        world, victim = instance(s, size, seed)
         if arm in agents:
-            agent = learner(arm, world, had, s.rows, s.episodes, seed)
+            agent = learner(arm, world, victim.had, s.rows, s.episodes, seed)
             points = []
             for reward in learning(agent, world, s.rows, parts(s), seed):
                 point = played(world, greedy_attack(agent, world)[None])
@@ -190,7 +197,7 @@ def play(
             elif arm == ANY:
                 fakes = any_items(world, s.draws, seed)
             else:
-                fakes = scripted(arm, world, had, s.draws, seed)
+                fakes = scripted(arm, world, victim, s.draws, seed)
             found = {metric: values.mean(keepdims=True) for metric, values in played(world, fakes).items()}
     save_arrays(file, found)
     progress(1)
@@ -199,10 +206,10 @@ def play(
 def transferred(settings: Settings, arm: str, source: str, seed: int) -> dict[str, Array]:
     """(1,) rewards against every recommender of what was learned, and planned, against one."""
     s = settings
-    base, had = instance(s, SIZES[0], seed)
+    base, victim = instance(s, SIZES[0], seed)
     worlds = {name: against(name, base) for name in RECOMMENDERS}
     world = worlds[source]
-    agent = learner(arm, world, had, s.rows, s.episodes, seed)
+    agent = learner(arm, world, victim.had, s.rows, s.episodes, seed)
     list(learning(agent, world, s.rows, parts(s), seed))
     plan = chosen(world, world.best_slate)[None]
     found = {}
@@ -229,64 +236,6 @@ def collect(names: list[str], settings: Settings, cells: list[dict[str, Array]])
     return results
 
 
-def final(results: Results, name: str, metric: str) -> Floats:
-    """(B,) what an arm comes to at the end."""
-    return results.curves[name][metric].values[-1]
-
-
-def arms_of(results: Results, size: str) -> list[str]:
-    """The names of a size, best reward first."""
-    names = [name for name in results.curves if name.startswith(f"{size}, ")]
-    return sorted(names, key=lambda name: -final(results, name, "reward").mean())
-
-
-def matrix(results: Results, kind: str) -> Floats:
-    """(X, Y, B) rewards of what was trained or planned against X and played against Y."""
-    rows = [[final(results, kind + one, other) for other in RECOMMENDERS] for one in RECOMMENDERS]
-    return np.array(rows)
-
-
-def said(estimate: Estimate) -> str:
-    """Of a difference."""
-    if np.isnan(float(estimate.std_error)):
-        return f"{float(estimate.value):+.3f}"
-    low, high = estimate.interval
-    return f"{float(estimate.value):+.3f} [{float(low):+.3f}, {float(high):+.3f}]"
-
-
-def print_tables(results: Results, settings: Settings) -> None:
-    """All arms on both instances, differences world by world, and what transfers."""
-    first = learner_names(settings.agents)[0]
-    for size in SIZES:
-        mine, best = f"{size}, {first}", f"{size}, {BEST}"
-        rows = [[size, *METRICS, "share of the best", f"{first} less it [95 %]"]]
-        for name in arms_of(results, size):
-            numbers = [show(mean_estimate(final(results, name, metric)), 3) for metric in METRICS]
-            share = ""
-            if best in results.curves:
-                ratio = ratio_of(final(results, name, "reward"), final(results, best, "reward"))
-                share = show(replace(ratio, value=100 * ratio.value, std_error=100 * ratio.std_error)) + " %"
-            less = mean_estimate(final(results, mine, "reward") - final(results, name, "reward"))
-            rows.append([name.split(", ")[1], *numbers, share, "" if name == mine else said(less)])
-        sys.stdout.write(f"\n{aligned(rows)}")
-    tried = settings.episodes * settings.rows
-    sys.stdout.write(
-        f"mean +- standard error over {settings.replicates} worlds; agents tried {tried:,} attacks\n\n"
-    )
-    learned, planned = matrix(results, FROM), matrix(results, PLAN)
-    rows = [["trained against, played against", *RECOMMENDERS]]
-    for i, name in enumerate(RECOMMENDERS):
-        rows.append([name, *(show(mean_estimate(values), 3) for values in learned[i])])
-    best_of = np.einsum("xxb->xb", planned)
-    rows.append(["the best against it", *(show(mean_estimate(values), 3) for values in best_of)])
-    sys.stdout.write(aligned(rows))
-    at_home = np.eye(len(RECOMMENDERS), dtype=np.bool_)
-    for words, table in (("learned", learned), ("planned", planned)):
-        for where, cells in (("the same recommender", at_home), ("another one", ~at_home)):
-            less = mean_estimate((table - best_of[None])[cells].mean(axis=0))
-            sys.stdout.write(f"{words}, played against {where}, less the best against it: {said(less)}\n")
-
-
 def title(settings: Settings) -> str:
     """What the run is about, for a picture; runs with one title are comparable."""
     return f"Attack-v0 {settings.large}"
@@ -299,21 +248,28 @@ def draw(axes: Any, results: Results, settings: Settings, label: str = "", style
 
 
 def draw_learning(axes: Any, results: Results, size: str, label: str = "", style: int = 0) -> None:
-    """Reward of greedy attacks against attacks tried; who does not learn is a level line."""
+    """Reward of greedy attacks against attacks tried; who does not learn is a level line.
+
+    Where the best is known, less the best world by world: worlds differ more than arms do.
+    """
     names = [name for name in results.curves if name.startswith(f"{size}, ")]
-    agents = [name for name in names if "learning" in results.curves[name]]
-    short = {name: name.split(", ")[1] for name in names}
-    figure.draw_curves(
-        axes, Results({short[name]: results.curves[name] for name in agents}), "reward", label, style
-    )
-    others = [name for name in names if name not in agents]
+    best = final(results, f"{size}, {BEST}", "reward") if f"{size}, {BEST}" in names else 0.0
     looks = [(colour, dash) for dash in ((0, (5, 3)), (0, (1, 1.5))) for colour in LEVEL]
-    looks = [("#000000", "-"), *looks] if f"{size}, {BEST}" in names else looks
-    for name, (colour, dash) in zip(others, looks, strict=False):
-        level = final(results, name, "reward").mean()
-        steps = results.curves[agents[0]]["reward"].steps[[0, -1]]
-        axes.plot(steps, [level] * 2, color=colour, ls=dash, lw=1.3, label=short[name] + label)
-    axes.set(xlabel="attacks tried", ylabel="reward of an attack")
+    agents, levels = Results(), {}
+    for name in names:
+        arm, curve = name.split(", ")[1], results.curves[name]["reward"]
+        if "learning" in results.curves[name]:
+            agents.curves[arm] = {"reward": Curve(curve.steps, curve.values - best)}
+            reach = curve.steps[[0, -1]]
+        else:
+            levels[arm] = float((curve.values[-1] - best).mean())
+    figure.draw_curves(axes, agents, "reward", label, style)
+    if BEST in levels:
+        axes.plot(reach, [levels.pop(BEST)] * 2, color="#000000", lw=1.3, label=BEST + label)
+    for (arm, level), (colour, dash) in zip(levels.items(), looks, strict=False):
+        axes.plot(reach, [level] * 2, color=colour, ls=dash, lw=1.3, label=arm + label)
+    of = "reward of an attack" + (" less the best" if f"{size}, {BEST}" in names else "")
+    axes.set(xlabel="attacks tried", ylabel=of)
     handles = sorted(axes.get_lines(), key=lambda line: -float(np.asarray(line.get_ydata())[-1]))
     place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
     axes.legend(handles, [line.get_label() for line in handles], frameon=False, fontsize=9, **place)
@@ -335,7 +291,7 @@ def draw_arms(axes: Any, results: Results) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", alpha=0.25, lw=0.6)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
 
 
 def draw_transfer(axes: Any, results: Results) -> None:
@@ -348,7 +304,9 @@ def draw_transfer(axes: Any, results: Results) -> None:
         axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
     axes.set_xticks(range(len(RECOMMENDERS)), RECOMMENDERS, fontsize=9)
     axes.set_yticks(range(len(RECOMMENDERS)), RECOMMENDERS, fontsize=9)
-    axes.set(title="Reward, small instance", xlabel="played against", ylabel="trained against")
+    axes.set(
+        title="Reward of the first agent, small instance", xlabel="played against", ylabel="trained against"
+    )
 
 
 def draw_all(results: Results, settings: Settings) -> "Figure":
