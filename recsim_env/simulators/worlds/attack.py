@@ -289,6 +289,7 @@ def attack(
 
     Observation:
         `step`, fake users sent, and `exposure` (1,), that of the target in the recommender as it is trained.
+        What was sent is not in it: nothing is drawn, so every attack can be carried out by `step` alone.
 
     What the user does:
         Honest users are given; they took `history` items each by a popularity that falls as 1 / rank. The
