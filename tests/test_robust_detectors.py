@@ -79,8 +79,12 @@ def test_the_loss_by_hand():
 
 
 def test_features_are_measured_by_who_is_no_known_fake():
-    features, fake = np.array([[0.0, 7], [2, 7], [1000, 7]]), np.array([False, False, True])
-    assert standardised(features, fake).tolist() == [[-1.0, 0.0], [1.0, 0.0], [5.0, 0.0]]
+    features, fake = np.array([[0.0, 7], [2, 7], [4, 7]]), np.array([False, False, True])
+    deviation = np.sqrt(8 / 3)
+    np.testing.assert_allclose(standardised(features, fake)[:, 0], np.array([-1, 1, 3]) / deviation)
+    assert standardised(features, fake)[:, 1].tolist() == [0.0, 0.0, 0.0]
+    lone = np.append(np.zeros(99), 1000.0)[:, None]
+    assert standardised(lone, np.arange(100) == 99).max() == 5.0
 
 
 @pytest.mark.parametrize("hidden", [0, 8])
@@ -117,11 +121,12 @@ def test_without_hidden_units_it_is_the_logistic_regression():
     np.testing.assert_allclose(network.scores(x), 1 / (1 + np.exp(-x @ best[:2] - best[2])), atol=0.01)
 
 
-def test_halfway_is_between_the_medians_however_logits_are_stretched():
-    found = detector()
+@pytest.mark.parametrize("cut", [0.5, 0.3])
+def test_the_threshold_is_between_the_medians_however_logits_are_stretched(cut):
+    found = detector(cut=cut)
     found.begin(LOG)
     z = np.linspace(-3.0, 4.0, len(found.is_synthetic))
-    middle = (np.median(z[found.is_synthetic]) + np.median(z[~found.is_synthetic])) / 2
+    middle = cut * np.median(z[found.is_synthetic]) + (1 - cut) * np.median(z[~found.is_synthetic])
     for scale, shift in ((1.0, 0.0), (0.2, -5.0)):
 
         class Fixed:
@@ -129,14 +134,14 @@ def test_halfway_is_between_the_medians_however_logits_are_stretched():
                 return 1 / (1 + np.exp(-(scale * z + shift)))
 
         found._network = Fixed()
-        assert (found.scores() > found.halfway()).tolist() == (z[~found.is_synthetic] > middle).tolist()
+        assert (found.scores() > found.threshold()).tolist() == (z[~found.is_synthetic] > middle).tolist()
 
 
-def test_a_detector_alone_leaves_out_who_is_above_halfway():
+def test_a_detector_alone_leaves_out_who_is_above_its_threshold():
     log, fake = attacked(UNSEEN["segment"], LOG)
     found = detector()
     weights = found.weights(log)
-    assert weights.tolist() == (found.suspicion_ <= found.halfway()).astype(float).tolist()
+    assert weights.tolist() == (found.suspicion_ <= found.threshold()).astype(float).tolist()
     assert weights[fake].mean() < 0.2
     assert weights[~fake].mean() > 0.9
 
@@ -289,6 +294,7 @@ def test_every_defence_goes_with_every_recommender_that_takes_weights():
         (lambda: detector(epochs=0), "epochs must be at least 1"),
         (lambda: detector(entropy=-1.0), "entropy must be 0 or more, got -1.0"),
         (lambda: detector(weight_decay=-1.0), "weight_decay must be 0 or more, got -1.0"),
+        (lambda: detector(cut=1.5), "cut must be from 0 to 1, got 1.5"),
         (lambda: detector(hidden=-1), "hidden must be 0 or more, got -1"),
         (lambda: detector(share=0.0), "share must be above 0"),
         (lambda: GraphRfiLike(KNOWN, rounds=0), "rounds must be at least 1"),

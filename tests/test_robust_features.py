@@ -53,6 +53,11 @@ def test_by_hand():
         np.testing.assert_allclose(found[name], values, atol=1e-12, err_msg=name)
 
 
+def test_a_shrinkage_by_hand():
+    found = fraud_features(SMALL, 5, vectors=VECTORS, shrinkage=2.0)[:, FEATURES.index("mean company")]
+    np.testing.assert_allclose(found, [1 / (2 + np.sqrt(6)) / 3] * 2 + [0.0])
+
+
 def test_clock_and_further_columns():
     further = np.arange(6.0).reshape(3, 2)
     found = fraud_features(SMALL, 5, vectors=VECTORS, further=further, clock=True)
@@ -136,6 +141,7 @@ def test_pca_by_the_whole_covariance():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: fraud_features(SMALL, 5, shrinkage=-1.0), "shrinkage must be 0 or more, got -1.0"),
         (lambda: fraud_features(SMALL, 3), "log shows item 3, but num_items = 3"),
         (lambda: fraud_features(SMALL, 5, vectors=VECTORS[:3]), r"features must have shape \(5, D\)"),
         (lambda: fraud_features(SMALL, 5, further=np.zeros((2, 1))), r"shape \(3, E\), got \(2, 1\)"),

@@ -7,7 +7,7 @@ none         nothing
 lorec        weights by a detector that looks again and again (`agents/robust/lorec.py`)
 lorec_mean   the same as it was published: hidden units, and who is above the mean is suspected
 lorec_within the same as lorec while a network learns, of which the detector reads the states; not for als
-filter       the detector of lorec, once; whom it finds nearer to the fakes it knows is left out
+filter       the detector of lorec, once; whom it finds nearer to known fakes than to users is left out
 graphrfi     weights by a detector that sees how badly matrix factorisation explains a user
 pca          the share of users that has least to do with the main components is left out
 adversarial  vectors are pushed while a network learns; not for als

@@ -5,13 +5,16 @@
     reads        `fraud_features`, further columns and, if they are given, states of the users in a
                  recommender that is being trained
     says         the probability s_u of a fake, (U,)
-    halfway      z = (median of logit s over users of the log + median over the fakes that are made here) / 2
+    threshold    logit s = (1 - c) median over users of the log + c median over the fakes that are made here
 
 `known_attacks_` are the attacks it was shown; one that it is tried on must not be among them. As a defence by
-itself it leaves out whoever is nearer to the known fakes than to the users, above `halfway` (`hard_filter`).
-One half would be a threshold by luck: how sure a detector becomes goes by how long it learned, by how many
-fakes it makes, and by how many undetected ones are among its examples of honest users. Halfway stays where it
-is when logits are stretched or moved.
+itself it leaves out whoever is above the threshold (`hard_filter`); with a cut c of one half, whoever is
+nearer to the known fakes than to the users. A probability of one half would be a threshold by luck: how sure
+a detector becomes goes by how long it learned, by how many fakes it makes, and by how many undetected ones
+are among its examples of honest users. The threshold stays where it is when logits are stretched or moved.
+
+Company of fewer users than half a campaign counts for little (`shrinkage` of `fraud_features`): real logs
+have users who are much alike, in small groups, and they are those whom a recommender serves best.
 
 A network, or a long training, learns by heart which users of the log are fakes with the label 0.
 
@@ -45,6 +48,7 @@ class FraudDetector:
         campaigns: of every known attack.
         targets: of a campaign.
         share: of the users that a campaign has as fakes, above 0 and at most 1.
+        cut: c of the threshold, from 0 to 1; a lower one finds weaker campaigns, and more of the honest.
         further: log -> (V, E) columns of all its users, such as a language model's embedding of what they
             did; it is asked about the log with the fakes that are made here.
         clock: whether times are looked at.
@@ -74,6 +78,7 @@ class FraudDetector:
         campaigns: int = 4,
         targets: int = 5,
         share: float = 0.01,
+        cut: float = 0.5,
         further: Callable[[Log], Floats] | None = None,
         clock: bool = False,
         hidden: int = 0,
@@ -85,9 +90,10 @@ class FraudDetector:
         num_items: int | None = None,
     ) -> None:
         check_campaigns(known_attacks, campaigns, targets, share)
-        check_ranges({"epochs": epochs}, {}, {})
+        check_ranges({"epochs": epochs}, {"cut": cut}, {})
         self.known_attacks = dict(known_attacks)
         self.epochs, self.campaigns, self.targets, self.share = epochs, campaigns, targets, share
+        self.cut = cut
         self.further, self.clock = further, clock
         self.hidden, self.entropy = hidden, entropy
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
@@ -112,7 +118,10 @@ class FraudDetector:
             seed=self.seed,
         )
         further = None if self.further is None else self.further(self.poisoned_)
-        self._features = fraud_features(self.poisoned_, N, further=further, clock=self.clock)
+        half_a_campaign = self.share * np.count_nonzero(~self._fake) / 2
+        self._features = fraud_features(
+            self.poisoned_, N, shrinkage=half_a_campaign, further=further, clock=self.clock
+        )
         self.known_attacks_ = tuple(self.known_attacks)
         self._states = states
         self._network = self._untrained(self._features.shape[1] + states)
@@ -126,8 +135,8 @@ class FraudDetector:
         return self
 
     def weights(self, log: Log) -> Floats:
-        """See `Defence`: 0 for users above `halfway`."""
-        return hard_filter(self.fit(log).suspicion_, self.halfway())
+        """See `Defence`: 0 for users above the threshold."""
+        return hard_filter(self.fit(log).suspicion_, self.threshold())
 
     def train_epoch(self, states: Floats | None = None) -> float:
         """Learn from everybody once; the mean loss.
@@ -141,10 +150,11 @@ class FraudDetector:
         """The probabilities (U,) that the users of the log are fakes; states as in `train_epoch`."""
         return self._network.scores(self._read(states))[~self._fake]
 
-    def halfway(self, states: Floats | None = None) -> float:
-        """The probability above which a user is nearer to the known fakes; states as in `train_epoch`."""
+    def threshold(self, states: Floats | None = None) -> float:
+        """The probability above which a user is a suspect; states as in `train_epoch`."""
         z = logit(self._network.scores(self._read(states)))
-        return float(expit((np.median(z[~self._fake]) + np.median(z[self._fake])) / 2))
+        users, fakes = np.median(z[~self._fake]), np.median(z[self._fake])
+        return float(expit(users + self.cut * (fakes - users)))
 
     @property
     def is_synthetic(self) -> Bools:

@@ -4,8 +4,9 @@ With m(i) users who had item i, n(i, j) users who had i and j, and a vector v(i)
 
     popularity     mean, deviation, smallest and largest log m(i) over the user's items; share of them in the
                    tail, which are the items that together have the rarest fifth of all events
-    company        c(i, j) = (n(i, j) - 1) / sqrt(m(i) m(j)) over the pairs of the user's different items:
-                   mean, largest; log of the largest n(i, j) with c(i, j) of a half or more (1 where none is)
+    company        c(i, j) = (n(i, j) - 1) / (h + sqrt(m(i) m(j))) over the pairs of the user's different
+                   items: mean, largest; log of the largest n(i, j) with c(i, j) of a half or more at h = 0 (1
+                   where none is). A shrinkage h of h users makes little of company of fewer
     novelty        share of the user's steps i -> j (i other than j) that no other user made
     jumps          1 - v(i) . v(j) over the user's steps: mean, deviation, largest
     clock          mean and deviation of log(1 + time) between events, share of events at the same time
@@ -46,6 +47,7 @@ def fraud_features(
     log: Log,
     num_items: int,
     *,
+    shrinkage: float = 0.0,
     vectors: Array | None = None,
     further: Array | None = None,
     clock: bool = False,
@@ -55,6 +57,7 @@ def fraud_features(
     Args:
         log: of interactions.
         num_items: N.
+        shrinkage: h, 0 or more.
         vectors: (N, D) of items, of any length; None = `cooccurrence_features` of this log.
         further: (U, E) columns of the caller, which come last.
         clock: whether the `CLOCK_FEATURES` follow the `FEATURES`.
@@ -63,6 +66,8 @@ def fraud_features(
         InputError: a log without clicks or with items outside the catalogue, vectors that are not (N, D),
             further columns that are not (U, E), or numbers in either that are not finite.
     """
+    if not 0.0 <= shrinkage < np.inf:
+        raise InputError(f"shrinkage must be 0 or more, got {shrinkage}")
     user, item, num_items = clicked_items(log, num_items)
     ids, row = np.unique(user, return_inverse=True)
     U = len(ids)
@@ -74,7 +79,7 @@ def fraud_features(
     audience = np.bincount(pair[1], minlength=num_items)
     columns = [
         *_popularity(row, item, audience, U),
-        *_company(row, item, audience, U, num_items),
+        *_company(row, item, audience, U, num_items, shrinkage),
         _novelty(row[step], item[step], item[step + 1], U, num_items),
         *_jumps(row[step], 1.0 - cosine_of_pairs(unit, item[step], item[step + 1]), U),
     ]
@@ -100,7 +105,7 @@ def _popularity(row: Ints, item: Ints, audience: Ints, U: int) -> list[Floats]:
     return [mean, deviation, least, most, _mean(row, in_tail[item], U)]
 
 
-def _company(row: Ints, item: Ints, audience: Ints, U: int, num_items: int) -> list[Floats]:
+def _company(row: Ints, item: Ints, audience: Ints, U: int, num_items: int, shrinkage: float) -> list[Floats]:
     """Of every pair of a user's last different items."""
     last = len(row) - 1 - np.unique(row[::-1] * num_items + item[::-1], return_index=True)[1]
     last = np.sort(last)  # where every user's items stand for the last time
@@ -119,10 +124,11 @@ def _company(row: Ints, item: Ints, audience: Ints, U: int, num_items: int) -> l
     user, first, second = np.concatenate(of), np.concatenate(low), np.concatenate(high)
     _, key, count = np.unique(first * num_items + second, return_inverse=True, return_counts=True)
     together = count[key]
-    company = (together - 1) / np.sqrt(audience[first] * audience[second])
+    expected = np.sqrt(audience[first] * audience[second])
+    company = (together - 1) / (shrinkage + expected)
     most, size = np.zeros(U), np.ones(U)
     np.maximum.at(most, user, company)
-    np.maximum.at(size, user, np.where(company >= TOGETHER, together, 1))
+    np.maximum.at(size, user, np.where(together - 1 >= TOGETHER * expected, together, 1))
     return [_mean(user, company, U), most, np.log(size)]
 
 

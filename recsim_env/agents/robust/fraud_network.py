@@ -1,8 +1,9 @@
 """A classifier that tells a defender's own fakes from all users of a log, some of whom may be fakes, too.
 
     s_u = sigma(z_u),   z_u = w' x_u + c,   or with hidden units   w' relu(W x_u + b) + c
-    x_u                 the features of u, each centred and divided by its deviation over the users of the
-                        log, cut at 5
+    x_u                 the features of u, each less its mean over the users of the log, divided by its
+                        deviation over users and known fakes, cut at 5. By the deviation of users alone, a
+                        few users who are a little alike would be as far out as a whole campaign
     loss = mean over fakes and users u of  BCE(s_u, y_u) + r (1 - y_u) H(s_u),
            H(s) = -s log s - (1 - s) log(1 - s)
 
@@ -125,6 +126,6 @@ def fraud_loss(logits: Tensor, fake: Tensor, entropy: float) -> Tensor:
 
 
 def standardised(features: Floats, fake: Bools) -> Floats:
-    """The features (V, F) as the network reads them, by mean and deviation of who is no known fake."""
-    mean, deviation = features[~fake].mean(axis=0), features[~fake].std(axis=0)
+    """The features (V, F) as the network reads them, centred by who is no known fake."""
+    mean, deviation = features[~fake].mean(axis=0), features.std(axis=0)
     return np.clip((features - mean) / np.where(deviation > 1e-12, deviation, 1.0), -CUT, CUT)

@@ -10,15 +10,14 @@ best before the weights applied is forgotten.
 `suspicion_` is the mean of what the detector said over all epochs: like the counters it goes by how often a
 user looked suspicious, not by the last epoch.
 
-Flagged, at an update, is who is nearer to the fakes that the detector makes itself than to the users
-(`FraudDetector.halfway`), or, by the published rule, who is above the mean. Above the mean are always some of
-the honest, a fifth of them where the detector is sure of itself.
+Flagged, at an update, is who is above the detector's threshold, between the users and the fakes that it
+makes itself, or, by the published rule, who is above the mean. Above the mean are always some of the honest,
+a fifth of them where the detector is sure of itself.
 
 Source: Zhang and others, "LoRec: combating poisons with large language model for robust sequential
 recommendation", SIGIR 2024, and its public code. Ours: features of sequences in place of a language model,
 see `FraudDetector`; the state after a user's last item, where it reads all; one pass an epoch, where it has
-two, for features stand still and are learned sooner; the rule
-halfway; `weights`.
+two, for features stand still and are learned sooner; the rule between; `weights`.
 """
 
 import numpy as np
@@ -35,7 +34,7 @@ from recsim_env.simulators.log import Log
 require("torch", "torch")
 import torch  # noqa: E402 - after the check that says which extra has it
 
-RULES = ("halfway", "mean")
+RULES = ("between", "mean")
 
 
 class LoRec:
@@ -47,7 +46,7 @@ class LoRec:
         every: epochs from update to update of the weights until epoch 30, twice as many after it.
         warm_up: the epoch from which weights apply, at most `epochs`.
         passes: of the detector over all users, an epoch.
-        rule: halfway, or mean: who is flagged.
+        rule: between, or mean: who is flagged.
         states: whether the detector of `train` reads the states of the network that is being trained.
 
     After `weights` or `train`: `suspicion_` (U,); `reweighting_`, with the counters.
@@ -68,7 +67,7 @@ class LoRec:
         every: int = 5,
         warm_up: int = 30,
         passes: int = 1,
-        rule: str = "halfway",
+        rule: str = "between",
         states: bool = False,
     ) -> None:
         check_ranges({"epochs": epochs, "every": every, "warm_up": warm_up, "passes": passes}, {}, {})
@@ -123,7 +122,8 @@ class LoRec:
         for _ in range(self.passes):
             self.detector.train_epoch(states)
         score = self.detector.scores(states)
-        self.reweighting_.end_epoch(score, self.detector.halfway(states) if self.rule == "halfway" else None)
+        threshold = self.detector.threshold(states) if self.rule == "between" else None
+        self.reweighting_.end_epoch(score, threshold)
         self.suspicion_ += (score - self.suspicion_) / self.reweighting_.epoch
 
     def _check_epochs(self, epochs: int) -> None:

@@ -15,6 +15,15 @@ is an attack, a budget, a victim, a defence and a replicate; the same victim wit
 Detectors are trained on the attacks that `known` names, and never on the one that a cell is about. Attacks
 know what their level of knowledge says (`simulators/attackers`). A budget is a share of the honest users; a
 fake user takes as many items as an honest one does on average.
+
+    als, sasrec     victims: matrix factorisation; a sequence encoder of id vectors
+    lorec           a detector that looks again and again, and whom it suspects fades out
+    lorec_mean      the same as it was published: hidden units, and who is above the mean is suspected
+    lorec_within    the same as lorec while a network learns, of which it reads the states
+    filter          the detector of lorec, once; who is nearer to known fakes than to users is left out
+    graphrfi, pca   detectors by matrix factorisation, and by main components
+    adversarial     vectors of a network are pushed while it learns
+    limit           the share of lists that an item may stand on is bounded
 """
 
 import time
