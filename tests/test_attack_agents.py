@@ -221,8 +221,8 @@ def test_workers_give_the_same_bytes(tmp_path, elsewhere):
     ("more", "message"),
     [
         (["--agents", "group"], "did you mean groups?"),
-        (["--agents", "groups,groups"], "agents must name each once, got 'groups,groups'"),
-        (["--agents", ""], "agents must name each once, got ''"),
+        (["--agents", "groups,groups"], "agents names groups twice"),
+        (["--agents", ""], "agents must name one or more, got ''"),
         (["--attacks", "mimik"], "did you mean mimic?"),
         (["--attacks", "average"], "AverageAttacker needs ratings"),
         (["--episodes", "9"], "episodes must be 10 or more, got 9"),

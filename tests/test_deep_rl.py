@@ -701,7 +701,7 @@ def test_bad_commands(tmp_path, capsys):
     run = ["run", "deep_slates", "--out", str(tmp_path / "x"), "--env"]
     for arguments, words in (
         (["CascadeRec-v0", "--agents", "slateq"], "did you mean slate_q"),
-        (["CascadeRec-v0", "--agents", ""], "agents must name at least one agent"),
+        (["CascadeRec-v0", "--agents", ""], "agents must name one or more"),
         (["CascadeRec-v0", "--steps", "0"], "steps must be positive"),
         (["CascadeRec-v0", "--discount", "2"], "discount must be from 0 to 1"),
         (["SlateRec-v0", "--world", "candidates=20", "--agents", "slate_q"], "leave candidates out"),

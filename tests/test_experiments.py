@@ -297,7 +297,7 @@ def test_bad_commands(tmp_path, capsys):
     mdp = ["run", "cascade_mdp", "--out", tmp_path / "x"]
     cases = [
         ([*mdp, "--agents", "cascadng_vi"], "did you mean cascading_vi?"),
-        ([*mdp, "--agents", ""], "agents must name at least one agent"),
+        ([*mdp, "--agents", ""], "agents must name one or more"),
         ([*mdp, "--agents", "random,random"], "agents names random twice"),
         ([*mdp, "--env", "CascadeRec-v1"], "did you mean CascadeRec-v0?"),
         ([*mdp, "--env", "CascadeRec-MovieLens-v0"], "path"),

@@ -98,7 +98,7 @@ def test_the_gap_of_reward_models(tmp_path, capsys):
         (["--guard", "0"], "guard must be above 0 and finite"),
         (["--num-items", "9"], "num_items must be at least 24"),
         (["--arms", "all"], "there is no arm 'all'"),
-        (["--arms", "plain,plain"], "arms must name one or more, each once, got 'plain,plain'"),
+        (["--arms", "plain,plain"], "arms names plain twice"),
         (["--rounds", "7"], "rounds must be from 2 to 6, a gradient and a feedback each, got 7"),
         (["--rounds", "1"], "rounds must be from 2 to 6"),
         (["--feedbacks", "5,9", "--rounds", "6"], "rounds must be from 2 to 5"),
@@ -132,7 +132,7 @@ def test_a_cut_run_of_relearned_models_goes_on_as_if_it_had_not_been(tmp_path, m
     ("more", "message"),
     [
         (["--policies", "ppo"], "there is no policy 'ppo'"),
-        (["--policies", "dpo,dpo"], "policies must name one or more, each once"),
+        (["--policies", "dpo,dpo"], "policies names dpo twice"),
         (["--num-items", 23], "num_items must be at least 24, got 23"),
         (["--slate-size", 11], "slate_size must be from 1 to 10, got 11"),
         (["--replicates", 1], "history, num_generations and replicates must be 2 or more, got 6, 4 and 1"),

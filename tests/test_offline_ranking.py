@@ -169,9 +169,9 @@ def test_no_event_of_tensorboard_is_nan(films: Path, tmp_path: Path) -> None:
         (["--k", "0"], "k must be positive, got 0"),
         (["--mask-history", "maybe"], "mask_history must be one of auto, yes, no, got 'maybe'"),
         (["--hold-out", "all"], "hold_out must be one of auto, last_item, last_basket, got 'all'"),
-        (["--recommenders", "popularity,popularity"], "recommenders must name each once"),
+        (["--recommenders", "popularity,popularity"], "recommenders names popularity twice"),
         (["--recommenders", "markow1"], "no recommender 'markow1': did you mean markov1"),
-        (["--recommenders", ","], "recommenders must name each once"),
+        (["--recommenders", ","], "recommenders must name one or more"),
     ],
 )
 def test_bad_options(

@@ -56,7 +56,7 @@ def test_the_command_and_that_no_fakes_change_nothing(tmp_path, capsys, elsewher
     ("more", "message"),
     [
         (["--tunings", "ppo"], "there is no tuning 'ppo'"),
-        (["--tunings", "dpo,dpo"], "tunings must name one or more, each once"),
+        (["--tunings", "dpo,dpo"], "tunings names dpo twice"),
         (["--attack", "shout"], "there is no attack 'shout'"),
         (["--shares", "5,10"], "shares must rise from 0 to below 50"),
         (["--shares", "0,50"], "shares must rise from 0 to below 50"),

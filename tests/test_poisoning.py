@@ -92,9 +92,9 @@ def test_without_fakes_nothing_changes_and_fakes_are_not_measured(shop):
 def test_no_detector_is_taught_the_attack_that_it_is_tried_on(shop, tmp_path, monkeypatch, attack):
     taught = []
 
-    def weighed(defence, lessons, log, num_items, share, seed):
-        taught.append((defence, tuple(lessons)))
-        return real(defence if defence == "none" else "pca", lessons, log, num_items, share, seed)
+    def weighed(defence, told, log, num_items, share, seed):
+        taught.append((defence, told.lessons))
+        return real(defence if defence == "none" else "pca", told, log, num_items, share, seed)
 
     real = campaigns.weighed
     monkeypatch.setattr(campaigns, "weighed", weighed)
@@ -199,7 +199,7 @@ def test_lessons_need_no_knowledge_of_the_log():
     ("options", "message"),
     [
         (["--attacks", "shout"], "no attack 'shout'"),
-        (["--attacks", "random,random"], "attacks must name each once"),
+        (["--attacks", "random,random"], "attacks names random twice"),
         (["--victims", "oracle"], "no victim 'oracle'"),
         (["--defences", "pca"], "defences must hold none"),
         (["--known", "segment"], "no attack that a detector can make itself 'segment'"),
@@ -210,6 +210,7 @@ def test_lessons_need_no_knowledge_of_the_log():
         (["--shares", "0"], "shares must be above 0"),
         (["--shares", "many"], "shares must be numbers"),
         (["--targets", "30"], "targets must be at most"),
+        (["--cut", "2"], "cut must be from 0 to 1, got 2.0"),
         (["--actions", "1"], "actions must be 0 or at least the 2 targets"),
         (["--replicates", "1"], "replicates must be 2 or more"),
         (["--attacks", "average"], "AverageAttacker needs ratings"),

@@ -165,7 +165,7 @@ def test_a_warm_start_needs_a_policy():
     ("more", "message"),
     [
         (["--learners", "ppo"], "there is no learner 'ppo'"),
-        (["--learners", "dpo,dpo"], "learners must name one or more, each once"),
+        (["--learners", "dpo,dpo"], "learners names dpo twice"),
         (["--horizon", 8], "horizon must be 1, got 8"),
         (["--num-items", 23], "num_items must be at least 24, got 23"),
     ],

@@ -100,7 +100,7 @@ def test_what_is_taken_follows_the_score():
     ("more", "message"),
     [
         (["--kinds", "deep"], "there is no kind of reasoning 'deep'"),
-        (["--kinds", "plain,plain"], "kinds must name one or more, each once"),
+        (["--kinds", "plain,plain"], "kinds names plain twice"),
         (["--depths", "2,1"], "depths must be 1 or more and rise, got '2,1'"),
         (["--depths", "0,1"], "depths must be 1 or more and rise, got '0,1'"),
         (["--depths", "a"], "depths must be whole numbers such as 1,2,3, got 'a'"),

@@ -232,9 +232,9 @@ def test_measures_by_hand():
     [
         (["--arms", "written,vq"], "there is no arm 'vq'"),
         (["--arms", "written,vq"], "pointwise"),
-        (["--arms", "written"], "arms must name both of a question, each once, got 'written'"),
-        (["--arms", "written,scored,scored"], "arms must name both of a question, each once"),
-        (["--arms", ""], "arms must name both of a question"),
+        (["--arms", "written"], "arms must name both of a question, got 'written'"),
+        (["--arms", "written,scored,scored"], "arms names scored twice"),
+        (["--arms", ""], "arms must name one or more"),
         (["--num-items", 63], "num_items must be from 64 to 1024, got 63"),
         (["--num-items", 1025], "num_items must be from 64 to 1024, got 1025"),
         (["--slate-size", 11], "slate_size must be from 1 to 10, got 11"),

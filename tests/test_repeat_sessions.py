@@ -118,7 +118,7 @@ def test_a_network_beside_a_baseline_and_a_run_that_was_stopped(tmp_path, capsys
     ("options", "message"),
     [
         (["--recommenders", "bl"], "there is no session recommender 'bl': did you mean bll"),
-        (["--recommenders", "bll,bll"], "recommenders must name each once"),
+        (["--recommenders", "bll,bll"], "recommenders names bll twice"),
         (["--k", "0"], "k must be positive, got 0"),
         (["--known", "all"], "known must be before or train, got 'all'"),
         (["--test", "0"], "test must be at least 1, got 0"),

@@ -171,7 +171,7 @@ def test_measures_by_hand():
     [
         (["--tokenisers", "vq"], "there is no tokeniser 'vq'"),
         (["--tokenisers", "vq"], "residual_k_means"),
-        (["--tokenisers", "fsq,fsq"], "tokenisers must name one or more, each once"),
+        (["--tokenisers", "fsq,fsq"], "tokenisers names fsq twice"),
         (["--tokenisers", ""], "tokenisers must name one or more"),
         (["--num-items", 63], "num_items must be from 64 to 1024, got 63"),
         (["--num-items", 1025], "num_items must be from 64 to 1024, got 1025"),

@@ -14,7 +14,7 @@ from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.agents.tabular.adapt_vi import AdaptVI
 from recsim_env.agents.tabular.cascading_bpi import CascadingBPI
 from recsim_env.agents.tabular.cascading_vi import CascadingVI, CascadingVIBonus, CascadingVIOracle
-from recsim_env.errors import InputError, unknown_name
+from recsim_env.experiments.settings import names_of
 from recsim_env.simulators.worlds.cascade import CascadeWorld
 
 
@@ -70,12 +70,4 @@ def agent_names(text: str) -> list[str]:
     Raises:
         InputError: none, one twice, or one that is not known, with the nearest that is.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise InputError(f"agents must name at least one agent, got {text!r}: known are {', '.join(AGENTS)}")
-    for i, name in enumerate(names):
-        if name not in AGENTS:
-            raise unknown_name("agent", name, AGENTS)
-        if name in names[:i]:
-            raise InputError(f"agents names {name} twice")
-    return names
+    return names_of("agents", "agent", text, AGENTS)

@@ -11,10 +11,11 @@ import numpy as np
 
 from recsim_env.agents.baselines.item_knn import ItemKNNRecommender
 from recsim_env.arrays import Bools, Floats, Ints
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.errors import require, unknown_name
 from recsim_env.experiments.attacks import ATTACKS
 from recsim_env.experiments.deep_agents import DEEP_AGENTS, DeepTask
 from recsim_env.experiments.group_attacker import GroupAttacker
+from recsim_env.experiments.settings import names_of
 from recsim_env.experiments.training import one_thread, train
 from recsim_env.simulators.attackers.attack import Budget, Goal, fake_users, known
 from recsim_env.simulators.log import Log
@@ -33,12 +34,7 @@ def learner_names(text: str) -> list[str]:
     Raises:
         InputError: none, an unknown one, one twice, or torch is missing.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in LEARNERS:
-            raise unknown_name("agent", name, LEARNERS)
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"agents must name each once, got {text!r}")
+    names = names_of("agents", "agent", text, LEARNERS)
     if names != [GROUPS]:
         require("torch", "torch")
     return names

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from recsim_env.arrays import Floats
-from recsim_env.errors import InputError, unknown_name
+from recsim_env.errors import unknown_name
+from recsim_env.experiments.settings import names_of
 from recsim_env.simulators.attackers.attack import (
     Attacker,
     Budget,
@@ -87,10 +88,4 @@ def attack_names(text: str) -> list[str]:
     Raises:
         InputError: an unknown name, a name twice, or none.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in ATTACKS:
-            raise unknown_name("attack", name, ATTACKS)
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"attacks must name each once, got {text!r}")
-    return names
+    return names_of("attacks", "attack", text, ATTACKS)

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from recsim_env.experiments.attacks import attack
-from recsim_env.experiments.defended_victims import Weighed, surrogate_of, weighed
+from recsim_env.experiments.defended_victims import Taught, Weighed, surrogate_of, weighed
 from recsim_env.experiments.poisoned_log import honest_users, unpopular_items
 from recsim_env.simulators.attackers.attack import Budget, Goal
 from recsim_env.simulators.attackers.injection import inject
@@ -56,8 +56,8 @@ def poisoned_log(campaign: Campaign) -> Log:
 
 
 @lru_cache(maxsize=1)
-def judgement(campaign: Campaign, defence: str, lessons: tuple[str, ...]) -> Weighed:
+def judgement(campaign: Campaign, defence: str, taught: Taught) -> Weighed:
     """What a defence says of the users; of the attack it is told the share that `pca` needs, and no more."""
     honest = honest_users(campaign.data, campaign.users, campaign.seed)
     share = campaign.share or 0.01
-    return weighed(defence, list(lessons), poisoned_log(campaign), honest.num_items, share, campaign.seed)
+    return weighed(defence, taught, poisoned_log(campaign), honest.num_items, share, campaign.seed)

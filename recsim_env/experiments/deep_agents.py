@@ -12,7 +12,8 @@ import numpy as np
 from recsim_env.agents.agent import Agent, Transition
 from recsim_env.agents.baselines.random_slates import RandomSlates
 from recsim_env.arrays import Array, Ints
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.errors import InputError, require
+from recsim_env.experiments.settings import names_of
 from recsim_env.simulators.luck import Luck
 from recsim_env.simulators.worlds.cascade import CascadeWorld
 from recsim_env.simulators.worlds.world import ShowsCandidates, World
@@ -139,16 +140,7 @@ def deep_agent_names(text: str) -> list[str]:
     Raises:
         InputError: none, one twice, or one that is not known, with the nearest that is; torch is missing.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise InputError(
-            f"agents must name at least one agent, got {text!r}: known are {', '.join(DEEP_AGENTS)}"
-        )
-    for i, name in enumerate(names):
-        if name not in DEEP_AGENTS:
-            raise unknown_name("agent", name, DEEP_AGENTS)
-        if name in names[:i]:
-            raise InputError(f"agents names {name} twice")
+    names = names_of("agents", "agent", text, DEEP_AGENTS)
     if not set(names) <= set(WITHOUT_NETWORKS):
         require("torch", "torch")
     return names

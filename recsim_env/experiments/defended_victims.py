@@ -23,9 +23,11 @@ from recsim_env.agents.baselines.implicit_als import ImplicitALSRecommender
 from recsim_env.agents.robust.exposure_limit import LimitedRecommender, fair_rates
 from recsim_env.agents.robust.pca_detector import PCADetector
 from recsim_env.arrays import Bools, Floats
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.errors import InputError, require
 from recsim_env.experiments.attacks import ATTACKS
 from recsim_env.experiments.sequential_models import Training, recommender_of
+from recsim_env.experiments.settings import names_of
+from recsim_env.simulators.attackers.attack import Attacker
 from recsim_env.simulators.log import Log
 
 DIMENSION, SWEEPS = 32, 4  # of matrix factorisation
@@ -46,8 +48,20 @@ DEFENCES = (
 )
 OF_NETWORKS = ("lorec_within", "adversarial")  # what is built into a training
 UPDATES = 6  # of the weights before they apply, of `lorec_within`; as many as `LoRec` has in 30 epochs
-PUBLISHED: dict[str, Any] = {"hidden": 8, "learning_rate": 0.003, "weight_decay": 5e-4, "batch_size": 512}
 HALF = 0.5  # weight below which a user counts as flagged
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a detector is told of attacks."""
+
+    lessons: tuple[str, ...]  # keys of `ATTACKS` that it learns from, which need no knowledge of the log
+    cut: float = 0.5  # where between users and known fakes a suspect begins, of `FraudDetector`
+
+    @property
+    def known(self) -> dict[str, Attacker]:
+        """The attackers by name."""
+        return {name: ATTACKS[name].make() for name in self.lessons}
 
 
 @dataclass(frozen=True)
@@ -74,12 +88,12 @@ def surrogate_of(num_items: int) -> Callable[[int], ImplicitALSRecommender]:
     return partial(factorisation, num_items)
 
 
-def weighed(defence: str, lessons: list[str], log: Log, num_items: int, share: float, seed: int) -> Weighed:
+def weighed(defence: str, taught: Taught, log: Log, num_items: int, share: float, seed: int) -> Weighed:
     """What a defence makes of a log that may hold fakes.
 
     Args:
         defence: one of `DEFENCES`.
-        lessons: keys of `ATTACKS` that a detector is trained on, which need no knowledge of the log.
+        taught: what a detector is told.
         log: whose users are weighed.
         num_items: N.
         share: of users whom `pca` leaves out.
@@ -92,17 +106,17 @@ def weighed(defence: str, lessons: list[str], log: Log, num_items: int, share: f
         made = PCADetector(share=share)
     else:
         from recsim_env.agents.robust.fraud_detector import FraudDetector
+        from recsim_env.agents.robust.fraud_network import HIDDEN
         from recsim_env.agents.robust.graphrfi_like import GraphRfiLike
         from recsim_env.agents.robust.lorec import LoRec
 
-        known = {name: ATTACKS[name].make() for name in lessons}
         of_all: dict[str, Any] = {"seed": seed, "num_items": num_items}
         if defence == "graphrfi":
-            made = GraphRfiLike(known, dimension=DIMENSION, sweeps=SWEEPS, **of_all)
+            made = GraphRfiLike(taught.known, dimension=DIMENSION, sweeps=SWEEPS, **of_all)
         elif defence == "lorec_mean":
-            made = LoRec(FraudDetector(known, **PUBLISHED, **of_all), rule="mean")
+            made = LoRec(FraudDetector(taught.known, **HIDDEN, **of_all), rule="mean")
         else:
-            detector = FraudDetector(known, **of_all)
+            detector = FraudDetector(taught.known, cut=taught.cut, **of_all)
             made = detector if defence == "filter" else LoRec(detector)
     weights = made.weights(log)
     return Weighed(weights, made.suspicion_)
@@ -111,7 +125,7 @@ def weighed(defence: str, lessons: list[str], log: Log, num_items: int, share: f
 def train(
     victim: str,
     defence: str,
-    lessons: list[str],
+    taught: Taught,
     log: Log,
     judged: Weighed,
     num_items: int,
@@ -125,7 +139,7 @@ def train(
     Args:
         victim: one of `VICTIMS`.
         defence: one of `DEFENCES`; here only those of `OF_NETWORKS` play a part.
-        lessons: as in `weighed`.
+        taught: as in `weighed`.
         log: with fakes or without.
         judged: what `weighed` made of it.
         num_items: N.
@@ -148,8 +162,7 @@ def train(
         from recsim_env.agents.robust.fraud_detector import FraudDetector
         from recsim_env.agents.robust.lorec import LoRec
 
-        known = {name: ATTACKS[name].make() for name in lessons}
-        detector = FraudDetector(known, seed=seed, num_items=num_items)
+        detector = FraudDetector(taught.known, cut=taught.cut, seed=seed, num_items=num_items)
         half = max(1, epochs // 2)
         within = LoRec(detector, epochs=epochs, every=max(1, half // UPDATES), warm_up=half, states=True)
         within.train(network, log)
@@ -175,21 +188,16 @@ def check_victims(victims: str, defences: str) -> tuple[list[str], list[str]]:
     Raises:
         InputError: an unknown name, a name twice, or none; a missing library.
     """
-    found = []
-    for kind, text, choices in (("victim", victims, VICTIMS), ("defence", defences, DEFENCES)):
-        names = [name.strip() for name in text.split(",") if name.strip()]
-        for name in names:
-            if name not in choices:
-                raise unknown_name(kind, name, choices)
-        if not names or len(set(names)) < len(names):
-            raise InputError(f"{kind}s must name one or more, each once, got {text!r}")
-        found.append(names)
+    found = [
+        names_of("victims", "victim", victims, VICTIMS),
+        names_of("defences", "defence", defences, DEFENCES),
+    ]
     if "none" not in found[1]:
         raise InputError(f"defences must hold none, against which all others are held, got {defences!r}")
     found[1] = ["none", *(name for name in found[1] if name != "none")]
     for name in OF_NETWORKS:
         if name in found[1] and found[0] == ["als"]:
             raise InputError(f"{name} is a defence of networks: name sasrec among the victims, too")
-    if set(found[0]) > {"als"} or set(found[1]) - {"none", "pca", "limit"}:
+    if found[0] != ["als"] or set(found[1]) - {"none", "pca", "limit"}:
         require("torch", "torch")
     return found[0], found[1]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from recsim_env.arrays import Floats
+from recsim_env.arrays import Array, Floats
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.evaluation.target_exposure import cost_per_lift
 from recsim_env.experiments import figure
@@ -155,16 +155,7 @@ def draw_attacks(axes: Any, results: Results) -> None:
             curve = results.curves[", ".join((victim, first, attack))]["target_hit_rate"]
             y = np.concatenate([base[None], curve.values])
             estimate = mean_estimate(y)
-            axes.errorbar(
-                np.append(0, curve.steps) / 1000,
-                estimate.value,
-                1.96 * estimate.std_error,
-                color=figure.SPARE[attacks.index(attack) % len(figure.SPARE)],
-                ls=STYLES[victims.index(victim) % len(STYLES)],
-                marker="o",
-                ms=3,
-                label=f"{attack}, {victim}",
-            )
+            _line(axes, curve.steps, estimate, (attacks, attack), (victims, victim))
     axes.set(title="Targets, undefended", xlabel="fake users, % of honest ones", ylabel="target HR@50")
     _plain(axes)
     figure.legend_below(axes)
@@ -188,21 +179,11 @@ def draw_honest(axes: Any, results: Results) -> None:
             own = [row for row, (*of, _) in rows.items() if of == [victim, defence]]
             if not own:
                 continue
-            at = np.append(0, results.curves[own[-1]][metric].steps)
             attacked = [results.curves[row][metric].values for row in own if rows[row][2] != NO_ATTACK]
             without = values(results, ", ".join((victim, defence, NO_ATTACK)), metric)
             assert without is not None
             lost = mean_estimate(sign * (np.concatenate([without[None], np.mean(attacked, axis=0)]) - base))
-            axes.errorbar(
-                at / 1000,
-                lost.value,
-                1.96 * lost.std_error,
-                color=figure.SPARE[defences.index(defence) % len(figure.SPARE)],
-                ls=STYLES[victims.index(victim) % len(STYLES)],
-                marker="o",
-                ms=3,
-                label=f"{defence}, {victim}",
-            )
+            _line(axes, results.curves[own[-1]][metric].steps, lost, (defences, defence), (victims, victim))
     axes.axhline(0.0, color="0.7", lw=0.8)
     label = "regret of honest users, clicks more" if world else "NDCG@10 of honest users, lost"
     axes.set(title="Honest users", xlabel="fake users, % of honest ones", ylabel=label)
@@ -259,6 +240,23 @@ def draw_roc(axes: Any, results: Results) -> None:
     _plain(axes)
     if curves:
         figure.legend_below(axes)
+
+
+def _line(
+    axes: Any, shares: Array, found: Estimate, coloured: tuple[list[str], str], styled: tuple[list[str], str]
+) -> None:
+    """From no fakes on; a colour and a style by the place of a name among its kind."""
+    (colours, one), (styles, other) = coloured, styled
+    axes.errorbar(
+        np.append(0, shares) / 1000,
+        found.value,
+        1.96 * found.std_error,
+        color=figure.SPARE[colours.index(one) % len(figure.SPARE)],
+        ls=STYLES[styles.index(other) % len(STYLES)],
+        marker="o",
+        ms=3,
+        label=f"{one}, {other}",
+    )
 
 
 def _plain(axes: Any) -> None:

@@ -9,8 +9,9 @@ from recsim_env.agents.baselines.popularity_recommender import PopularityRecomme
 from recsim_env.agents.recommender import Recommender
 from recsim_env.agents.sequential.markov import MarkovRecommender
 from recsim_env.agents.sequential.transition_graph import TGH_1, TGH_2, TransitionGraphRecommender
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.errors import require
 from recsim_env.experiments.sequential_models import MODELS, recommender_of
+from recsim_env.experiments.settings import names_of
 
 RECOMMENDERS: dict[str, Callable[[int], Recommender]] = {
     "popularity": lambda num_items: PopularityRecommender(num_items=num_items),
@@ -52,12 +53,7 @@ def recommender_names(text: str) -> list[str]:
     Raises:
         InputError: an unknown name, a name twice, or none; a sequence encoder without PyTorch.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in NAMES:
-            raise unknown_name("recommender", name, NAMES)
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"recommenders must name each once, got {text!r}")
+    names = names_of("recommenders", "recommender", text, NAMES)
     if not RECOMMENDERS.keys() >= set(names):
         require("torch", "torch")
     return names

@@ -9,7 +9,8 @@ from recsim_env.agents.baselines.popularity_recommender import PopularityRecomme
 from recsim_env.agents.baselines.tifu_knn import TIFUKNN
 from recsim_env.agents.sequential.markov import MarkovRecommender
 from recsim_env.agents.sequential.session_recommender import OfHistories, SessionRecommender
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.errors import require
+from recsim_env.experiments.settings import names_of
 
 
 class NetworkSettings(Protocol):
@@ -81,12 +82,7 @@ def session_recommender_names(text: str) -> list[str]:
     Raises:
         InputError: an unknown name, a name twice, or none; a network without the extra `torch`.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in SESSION_RECOMMENDERS:
-            raise unknown_name("session recommender", name, SESSION_RECOMMENDERS)
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"recommenders must name each once, got {text!r}")
+    names = names_of("recommenders", "session recommender", text, SESSION_RECOMMENDERS)
     if any(name in NETWORKS for name in names):
         require("torch", "torch")
     return names

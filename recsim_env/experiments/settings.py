@@ -2,10 +2,11 @@
 
 import argparse
 import shlex
+from collections.abc import Collection
 from dataclasses import MISSING, asdict, field, fields
 from typing import Any, TypeVar
 
-from recsim_env.errors import InputError
+from recsim_env.errors import InputError, unknown_name
 
 Settings = TypeVar("Settings")
 
@@ -52,6 +53,29 @@ def from_options(settings: type[Settings], options: argparse.Namespace) -> Setti
 def parts(text: str) -> list[str]:
     """The parts of a setting whose option may be repeated."""
     return shlex.split(text)
+
+
+def names_of(option: str, kind: str, text: str, choices: Collection[str]) -> list[str]:
+    """The names in a comma-separated list, each one of the choices.
+
+    Args:
+        option: that has them, for the message: agents.
+        kind: of what they name: agent.
+        text: random,cascade_ts.
+        choices: all there are.
+
+    Raises:
+        InputError: none, one twice, or one that is not known, with the nearest that is.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InputError(f"{option} must name one or more, got {text!r}: known are {', '.join(choices)}")
+    for i, name in enumerate(names):
+        if name not in choices:
+            raise unknown_name(kind, name, choices)
+        if name in names[:i]:
+            raise InputError(f"{option} names {name} twice")
+    return names
 
 
 def from_run(settings: type[Settings], saved: dict[str, Any]) -> Settings:

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError, unknown_name
+from recsim_env.errors import InputError
 from recsim_env.experiments.policy_metrics import graded_ndcg
+from recsim_env.experiments.settings import names_of
 from recsim_env.simulators.worlds.world import ShowsCandidates, World
 
 METRICS = ("coverage", "ndcg")
@@ -39,12 +40,7 @@ def metric_names(text: str, world: World, learners: int) -> tuple[str, ...]:
     Raises:
         InputError: a name that is not known or comes twice, or what this world does not know.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for i, name in enumerate(names):
-        if name not in METRICS:
-            raise unknown_name("metric", name, METRICS)
-        if name in names[:i]:
-            raise InputError(f"metrics names {name} twice")
+    names = names_of("metrics", "metric", text, METRICS) if text.strip() else []
     if "ndcg" in names and not hasattr(world, "slate_attraction"):
         raise InputError("this world does not say how much an item attracts: leave ndcg out of metrics")
     if "coverage" in names and isinstance(world, ShowsCandidates):

@@ -15,21 +15,18 @@ both; labels of the defender's own fakes, where it has some of real ones; no pro
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from recsim_env.agents.baselines.implicit_als import ImplicitALSRecommender
 from recsim_env.agents.recommender import clicked_items
-from recsim_env.agents.robust.fraud_network import FraudNetwork, standardised
+from recsim_env.agents.robust.fraud_network import HIDDEN, FraudNetwork, standardised
 from recsim_env.agents.robust.synthetic_fakes import check_campaigns, with_synthetic_fakes
 from recsim_env.agents.robust.user_histories import user_histories
 from recsim_env.arrays import Floats, Ints
 from recsim_env.errors import check_ranges
 from recsim_env.simulators.attackers.attack import Attacker
 from recsim_env.simulators.log import Log
-
-LEARNING: dict[str, Any] = {"hidden": 8, "learning_rate": 0.003, "weight_decay": 5e-4, "batch_size": 512}
 
 
 class GraphRfiLike:
@@ -98,7 +95,7 @@ class GraphRfiLike:
                 dimension=self.dimension, sweeps=self.sweeps, seed=self.seed, num_items=N
             ).fit(both, 1.0 - score)
             x = standardised(explained(model, history), fake)
-            network = FraudNetwork(x.shape[1], seed=self.seed, **LEARNING)
+            network = FraudNetwork(x.shape[1], seed=self.seed, **HIDDEN)
             for _ in range(self.epochs):
                 network.train_epoch(x, fake)
             score = network.scores(x)

@@ -19,7 +19,7 @@ import numpy as np
 
 from recsim_env.agents.agent import Transition
 from recsim_env.arrays import Array, Ints
-from recsim_env.errors import InputError, check_ranges, unknown_name
+from recsim_env.errors import InputError, check_ranges
 from recsim_env.evaluation.honest_exposure import exposure_lift
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
@@ -31,7 +31,7 @@ from recsim_env.experiments.race import show
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.rounds import AGENT_LUCK
 from recsim_env.experiments.run_directory import RunDirectory
-from recsim_env.experiments.settings import option
+from recsim_env.experiments.settings import names_of, option
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.attackers.attack import Goal
 from recsim_env.simulators.attackers.click_fraud import ClickFraud
@@ -107,12 +107,8 @@ def check(settings: Settings) -> list[tuple[str, float]]:
         raise InputError(f"shares must be numbers such as 0,0.1, got {settings.shares!r}") from None
     if len(set(shares)) < len(shares) or shares[0] != 0.0 or not 0.0 <= min(shares) <= max(shares) < 1.0:
         raise InputError(f"shares must begin with 0 and be below 1, each once, got {settings.shares!r}")
-    names = settings.agents.split(",")
-    for i, name in enumerate(names):
-        if name not in ALGORITHMS:
-            raise unknown_name("algorithm", name, ALGORITHMS)
-        if name in names[:i]:
-            raise InputError(f"agents names {name} twice")
+    names = names_of("agents", "algorithm", settings.agents, ALGORITHMS)
+    for name in names:
         BANDITS[name].make(BanditTask(bandit(settings), 1, settings.rounds))
     return [(name, share) for name in names for share in shares]
 

@@ -30,7 +30,7 @@ from recsim_env.agents.bandits.median_of_means_ucb import MedianOfMeansUCB
 from recsim_env.agents.bandits.trimmed_mean_ucb import TrimmedMeanUCB
 from recsim_env.agents.bandits.ucb1 import UCB1
 from recsim_env.arrays import Array, Ints
-from recsim_env.errors import InputError, check_ranges, unknown_name
+from recsim_env.errors import InputError, check_ranges
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.aligned import aligned
@@ -40,7 +40,7 @@ from recsim_env.experiments.race import show
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.rounds import AGENT_LUCK
 from recsim_env.experiments.run_directory import RunDirectory
-from recsim_env.experiments.settings import option
+from recsim_env.experiments.settings import names_of, option
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.attackers.reward_corruption import RewardCorruption
 from recsim_env.simulators.luck import Luck
@@ -136,12 +136,9 @@ def check(settings: Settings) -> list[tuple[str, float]]:
         raise InputError(f"budgets must be numbers such as 0,100,inf, got {settings.budgets!r}") from None
     if len(set(budgets)) < len(budgets) or not min(budgets) >= 0.0:
         raise InputError(f"budgets must be 0 or more, each once, got {settings.budgets!r}")
-    names = list(AGENTS) if settings.agents == "all" else settings.agents.split(",")
-    for i, name in enumerate(names):
-        if name not in AGENTS:
-            raise unknown_name("algorithm", name, AGENTS)
-        if name in names[:i]:
-            raise InputError(f"agents names {name} twice")
+    asked = ",".join(AGENTS) if settings.agents == "all" else settings.agents
+    names = names_of("agents", "algorithm", asked, AGENTS)
+    for name in names:
         AGENTS[name](settings)  # so that what it refuses is said before anything runs
     attack_of(settings, world_of(settings), 0.0)
     return [(name, budget) for name in names for budget in budgets]

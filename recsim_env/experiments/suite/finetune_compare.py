@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, unknown_name
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.cell_run import run_to_the_end
@@ -45,7 +44,7 @@ from recsim_env.experiments.policy_training import (
     users_of,
 )
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.settings import option, positive
+from recsim_env.experiments.settings import names_of, option, positive
 from recsim_env.experiments.simulated_rewards import SimulatedReward
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
@@ -101,12 +100,7 @@ def check(settings: Settings) -> list[str]:
     Raises:
         InputError: the first of them.
     """
-    names = [name.strip() for name in settings.policies.split(",") if name.strip()]
-    for name in names:
-        if name not in TUNED:
-            raise unknown_name("policy", name, TUNED)
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"policies must name one or more, each once, got {settings.policies!r}")
+    names = names_of("policies", "policy", settings.policies, TUNED)
     positive(feedbacks=settings.feedbacks)
     check_policy_settings(settings)
     return names

@@ -47,7 +47,7 @@ from recsim_env.experiments.policy_training import (
     users_of,
 )
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.settings import option, positive
+from recsim_env.experiments.settings import names_of, option, positive
 from recsim_env.experiments.simulated_rewards import SimulatedReward
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
@@ -123,12 +123,7 @@ def check(settings: Settings) -> tuple[list[str], list[int]]:
     Raises:
         InputError: the first of them.
     """
-    names = [name.strip() for name in settings.tunings.split(",") if name.strip()]
-    for name in names:
-        if name not in TUNED:
-            raise unknown_name("tuning", name, TUNED)
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"tunings must name one or more, each once, got {settings.tunings!r}")
+    names = names_of("tunings", "tuning", settings.tunings, TUNED)
     if settings.attack not in ATTACKS:
         raise unknown_name("attack", settings.attack, ATTACKS)
     try:

@@ -47,6 +47,7 @@ from recsim_env.experiments.defended_victims import (
     DEFENCES,
     OF_NETWORKS,
     VICTIMS,
+    Taught,
     check_victims,
     limited,
     train,
@@ -55,7 +56,7 @@ from recsim_env.experiments.poisoned_log import ORGANIC, Honest, honest_users, u
 from recsim_env.experiments.poisoning_tables import ROC, draw_all, print_tables
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.run_directory import RunDirectory
-from recsim_env.experiments.settings import option, positive
+from recsim_env.experiments.settings import names_of, option, positive
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.attackers.attack import Goal
@@ -86,6 +87,9 @@ class Settings:
     k: int = option(50, "places of a list that count for targets")
     users: int = option(4000, "of a larger log, who are measured; all are learned from")
     epochs: int = option(12, "of a network")
+    cut: float = option(
+        0.5, "where between users (0) and known fakes (1) suspects of lorec, lorec_within and filter begin"
+    )
     limit: float = option(2.0, "on exposure, over an item's share of what users took; of the defence limit")
     replicates: int = option(3, "targets, fakes, trainings, and on organic worlds, drawn anew")
     seed: int = option(0, "of replicate 0; replicate i has seed + i")
@@ -143,10 +147,8 @@ def check(settings: Settings) -> list[Question]:
     Raises:
         InputError: the first of them.
     """
-    attacks, learned = attack_names(settings.attacks), attack_names(settings.known)
-    for name in learned:
-        if name not in LESSONS:
-            raise unknown_name("attack that a detector can make itself", name, LESSONS)
+    attacks = attack_names(settings.attacks)
+    learned = names_of("known", "attack that a detector can make itself", settings.known, LESSONS)
     victims, defences = check_victims(settings.victims, settings.defences)
     positive(targets=settings.targets, k=settings.k, users=settings.users, epochs=settings.epochs)
     check_ranges({}, {}, {"limit": settings.limit})
@@ -160,6 +162,7 @@ def check(settings: Settings) -> list[Question]:
     for name in attacks:
         if defences != ["none"] and set(learned) <= {name}:
             raise InputError(f"known must name an attack besides {name}, so that it is new to detectors")
+    check_ranges({}, {"cut": settings.cut}, {})
     if settings.goal not in GOALS:
         raise unknown_name("goal", settings.goal, GOALS)
     shares = parsed_shares(settings.shares)
@@ -209,13 +212,14 @@ def play(settings: Settings, of: Question, file: Path, _: Path, progress: Callab
         seed = settings.seed + of.replicate
         campaign = campaign_of(settings, of)
         honest, log = honest_users(settings.data, settings.users, seed), poisoned_log(campaign)
-        lessons = tuple(name for name in attack_names(settings.known) if name != of.attack)
+        learned = names_of("known", "attack", settings.known, LESSONS)
+        taught = Taught(tuple(name for name in learned if name != of.attack), settings.cut)
         started = time.process_time()
-        judged = judgement(campaign, of.defence, lessons)
+        judged = judgement(campaign, of.defence, taught)
         recommender, judged = train(
             of.victim,
             of.defence,
-            list(lessons),
+            taught,
             log,
             judged,
             honest.num_items,

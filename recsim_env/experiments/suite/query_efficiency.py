@@ -46,7 +46,7 @@ from typing import Any
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, unknown_name
+from recsim_env.errors import InputError
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.cell_run import run_to_the_end
@@ -69,7 +69,7 @@ from recsim_env.experiments.query_learners import (
     tune,
 )
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.settings import option
+from recsim_env.experiments.settings import names_of, option
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.worlds.world import take_rows
@@ -114,12 +114,7 @@ def check(settings: Settings) -> list[str]:
     Raises:
         InputError: the first of them.
     """
-    names = [name.strip() for name in settings.learners.split(",") if name.strip()]
-    for name in names:
-        if name not in (*TUNINGS, *BANDITS):
-            raise unknown_name("learner", name, (*TUNINGS, *BANDITS))
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"learners must name one or more, each once, got {settings.learners!r}")
+    names = names_of("learners", "learner", settings.learners, (*TUNINGS, *BANDITS))
     if settings.horizon != 1:
         raise InputError(f"horizon must be 1, got {settings.horizon}: query_efficiency measures first slates")
     check_policy_settings(settings)

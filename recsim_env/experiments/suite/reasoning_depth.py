@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from recsim_env.arrays import Array, Floats
-from recsim_env.errors import InputError, check_ranges, require, unknown_name
+from recsim_env.errors import InputError, check_ranges, require
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.cell_run import run_to_the_end
@@ -38,7 +38,7 @@ from recsim_env.experiments.cells import replicate_cells, save_arrays
 from recsim_env.experiments.drifting_users import CATEGORIES, DriftingUsers, drifting_users
 from recsim_env.experiments.reasoning_training import KINDS, measured, ndcg_of, train
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.settings import option, positive
+from recsim_env.experiments.settings import names_of, option, positive
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 
@@ -93,12 +93,7 @@ def check(settings: Settings) -> tuple[list[str], list[int]]:
     Raises:
         InputError: the first of them, or PyTorch is missing.
     """
-    kinds = [kind.strip() for kind in settings.kinds.split(",") if kind.strip()]
-    for kind in kinds:
-        if kind not in KINDS:
-            raise unknown_name("kind of reasoning", kind, KINDS)
-    if not kinds or len(set(kinds)) < len(kinds):
-        raise InputError(f"kinds must name one or more, each once, got {settings.kinds!r}")
+    kinds = names_of("kinds", "kind of reasoning", settings.kinds, KINDS)
     try:
         depths = [int(part) for part in settings.depths.split(",")]
     except ValueError:

@@ -38,7 +38,7 @@ from recsim_env.agents.generative.recipes.recipe import Known, recommender_of
 from recsim_env.agents.recommender import clicked_items
 from recsim_env.agents.sequential.cooccurrence import cooccurrence_features
 from recsim_env.arrays import Array, Ints
-from recsim_env.errors import InputError, require, unknown_name
+from recsim_env.errors import InputError, require
 from recsim_env.evaluation.ranking import hit_rate, top_k
 from recsim_env.experiments import figure
 from recsim_env.experiments.cell_run import run_to_the_end
@@ -49,7 +49,7 @@ from recsim_env.experiments.recipe_arms import ARMS, CODES, LEVELS, OVER_ALL, qu
 from recsim_env.experiments.recipe_figure import draw_differences, draw_recall, draw_trade
 from recsim_env.experiments.recipe_tables import WIDTHS, print_tables, recall_name
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.settings import option, positive
+from recsim_env.experiments.settings import names_of, option, positive
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
 from recsim_env.simulators.splits import leave_one_out
@@ -105,12 +105,9 @@ def check(settings: Settings) -> list[str]:
     Raises:
         InputError: the first of them, or PyTorch is missing.
     """
-    names = [name.strip() for name in settings.arms.split(",") if name.strip()]
-    for name in names:
-        if name not in ARMS:
-            raise unknown_name("arm", name, ARMS)
-    if len(set(names)) < len(names) or not questions_of(names):
-        raise InputError(f"arms must name both of a question, each once, got {settings.arms!r}")
+    names = names_of("arms", "arm", settings.arms, ARMS)
+    if not questions_of(names):
+        raise InputError(f"arms must name both of a question, got {settings.arms!r}")
     positive(num_users=settings.num_users, test_users=settings.test_users, epochs=settings.epochs)
     if not 2 * CODES <= settings.num_items <= CODES**2:
         raise InputError(f"num_items must be from {2 * CODES} to {CODES**2}, got {settings.num_items}")

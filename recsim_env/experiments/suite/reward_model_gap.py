@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsim_env.arrays import Array, Floats, Ints
-from recsim_env.errors import InputError, unknown_name
+from recsim_env.errors import InputError
 from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.evaluation.ranking import ndcg
 from recsim_env.experiments import figure
@@ -43,7 +43,7 @@ from recsim_env.experiments.policy_training import (
 )
 from recsim_env.experiments.relearned_reward import RelearnedReward
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.settings import option
+from recsim_env.experiments.settings import names_of, option
 from recsim_env.experiments.simulated_rewards import SimulatedReward
 from recsim_env.experiments.training import one_thread
 from recsim_env.experiments.workers import Workers
@@ -110,12 +110,7 @@ def check(settings: Settings) -> tuple[list[int], list[str]]:
         raise InputError(f"feedbacks must be 1 or more, each once, got {settings.feedbacks!r}")
     if not 0.0 < settings.guard < np.inf:
         raise InputError(f"guard must be above 0 and finite, got {settings.guard}")
-    arms = [arm.strip() for arm in settings.arms.split(",") if arm.strip()]
-    for arm in arms:
-        if arm not in ARMS:
-            raise unknown_name("arm", arm, ARMS)
-    if not arms or len(set(arms)) < len(arms):
-        raise InputError(f"arms must name one or more, each once, got {settings.arms!r}")
+    arms = names_of("arms", "arm", settings.arms, ARMS)
     check_policy_settings(settings)
     most = min(settings.steps, *feedbacks)
     if any(ARMS[arm][1] for arm in arms) and not 2 <= settings.rounds <= most:

@@ -44,7 +44,7 @@ from recsim_env.experiments.cold_items import ColdItems, cold_items
 from recsim_env.experiments.organic_users import organic_users
 from recsim_env.experiments.policy_measures import LISTED, measure
 from recsim_env.experiments.results import Curve, Results
-from recsim_env.experiments.settings import option, positive
+from recsim_env.experiments.settings import names_of, option, positive
 from recsim_env.experiments.tokenised_policies import (
     CODES,
     SCORERS,
@@ -110,12 +110,7 @@ def check(settings: Settings) -> list[str]:
     Raises:
         InputError: the first of them, or PyTorch is missing.
     """
-    names = [name.strip() for name in settings.tokenisers.split(",") if name.strip()]
-    for name in names:
-        if name not in TOKENISERS:
-            raise unknown_name("tokeniser", name, TOKENISERS)
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"tokenisers must name one or more, each once, got {settings.tokenisers!r}")
+    names = names_of("tokenisers", "tokeniser", settings.tokenisers, TOKENISERS)
     if settings.index not in INDEXES:
         raise unknown_name("index", settings.index, INDEXES)
     positive(num_users=settings.num_users, test_users=settings.test_users, epochs=settings.epochs)
