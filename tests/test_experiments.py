@@ -15,10 +15,12 @@ import pytest
 
 from recsim_env.envs.describe import registered_ids
 from recsim_env.errors import InputError
+from recsim_env.evaluation.intervals import Estimate
 from recsim_env.experiments import checkpoint
 from recsim_env.experiments.agents import AGENTS, Task
 from recsim_env.experiments.cli import main, parser
 from recsim_env.experiments.files import write_atomically
+from recsim_env.experiments.race import show_difference
 from recsim_env.experiments.results import Results, log_steps
 from recsim_env.experiments.suite.cascade_mdp import world_parameters
 from recsim_env.simulators.worlds.engagement_ladder import engagement_ladder
@@ -489,3 +491,8 @@ def test_world_parameters():
     given = {"num_states": 5, "gap": 0.5, "path": "here", "observed": False}
     assert world_parameters("num_states=5,gap=0.5,path=here,observed=False") == given
     assert world_parameters("") == {}
+
+
+def test_a_difference_is_shown_with_its_interval_where_it_has_one():
+    assert show_difference(Estimate(0.0123, 0.001)) == "+0.012 [+0.010, +0.014]"
+    assert show_difference(Estimate(-1.0, np.nan, 1), 1) == "-1.0"

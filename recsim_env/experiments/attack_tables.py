@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from recsim_env.arrays import Floats
-from recsim_env.evaluation.intervals import Estimate, mean_estimate, ratio_of
+from recsim_env.evaluation.intervals import mean_estimate, ratio_of
 from recsim_env.experiments.aligned import aligned
 from recsim_env.experiments.attack_arms import METRICS
 from recsim_env.experiments.poisoning_game import DEFENCES
-from recsim_env.experiments.race import show
+from recsim_env.experiments.race import show, show_difference
 from recsim_env.experiments.results import Results
 
 SIZES = ("small", "large")
@@ -36,14 +36,6 @@ def matrix(results: Results, kind: str) -> Floats:
     return np.array(rows)
 
 
-def said(estimate: Estimate) -> str:
-    """Of a difference."""
-    if np.isnan(float(estimate.std_error)):
-        return f"{float(estimate.value):+.3f}"
-    low, high = estimate.interval
-    return f"{float(estimate.value):+.3f} [{float(low):+.3f}, {float(high):+.3f}]"
-
-
 def print_tables(results: Results, first: str, tried: int, worlds: int) -> None:
     """All arms on both instances, differences world by world, and what transfers.
 
@@ -63,7 +55,7 @@ def print_tables(results: Results, first: str, tried: int, worlds: int) -> None:
                 ratio = ratio_of(final(results, name, "reward"), final(results, best, "reward"))
                 share = show(replace(ratio, value=100 * ratio.value, std_error=100 * ratio.std_error)) + " %"
             less = mean_estimate(final(results, mine, "reward") - final(results, name, "reward"))
-            rows.append([name.split(", ")[1], *numbers, share, "" if name == mine else said(less)])
+            rows.append([name.split(", ")[1], *numbers, share, "" if name == mine else show_difference(less)])
         sys.stdout.write(f"\n{aligned(rows)}")
     sys.stdout.write(f"mean +- standard error over {worlds} worlds; agents tried {tried:,} attacks\n\n")
     learned, planned = matrix(results, FROM), matrix(results, PLAN)
@@ -77,4 +69,6 @@ def print_tables(results: Results, first: str, tried: int, worlds: int) -> None:
     for words, table in (("learned", learned), ("planned", planned)):
         for where, cells in (("the same recommender", at_home), ("another one", ~at_home)):
             less = mean_estimate((table - best_of[None])[cells].mean(axis=0))
-            sys.stdout.write(f"{words}, played against {where}, less the best against it: {said(less)}\n")
+            sys.stdout.write(
+                f"{words}, played against {where}, less the best against it: {show_difference(less)}\n"
+            )

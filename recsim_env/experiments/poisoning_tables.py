@@ -10,6 +10,7 @@ from recsim_env.evaluation.intervals import Estimate, mean_estimate
 from recsim_env.evaluation.target_exposure import cost_per_lift
 from recsim_env.experiments import figure
 from recsim_env.experiments.campaign import NO_ATTACK
+from recsim_env.experiments.race import show_difference
 from recsim_env.experiments.results import Results
 
 NO_DEFENCE = "none"
@@ -107,7 +108,7 @@ def removed(results: Results, name: str, share: int) -> str:
         return ""
     found = 1.0 - parts[0].mean() / parts[1].mean()
     won = mean_estimate(parts[1] - parts[0])
-    return f"{found:.0%}: {_interval(won, 3)}"
+    return f"{found:.0%}: {show_difference(won, 3)}"
 
 
 def _less(results: Results, name: str, other: str, share: int) -> str:
@@ -117,12 +118,7 @@ def _less(results: Results, name: str, other: str, share: int) -> str:
         return ""
     theirs = values(results, other, "ndcg@10", share)
     assert theirs is not None
-    return _interval(mean_estimate(mine - theirs), 4)
-
-
-def _interval(difference: Estimate, digits: int) -> str:
-    low, high = difference.interval
-    return f"{difference.value:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
+    return show_difference(mean_estimate(mine - theirs), 4)
 
 
 def _text(found: Floats | None, digits: int) -> str:

@@ -164,3 +164,10 @@ def show(estimate: Estimate, digits: int = 1) -> str:
     error = float(estimate.std_error)
     shown = f"{float(estimate.value):,.{digits}f}"
     return shown if np.isnan(error) else f"{shown} +- {error:.{digits}f}"
+
+
+def show_difference(estimate: Estimate, digits: int = 3) -> str:
+    """`+0.012 [+0.010, +0.015]`, without the interval where there is none."""
+    (low, high), value = estimate.interval, float(estimate.value)
+    shown = f"{value:+.{digits}f}"
+    return shown if np.isnan(low) else f"{shown} [{float(low):+.{digits}f}, {float(high):+.{digits}f}]"

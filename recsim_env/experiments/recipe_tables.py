@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from recsim_env.arrays import Floats
 from recsim_env.evaluation.intervals import Estimate, mean_estimate
+from recsim_env.experiments.race import show_difference
 from recsim_env.experiments.recipe_arms import LEVELS, OF_BEAMS, Question, questions_of
 from recsim_env.experiments.results import Results
 
@@ -39,12 +40,6 @@ def times_as_long(results: Results, question: Question) -> Estimate:
     return mean_estimate(mine / other)
 
 
-def with_interval(one: Estimate) -> str:
-    """`+0.0123 [+0.0101, +0.0145]`."""
-    low, high = one.interval
-    return f"{one.value:+.4f} [{low:+.4f}, {high:+.4f}]"
-
-
 def print_tables(results: Results) -> None:
     """All of it."""
     names = sorted(results.curves, key=lambda name: -values_of(results, name, "ndcg@10").mean())
@@ -58,7 +53,7 @@ def print_tables(results: Results) -> None:
     heads = "".join(f"{metric:>30}" for metric in COMPARED) + f"{'times as long':>26}"
     sys.stdout.write("\n" + " " * width + heads + "\n")
     for title, question in zip(titles, questions, strict=True):
-        row = "".join(f"{with_interval(difference(results, question, one)):>30}" for one in COMPARED)
+        row = "".join(f"{show_difference(difference(results, question, one), 4):>30}" for one in COMPARED)
         ratio = times_as_long(results, question)
         low, high = ratio.interval
         sys.stdout.write(f"{title:{width}}{row}{f'{ratio.value:.3f} [{low:.3f}, {high:.3f}]':>26}\n")
@@ -66,7 +61,7 @@ def print_tables(results: Results) -> None:
         if question.paper in OF_BEAMS:
             sys.stdout.write(f"\n{question.arm} less {question.against}:\n")
             for metric in RECALLS:
-                said = with_interval(difference(results, question, metric))
+                said = show_difference(difference(results, question, metric), 4)
                 sys.stdout.write(f"    {metric:21} {said}\n")
     sys.stdout.write("mean [95 % interval] of differences in the same world\n")
 

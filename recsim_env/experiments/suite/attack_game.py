@@ -37,7 +37,7 @@ from recsim_env.experiments.cell_run import run_to_the_end
 from recsim_env.experiments.cells import replicate_cells, save_arrays
 from recsim_env.experiments.matrix_game import GamePlay, equilibrium, play_game
 from recsim_env.experiments.poisoning_game import DEFENCES, PoisoningGame
-from recsim_env.experiments.race import show
+from recsim_env.experiments.race import show, show_difference
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.settings import option
 from recsim_env.experiments.workers import Workers
@@ -231,9 +231,7 @@ def print_tables(results: Results) -> None:
         rows.append([str(b), *(f"{number:.4f}" for number in numbers)])
     sys.stdout.write(f"\n{aligned(rows)}what the recommender pays; after {rounds[-1]:,} rounds of Hedge\n")
     for less, words in ((value - pure, "the best pure defence"), (value - bare, "none")):
-        estimate = mean_estimate(less)
-        low, high = estimate.interval
-        sys.stdout.write(f"value less {words}: {estimate.value:+.4f} [{low:+.4f}, {high:+.4f}]\n")
+        sys.stdout.write(f"value less {words}: {show_difference(mean_estimate(less), 4)}\n")
     rows = [["rounds", "gap of average play", "bound", "gap of the last strategies"]]
     for t, count in enumerate(rounds):
         rows.append([f"{count:,}", *(show(mean_estimate(values[t]), 4) for values in (gap, bound, last))])

@@ -46,6 +46,7 @@ from recsim_env.experiments.policy_training import (
     train_policy,
     users_of,
 )
+from recsim_env.experiments.race import show_difference
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.settings import names_of, option, positive
 from recsim_env.experiments.simulated_rewards import SimulatedReward
@@ -270,8 +271,7 @@ def say(results: Results, name: str, row: int, other: str, other_row: int, title
     for metric in METRICS[:2]:
         one, two = results.curves[name][metric].values[row], results.curves[other][metric].values[other_row]
         less = mean_estimate(one - two)
-        low, high = less.interval
-        said.append(f"{metric} {less.value:+.3f} [{low:+.3f}, {high:+.3f}]")
+        said.append(f"{metric} {show_difference(less)}")
     sys.stdout.write(f"{title}: {', '.join(said)}\n")
 
 

@@ -41,6 +41,7 @@ from recsim_env.experiments.policy_training import (
     train_policy,
     users_of,
 )
+from recsim_env.experiments.race import show_difference
 from recsim_env.experiments.relearned_reward import RelearnedReward
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.settings import names_of, option
@@ -252,10 +253,7 @@ def print_table(results: Results, feedbacks: list[int]) -> None:
                 ends = [_ends(results, name) for name in names]
                 changes = [mean_estimate(more - less) for more, less in zip(*ends, strict=True)]
                 rows = zip(("slate_reward", "score - truth"), changes, strict=True)
-                said = ", ".join(
-                    f"{what} {change.value:+.3f} [{change.interval[0]:+.3f}, {change.interval[1]:+.3f}]"
-                    for what, change in rows
-                )
+                said = ", ".join(f"{what} {show_difference(change)}" for what, change in rows)
                 sys.stdout.write(f"{names[0]} less {names[1]}: {said}\n")
 
 

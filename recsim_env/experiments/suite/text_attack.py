@@ -39,6 +39,7 @@ from recsim_env.evaluation.intervals import mean_estimate
 from recsim_env.experiments import figure
 from recsim_env.experiments.cell_run import run_to_the_end
 from recsim_env.experiments.cells import replicate_cells, save_arrays
+from recsim_env.experiments.race import show_difference
 from recsim_env.experiments.results import Curve, Results
 from recsim_env.experiments.settings import option, positive
 from recsim_env.experiments.training import one_thread
@@ -291,8 +292,7 @@ def say(results: Results, one: tuple[str, str, int], two: tuple[str, str, int]) 
         values.append(curve.values[row])
         names.append(f"{name} {metric} at {curve.steps[row]} words")
     less = mean_estimate(values[0] - values[1])
-    low, high = less.interval
-    sys.stdout.write(f"{names[0]} less {names[1]}: {less.value:+.3f} [{low:+.3f}, {high:+.3f}]\n")
+    sys.stdout.write(f"{names[0]} less {names[1]}: {show_difference(less)}\n")
 
 
 def title(settings: Settings) -> str:
