@@ -47,7 +47,7 @@ DEFENCES = (
     "limit",
 )
 OF_NETWORKS = ("lorec_within", "adversarial")  # what is built into a training
-UPDATES = 6  # of the weights before they apply, of `lorec_within`; as many as `LoRec` has in 30 epochs
+UPDATES = 6  # of the weights before they apply, of `lorec_within`; as many as `LoRec` has in its 30
 HALF = 0.5  # weight below which a user counts as flagged
 
 

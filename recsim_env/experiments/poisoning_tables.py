@@ -15,7 +15,7 @@ from recsim_env.experiments.results import Results
 
 NO_DEFENCE = "none"
 ROC = "roc: "  # rows of curves, not of measures
-WIDE = 29  # letters of a column
+WIDE = 32  # letters of a column
 STYLES = ("-", "--", ":", "-.")
 
 

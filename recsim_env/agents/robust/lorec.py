@@ -42,7 +42,9 @@ class LoRec:
 
     Args:
         detector: untrained; its own epochs do not count.
-        epochs: of `weights`; `train` has those of the recommender.
+        epochs: of `weights`, as many as the published code has at least; `train` has those of the
+            recommender. After 30, who was flagged each time weighs .05 still, which is enough for a matrix
+            factorisation of a small log to show targets; after 150 nothing.
         every: epochs from update to update of the weights until epoch 30, twice as many after it.
         warm_up: the epoch from which weights apply, at most `epochs`.
         passes: of the detector over all users, an epoch.
@@ -63,7 +65,7 @@ class LoRec:
         self,
         detector: FraudDetector,
         *,
-        epochs: int = 30,
+        epochs: int = 150,
         every: int = 5,
         warm_up: int = 30,
         passes: int = 1,
